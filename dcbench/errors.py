@@ -1,0 +1,36 @@
+"""The errors that users see: one line each, with the exit code that `dcbench` ends with."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class DcbenchError(Exception):
+    """An error with a message for the user; shown without a traceback."""
+
+    exit_code = 1
+
+
+class RunError(DcbenchError):
+    """A run or a check failed."""
+
+
+class UsageError(DcbenchError):
+    """Wrong use: an unknown name, key or value."""
+
+    exit_code = 2
+
+
+class DataError(DcbenchError):
+    """Data that is missing, damaged or not what it is expected to be."""
+
+    exit_code = 3
+
+
+def unknown(kind: str, name: str, known: Iterable[str]) -> UsageError:
+    """The error for a name that nothing carries, with the nearest names that exist."""
+    choices = sorted(known)
+    near = difflib.get_close_matches(name, choices, n=3, cutoff=0.5)
+    hint = f"did you mean {' or '.join(near)}?" if near else f"there are: {', '.join(choices)}"
+    return UsageError(f"unknown {kind} '{name}'; {hint}")
