@@ -1,0 +1,138 @@
+"""Images on the device, and the batches made of them: crop, flip, rotation, normalisation.
+
+A batch is exactly what torchvision's per-image pipeline (`RandomCrop`, `RandomHorizontalFlip`,
+`RandomRotation`, `ToTensor`, `Normalize`) gives for the same draws, bit for bit.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from dcbench.draws import Draws
+
+_FIXED_POINT = 1 << 16
+
+
+def normalise(pixels: Tensor, mean: Tensor, std: Tensor) -> Tensor:
+    """Bytes [..., 3] to standardised floats; `mean` and `std` are those of pixels in [0, 1]."""
+    return pixels.float().div_(255).sub_(mean).div_(std)
+
+
+class DeviceImages:
+    """Training images that live on a device as bytes.
+
+    Parameters
+    ----------
+    images : uint8 [N, H, W, 3]
+    mean, std
+        Of each channel, for pixels in [0, 1].
+    padding, border
+        Width of the border that crops may reach into, and whether it is black or a reflection.
+    """
+
+    def __init__(
+        self,
+        images: NDArray[np.uint8],
+        *,
+        mean: NDArray[np.float32],
+        std: NDArray[np.float32],
+        device: torch.device,
+        padding: int = 0,
+        border: Literal["zero", "reflect"] = "zero",
+    ) -> None:
+        mode: Literal["constant", "reflect"] = "constant" if border == "zero" else "reflect"
+        margins = ((0, 0), (padding, padding), (padding, padding), (0, 0))
+        padded = torch.from_numpy(np.pad(images, margins, mode=mode)).to(device)
+        height, width = images.shape[1:3]
+        orientations = torch.stack([padded, padded.flip(2)])
+        windows = orientations.unfold(2, height, 1).unfold(3, width, 1)
+        # [orientation, image, top, left, H, W, 3]: a view, so one index picks whole crops.
+        self._windows = windows.permute(0, 1, 2, 3, 5, 6, 4)
+        self._last_offset = 2 * padding
+        self._mean = torch.from_numpy(mean).to(device)
+        self._std = torch.from_numpy(std).to(device)
+        self.device = device
+
+    def batch(self, draws: Draws) -> Tensor:
+        """The images of one batch of draws: float32 [B, 3, H, W], channels last in memory."""
+        flips = self._upload(draws.flips.astype(np.int64))
+        top, left = self._upload(draws.offsets).unbind(1)
+        left = torch.where(flips == 1, self._last_offset - left, left)
+        pixels = self._windows[flips, self._upload(draws.order), top, left]
+        if draws.angles.any():
+            pixels = rotate_nearest(pixels, draws.angles)
+        return normalise(pixels, self._mean, self._std).permute(0, 3, 1, 2)
+
+    def _upload(self, array: NDArray[np.int64]) -> Tensor:
+        return torch.from_numpy(array).to(self.device, non_blocking=True)
+
+
+def rotate_nearest(images: Tensor, angles: NDArray[np.float64]) -> Tensor:
+    """Rotate counter-clockwise about the centre, nearest neighbour, black outside.
+
+    Parameters
+    ----------
+    images : uint8 [B, H, W, C]
+    angles : float64 [B]
+        Degrees.
+
+    Notes
+    -----
+    The source of each pixel is found in 16.16 fixed point, as Pillow's `Image.rotate` does, so the
+    result is the same to the pixel.
+    """
+    batch, height, width, channels = images.shape
+    device = images.device
+    per_column, per_row, origin = _inverse_rotation(angles, height, width)
+    rows = torch.arange(height, device=device).view(1, height, 1)
+    columns = torch.arange(width, device=device).view(1, 1, width)
+
+    def source(axis: int) -> Tensor:
+        a, b, c = (
+            torch.from_numpy(part[:, axis]).to(device).view(batch, 1, 1)
+            for part in (per_column, per_row, origin)
+        )
+        return (c + a * columns + b * rows) >> 16
+
+    x, y = source(0), source(1)
+    inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
+    index = torch.where(inside, y * width + x, 0).view(batch, height * width, 1)
+    flat = images.reshape(batch, height * width, channels)
+    rotated = flat.gather(1, index.expand(-1, -1, channels)).view(images.shape)
+    return rotated * inside.unsqueeze(-1)
+
+
+def _inverse_rotation(
+    angles: NDArray[np.float64], height: int, width: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Steps of the source (x, y) per column and per row, and its place at the first pixel."""
+    radians = -np.deg2rad(np.mod(angles, 360.0))
+    cos, sin = np.round(np.cos(radians), 15), np.round(np.sin(radians), 15)
+    centre_x, centre_y = width / 2, height / 2
+    per_column = np.stack([cos, -sin], axis=1)
+    per_row = np.stack([sin, cos], axis=1)
+    origin = np.stack(
+        [centre_x - cos * centre_x - sin * centre_y, centre_y + sin * centre_x - cos * centre_y],
+        axis=1,
+    )
+
+    def fixed(values: NDArray[np.float64]) -> NDArray[np.int64]:
+        return np.floor(values * _FIXED_POINT + 0.5).astype(np.int64)
+
+    first_pixel_centre = origin + 0.5 * per_column + 0.5 * per_row
+    return fixed(per_column), fixed(per_row), fixed(first_pixel_centre)
+
+
+def channel_statistics(
+    images: NDArray[np.uint8],
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Mean and population standard deviation of each channel, for pixels in [0, 1]."""
+    pixels = images.reshape(-1, images.shape[-1]).astype(np.float64) / 255
+    mean, std = pixels.mean(axis=0), pixels.std(axis=0)
+    return mean.astype(np.float32), np.maximum(std, math.ulp(1.0)).astype(np.float32)

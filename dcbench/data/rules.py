@@ -1,0 +1,89 @@
+"""The rules that subsets are drawn by: labels and a subset's number in, row numbers out.
+
+Subsets are drawn once and listed under `splits/`; a run reads the lists. These rules derive the
+lists again, to prove them.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from dcbench.validation import Facts
+
+Rows = NDArray[np.int64]
+
+
+class Selection(NamedTuple):
+    """Rows of a dataset's training part, class after class."""
+
+    train: Rows
+    val: Rows
+
+
+class ByPosition(Facts):
+    """The first images of each class in file order, in blocks of train + val for each subset.
+
+    The rule of DEIC and GEM (Brigato et al. 2021, 2022): with 30 + 20 images, subset 0 takes the
+    positions 0 to 49 of each class, subset 1 those from 50 to 99, subset 2 those from 100 to 149.
+    """
+
+    kind: Literal["by-position"]
+    train: int = Field(gt=0)
+    val: int = Field(ge=0)
+
+    def select(self, labels: Rows, num_classes: int, subset: int) -> Selection:
+        """Rows of a subset; fails where a class has too few images."""
+        first = subset * (self.train + self.val)
+        members = [np.flatnonzero(labels == label) for label in range(num_classes)]
+        return Selection(
+            np.concatenate([rows[first : first + self.train] for rows in members]),
+            np.concatenate([rows[first + self.train :][: self.val] for rows in members]),
+        )
+
+
+class LongTailed(Facts):
+    """Exponentially fewer images from the first class to the last.
+
+    The rule of LDAM-DRW (Cao et al. 2019, `imbalance_cifar.py`): class k of C keeps
+    int(n_max * ratio ** (k / (C - 1))) images, the first of a shuffle by NumPy's legacy generator
+    seeded with `rand_number`, classes in ascending order. The subset's number is `rand_number`.
+    Subsets of one number are nested: a smaller ratio keeps a prefix of each class. There is no
+    validation part.
+    """
+
+    kind: Literal["long-tailed"]
+    ratio: float = Field(gt=0, le=1)
+
+    def select(self, labels: Rows, num_classes: int, subset: int) -> Selection:
+        """Rows of a subset."""
+        largest = len(labels) / num_classes
+        generator = np.random.RandomState(subset)
+        chosen = []
+        for label in range(num_classes):
+            rows = np.flatnonzero(labels == label)
+            generator.shuffle(rows)
+            chosen.append(rows[: int(largest * self.ratio ** (label / (num_classes - 1)))])
+        return Selection(np.concatenate(chosen), np.empty(0, dtype=np.int64))
+
+
+class Everything(Facts):
+    """The whole training part; the last `val` images of each class in file order are for tuning."""
+
+    kind: Literal["everything"]
+    val: int = Field(ge=0)
+
+    def select(self, labels: Rows, num_classes: int, subset: int) -> Selection:
+        """Rows in file order; `subset` makes no difference."""
+        held_out = [
+            np.flatnonzero(labels == label)[-self.val :] if self.val else np.empty(0, np.int64)
+            for label in range(num_classes)
+        ]
+        val = np.sort(np.concatenate(held_out)).astype(np.int64)
+        return Selection(np.setdiff1d(np.arange(len(labels), dtype=np.int64), val), val)
+
+
+Rule = Annotated[ByPosition | LongTailed | Everything, Field(discriminator="kind")]

@@ -1,0 +1,24 @@
+"""Methods: how a batch becomes a loss."""
+
+from dcbench.methods import infinite_class, mixup  # noqa: F401
+from dcbench.methods.base import Batch, Method, Network
+from dcbench.methods.registry import (
+    build_method,
+    method_class,
+    method_names,
+    parse_method,
+    parse_settings,
+    register,
+)
+
+__all__ = [
+    "Batch",
+    "Method",
+    "Network",
+    "build_method",
+    "method_class",
+    "method_names",
+    "parse_method",
+    "parse_settings",
+    "register",
+]

@@ -1,0 +1,101 @@
+"""Infinite Class Mixup: every mixture is a class of its own, told apart from those of its batch.
+
+Mensink and Mettes, Infinite Class Mixup, BMVC 2023 (arXiv 2305.10293).
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from dcbench.methods.base import Batch
+from dcbench.methods.mixing import mixed_class_ids
+from dcbench.methods.mixup import Mixup, Remix, RegMixup
+from dcbench.methods.registry import register
+
+Axes = Literal["class", "pair", "both"]
+
+
+def infinite_class_loss(
+    logits: Tensor,
+    mixed_labels: Tensor,
+    axes: Axes = "both",
+    class_ids: Tensor | None = None,
+) -> Tensor:
+    """The Infinite Class loss of a batch of mixed images.
+
+    The score of image i under the mixed classifier of pair j is S[i, j] = logits[i] . labels[j],
+    since a linear classifier's weights and biases mix as its logits do. The class axis asks each
+    image for its classifier (softmax over j), the pair axis each classifier for its image (softmax
+    over i); both is the sum of the two, as in the authors' release.
+
+    Parameters
+    ----------
+    logits : [batch, classes]
+        Of the mixed images, from the ordinary linear classifier.
+    mixed_labels : [batch, classes]
+        Soft labels of the pairs.
+    axes
+        "class", "pair", or "both".
+    class_ids : int64 [batch], optional
+        Equal where two pairs are the same mixed class: these then share the target evenly. Without
+        it they are negatives of one another, as in the release.
+
+    Returns
+    -------
+    Scalar, float32 at least. At chance each axis is log(batch); a batch of one gives 0.
+    """
+    with torch.autocast(logits.device.type, enabled=False):
+        dtype = torch.promote_types(logits.dtype, torch.float32)
+        scores = logits.to(dtype) @ mixed_labels.to(dtype).T
+        if class_ids is None:
+            targets = torch.arange(len(scores), device=scores.device)
+        else:
+            same = (class_ids.unsqueeze(0) == class_ids.unsqueeze(1)).to(dtype)
+            targets = same / same.sum(dim=1, keepdim=True)
+        loss = scores.new_zeros(())
+        if axes in ("class", "both"):
+            loss = loss + cross_entropy(scores, targets)
+        if axes in ("pair", "both"):
+            loss = loss + cross_entropy(scores.T, targets)
+        return loss
+
+
+class InfiniteClass(Mixup):
+    """Turns a method that mixes pairs into its Infinite Class variant."""
+
+    axes: Axes = Field("both", description="softmax over classifiers, over images, or both summed")
+    duplicates: Literal["negative", "share"] = Field(
+        "negative", description="pairs of one mixed class: negatives, or they share the target"
+    )
+
+    def target_loss(self, logits: Tensor, batch: Batch) -> Tensor:
+        """What the mixed images are asked to be: one class among those of the batch."""
+        class_ids = None
+        if self.duplicates == "share":
+            partner_labels = batch.labels[batch.partners]
+            shares = self.label_coefficients(batch)
+            class_ids = mixed_class_ids(batch.labels, partner_labels, shares, batch.num_classes)
+        return infinite_class_loss(logits, self.mixed_labels(batch), self.axes, class_ids)
+
+
+@register("ic-mixup")
+class ICMixup(InfiniteClass):
+    """IC-Mixup: Mixup's pairs, each a class of its own."""
+
+
+@register("ic-remix")
+class ICRemix(Remix, InfiniteClass):
+    """IC-Remix: Remix's pairs, each a class of its own, built from Remix's label shares.
+
+    The authors' release has no IC-Remix that runs; kappa and tau are Remix's.
+    """
+
+
+@register("ic-regmixup")
+class ICRegMixup(RegMixup, InfiniteClass):
+    """IC-RegMixup: RegMixup whose mixed images are each a class of their own."""

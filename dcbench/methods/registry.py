@@ -1,0 +1,153 @@
+"""Which methods there are: registered here, by an installed package, or named by a file.
+
+A method outside dcbench is found by the entry-point group `dcbench.methods`, or as
+`path/to/file.py:Class`.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import hashlib
+import importlib.util
+import logging
+import re
+from collections.abc import Callable, Mapping
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+import yaml
+
+from dcbench.errors import UsageError, unknown
+from dcbench.methods.base import Method
+from dcbench.validation import validated
+
+_log = logging.getLogger(__name__)
+_methods: dict[str, type[Method]] = {}
+_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+
+AnyMethod = TypeVar("AnyMethod", bound=type[Method])
+
+
+def register(name: str) -> Callable[[AnyMethod], AnyMethod]:
+    """Class decorator that gives a method its name: lower case, words joined by hyphens."""
+    if not _NAME.fullmatch(name):
+        raise UsageError(f"method name '{name}': use lower-case words joined by hyphens")
+
+    def decorate(method: AnyMethod) -> AnyMethod:
+        holder = _methods.get(name)
+        if holder is not None and (holder.__module__, holder.__qualname__) != (
+            method.__module__,
+            method.__qualname__,
+        ):
+            raise UsageError(f"method name '{name}' is taken by {holder.__module__}")
+        method.name = name
+        _methods[name] = method
+        return method
+
+    return decorate
+
+
+def method_names(pattern: str = "*") -> list[str]:
+    """Names of the registered and the installed methods, by wildcard."""
+    _load_entry_points()
+    return sorted(fnmatch.filter(_methods, pattern))
+
+
+def method_class(name: str) -> type[Method]:
+    """The class of a name, or of `path/to/file.py:Class`."""
+    if ".py:" in name:
+        return _from_file(name)
+    if name not in _methods:
+        _load_entry_points()
+    if name not in _methods:
+        raise unknown("method", name, _methods)
+    return _methods[name]
+
+
+def build_method(name: str, settings: Mapping[str, Any]) -> Method:
+    """The method with its settings, checked."""
+    return validated(method_class(name), dict(settings), f"method {name}")
+
+
+class MethodSpec(NamedTuple):
+    """A method as it is written on a command line: `ic-mixup[axes=class]`."""
+
+    name: str
+    settings: dict[str, Any]
+
+
+def parse_method(text: str) -> MethodSpec:
+    """Split `name[key=value,…]` into the name and its settings."""
+    match = re.fullmatch(r"([^\[\]]+)(?:\[(.*)\])?", text.strip())
+    if match is None:
+        raise UsageError(f"method '{text}': write name or name[key=value,…]")
+    pairs = re.split(r",(?![^\[]*\])", match[2]) if match[2] else []
+    return MethodSpec(match[1], parse_settings(pairs))
+
+
+def parse_settings(pairs: list[str]) -> dict[str, Any]:
+    """`["alpha=0.2", "axes=class"]` as a mapping; values are read as YAML."""
+    settings: dict[str, Any] = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals or not key.strip() or not value.strip():
+            raise UsageError(f"setting '{pair}': write key=value")
+        try:
+            settings[key.strip()] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise UsageError(f"setting '{pair}': the value is not valid YAML") from None
+    return settings
+
+
+def _load_entry_points() -> None:
+    for entry_point in entry_points(group="dcbench.methods"):
+        if entry_point.name in _methods:
+            continue
+        try:
+            loaded = entry_point.load()
+            if not (isinstance(loaded, type) and issubclass(loaded, Method)):
+                raise TypeError(f"{entry_point.value} is not a Method")
+            register(entry_point.name)(loaded)
+        except Exception as problem:
+            _log.warning("method '%s' cannot be loaded: %s", entry_point.name, problem)
+
+
+def _from_file(location: str) -> type[Method]:
+    file_name, _, class_name = location.rpartition(":")
+    path = Path(file_name)
+    try:
+        source = path.read_bytes()
+    except OSError as problem:
+        raise UsageError(f"method file {path}: {problem.strerror}") from None
+    digest = hashlib.sha256(source).hexdigest()
+    spec = importlib.util.spec_from_file_location(f"dcbench_method_{digest[:16]}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except UsageError:
+        raise
+    except Exception as problem:
+        raise UsageError(f"method file {path}: {type(problem).__name__}: {problem}") from None
+    found = getattr(module, class_name, None)
+    if not (isinstance(found, type) and issubclass(found, Method)):
+        names = [key for key, value in vars(module).items() if _defined_here(value, module)]
+        raise unknown(f"method class in {path}", class_name, names)
+    if not found.name or found.name == found.__base__.name:  # type: ignore[union-attr]
+        register(_kebab(class_name))(found)
+    found.source_sha256 = digest
+    return found
+
+
+def _defined_here(value: object, module: object) -> bool:
+    return (
+        isinstance(value, type)
+        and issubclass(value, Method)
+        and value.__module__ == getattr(module, "__name__", None)
+    )
+
+
+def _kebab(name: str) -> str:
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "-", name).lower()
