@@ -1,0 +1,28 @@
+"""dcbench: a benchmark for image classification with little or unbalanced data.
+
+A split, a method and a seed go in; a record whose every number can be recomputed comes out.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dcbench.records import Record
+    from dcbench.runs import run
+
+__version__ = "0.1.0"
+__all__ = ["Record", "__version__", "run"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import what needs torch only when it is asked for."""
+    if name == "run":
+        from dcbench.runs import run
+
+        return run
+    if name == "Record":
+        from dcbench.records import Record
+
+        return Record
+    raise AttributeError(f"module 'dcbench' has no attribute '{name}'")

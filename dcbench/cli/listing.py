@@ -1,0 +1,58 @@
+"""`dcbench methods`, `models` and `protocols`: what there is."""
+
+from __future__ import annotations
+
+from dcbench.cli.options import Json, Pattern, print_list, span
+
+
+def methods(pattern: Pattern = "*", as_json: Json = False) -> None:
+    """List the methods, with their settings and defaults."""
+    from dcbench.methods import method_class, method_names
+
+    listed = {name: method_class(name) for name in method_names(pattern)}
+    rows = [
+        {
+            "name": name,
+            "summary": (method.__doc__ or "").strip().partition("\n")[0],
+            "settings": {key: field.default for key, field in method.model_fields.items()},
+        }
+        for name, method in listed.items()
+    ]
+    print_list(rows, as_json, f"method like '{pattern}'")
+
+
+def models(pattern: Pattern = "*", as_json: Json = False) -> None:
+    """List the networks, with their number of parameters for ten classes."""
+    import torch
+
+    from dcbench.models import build_model, model_names
+
+    rows = []
+    for name in model_names(pattern):
+        with torch.device("meta"):
+            network = build_model(name, 10)
+        parameters = sum(parameter.numel() for parameter in network.parameters())
+        rows.append({"name": name, "parameters": parameters})
+    print_list(rows, as_json, f"model like '{pattern}'")
+
+
+def protocols(pattern: Pattern = "*", as_json: Json = False) -> None:
+    """List the protocols, with the recipe of each kind of split."""
+    from dcbench.protocol import load_protocol, protocol_names
+
+    rows = []
+    for name in protocol_names(pattern):
+        protocol = load_protocol(name)
+        for recipe, entry in protocol.recipes.items():
+            rows.append(
+                {
+                    "protocol": name,
+                    "recipe": recipe,
+                    "subsets": span(entry.asked.subsets),
+                    "seeds": span(entry.asked.seeds),
+                    "model": entry.training.model,
+                    "epochs": entry.training.epochs,
+                    "batch": entry.training.batch_size,
+                }
+            )
+    print_list(rows, as_json, f"protocol like '{pattern}'")

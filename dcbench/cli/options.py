@@ -1,0 +1,71 @@
+"""What several commands share: options, groups, and how a list is printed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from dcbench.errors import DcbenchError, UsageError
+
+Json = Annotated[bool, typer.Option("--json", help="JSON alone on standard output.")]
+DataOption = Annotated[
+    Path | None, typer.Option("--data", help="Data folder; else DCBENCH_DATA, else the user cache.")
+]
+ResultsOption = Annotated[
+    Path | None, typer.Option("--results", help="Results; else DCBENCH_RESULTS, else ./results.")
+]
+Pattern = Annotated[str, typer.Argument(help="Wildcard, such as 'ic-*'.")]
+
+
+class Guarded(TyperGroup):
+    """The group of all commands: ends with one line and the exit code that an error has."""
+
+    def invoke(self, context: Any) -> Any:
+        """Run the command that was asked for."""
+        from dcbench.display import note
+
+        try:
+            return super().invoke(context)
+        except DcbenchError as problem:
+            note(f"error: {problem}")
+            raise typer.Exit(problem.exit_code) from None
+        except KeyboardInterrupt:
+            note("interrupted; the same command goes on from the last checkpoint")
+            raise typer.Exit(130) from None
+
+
+class ListByDefault(TyperGroup):
+    """A group in which `group PATTERN` is `group list PATTERN`."""
+
+    def resolve_command(self, context: Any, args: list[str]) -> Any:
+        """Find the command; what is no command is a pattern for `list`."""
+        known = args[0] in self.commands or args[0].startswith("-")
+        return super().resolve_command(context, args if known else ["list", *args])
+
+
+def print_list(rows: list[dict[str, Any]], as_json: bool, what: str) -> None:
+    """Print rows as a table, or as a JSON list; `what` is said to be lacking if there are none."""
+    from dcbench.display import show_table
+
+    if as_json:
+        typer.echo(json.dumps(rows))
+    elif not rows:
+        raise UsageError(f"there is no {what}")
+    else:
+        show_table(list(rows[0]), [[_cell(value) for value in row.values()] for row in rows])
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, dict):
+        return ", ".join(f"{key}={each}" for key, each in value.items()) or None
+    return value
+
+
+def span(numbers: tuple[int, ...]) -> str:
+    """Whole numbers in short: `0-9`, or `0,2,5`."""
+    whole = list(numbers) == list(range(numbers[0], numbers[-1] + 1)) and len(numbers) > 1
+    return f"{numbers[0]}-{numbers[-1]}" if whole else ",".join(map(str, numbers))

@@ -1,0 +1,159 @@
+"""`dcbench run` and `dcbench measure`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from dcbench.cli.options import DataOption, Json, ResultsOption
+
+if TYPE_CHECKING:
+    from dcbench.plans import Plan
+    from dcbench.records import Record
+    from dcbench.training import Progress
+
+RUN_EXAMPLE = "Example:  dcbench run --method ic-regmixup --split digits --seeds 0-2"
+MEASURE_EXAMPLE = "Example:  dcbench measure results/v1/digits/subset-0/erm/seed-0"
+
+
+def run(
+    method: Annotated[
+        str, typer.Option(help="A name, with settings in brackets or not; or FILE.py:Class.")
+    ],
+    split: Annotated[str, typer.Option(help="Name of a split; `dcbench splits` lists them.")],
+    subset: Annotated[int, typer.Option(help="Which draw of the training images.")] = 0,
+    seed: Annotated[str, typer.Option(help="One seed.")] = "0",
+    seeds: Annotated[str | None, typer.Option(help="Several: 0-9 or 0,2,5.")] = None,
+    protocol: Annotated[str, typer.Option(help="Rules; `dcbench protocols` lists them.")] = "v1",
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="key=value of the method or recipe; may be repeated."),
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:0.")] = "auto",
+    data: DataOption = None,
+    results: ResultsOption = None,
+    restart: Annotated[bool, typer.Option("--restart", help="Throw away what an earlier run left.")] = False,
+    allow_unverified_data: Annotated[
+        bool, typer.Option("--allow-unverified-data", help="Take image files that are not the official ones; it is recorded.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would run, and for how long.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Train, predict, measure and record: one run or several.
+
+    A finished run is found and not repeated; a half-done one goes on.
+    """
+    from dcbench.data.datasets import data_root
+    from dcbench.environment import find_device
+    from dcbench.methods import parse_settings
+    from dcbench.plans import plan_run, results_root
+    from dcbench.protocol import parse_seeds
+    from dcbench.runs import estimate, execute
+
+    asked = parse_settings(settings or [])
+    plans = [
+        plan_run(method, split, subset=subset, seed=each, protocol=protocol, settings=asked)
+        for each in parse_seeds(seeds if seeds is not None else seed)
+    ]
+    found_device, root, folder = find_device(device), results_root(results), data_root(data)
+    for plan in plans:
+        with _reporter(quiet) as reporter:
+            _announce(plan, reporter.note)
+            if dry_run:
+                reporter.note(estimate(plan, folder, found_device, allow_unverified_data))
+                continue
+            record = execute(
+                plan,
+                root,
+                folder,
+                found_device,
+                restart=restart,
+                allow_unverified=allow_unverified_data,
+                reporter=reporter,
+            )
+        _show_record(record, root / plan.folder / "record.json", as_json)
+
+
+def _announce(plan: Plan, note: Any) -> None:
+    recipe = plan.choice.recipe
+    note(
+        f"{plan.folder}: {plan.num_images} images, {recipe.model}, {recipe.epochs} epochs, "
+        f"batches of {recipe.batch_size}"
+    )
+    if plan.departures:
+        note(f"custom, no leaderboard will take it: {'; '.join(plan.departures)}")
+
+
+@contextmanager
+def _reporter(quiet: bool) -> Iterator[Any]:
+    from dcbench.display import ProgressLine
+    from dcbench.runs import Reporter
+
+    class Terminal(Reporter):
+        """Progress of a run on the terminal."""
+
+        def __init__(self, line: ProgressLine) -> None:
+            self.line = line
+            self.evaluating = False
+            self.began: tuple[int, float] | None = None
+
+        def note(self, text: str) -> None:
+            self.line.note(text)
+
+        def epoch(self, plan: Plan, progress: Progress) -> None:
+            if self.began is None:
+                self.began = (progress.epoch, progress.seconds)
+                self.line.begin("epoch", plan.choice.recipe.epochs, progress.epoch)
+                return
+            seconds = progress.seconds - self.began[1]
+            speed = (progress.epoch - self.began[0]) * plan.num_images / max(seconds, 1e-9)
+            loss = progress.history[-1].loss
+            self.line.update(progress.epoch, f"loss {loss:.4f}  {speed:.0f} images/s")
+
+        def evaluated(self, done: int, total: int) -> None:
+            if not self.evaluating:
+                self.evaluating = True
+                self.line.begin("predict", total)
+            self.line.update(done, "images")
+
+    with ProgressLine(quiet) as line:
+        yield Terminal(line)
+
+
+def _show_record(record: Record, path: Path, as_json: bool) -> None:
+    from dcbench.display import metric_rows, note, show_table
+
+    if as_json:
+        typer.echo(json.dumps(record.model_dump(mode="json")))
+        return
+    title = f"{record.label} on {record.split}, subset {record.subset}, seed {record.seed}"
+    show_table(("metric", "value"), metric_rows(record.metrics), title)
+    if record.status == "custom":
+        note(f"custom: {'; '.join(record.departures)}")
+    if record.unverified_data:
+        note(f"unverified data: {', '.join(record.unverified_data)}")
+    typer.echo(path)
+
+
+def measure(
+    folder: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished run.")],
+    as_json: Json = False,
+) -> None:
+    """Compute the metrics again from the stored predictions; says if any differs."""
+    from dcbench.display import metric_rows, note, show_table
+    from dcbench.runs import measure_again
+
+    metrics, differing = measure_again(folder)
+    if as_json:
+        typer.echo(json.dumps({"metrics": metrics, "differing": differing}))
+    else:
+        show_table(("metric", "value"), metric_rows(metrics), str(folder))
+        note(f"differs from the record: {', '.join(differing)}" if differing else "as recorded")
+    if differing:
+        raise typer.Exit(1)

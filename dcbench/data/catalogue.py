@@ -1,0 +1,291 @@
+"""The catalogue: which official files make up each dataset, where they lie and come from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dcbench.data import readers
+from dcbench.data.readers import Piece, Reader
+
+
+@dataclass(frozen=True)
+class DataFile:
+    """One file as its authors published it.
+
+    Attributes
+    ----------
+    path : str
+        Where it lies, from the data folder.
+    md5 : str
+        The official MD5 sum of its bytes.
+    count : int
+        How many images or labels it holds.
+    read : callable
+        From its bytes to its images and labels.
+    other_path : str
+        A second place that serves where `path` is empty; "" for none.
+    official_only : bool
+        Whether `read` is safe on the official bytes alone, so that no others are given to it.
+    """
+
+    path: str
+    md5: str
+    count: int
+    read: Reader
+    other_path: str = ""
+    official_only: bool = False
+
+    def find(self, root: Path) -> Path:
+        """Return the full path of the file under the data folder; `path` if it is in neither."""
+        main, other = (root / self.path).absolute(), (root / self.other_path).absolute()
+        return other if other.is_file() and not main.is_file() else main
+
+
+@dataclass(frozen=True)
+class Download:
+    """One address: the file there, its MD5 sum, and the folder (from the data folder) it goes to.
+
+    An archive is unpacked in that folder.
+    """
+
+    url: str
+    md5: str
+    folder: str = ""
+
+    @property
+    def filename(self) -> str:
+        """The last part of the address."""
+        return self.url.rpartition("/")[2]
+
+    @property
+    def is_archive(self) -> bool:
+        """Whether the file has to be unpacked."""
+        return self.filename.endswith((".tar.gz", ".zip"))
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Images and labels as their authors published them.
+
+    Attributes
+    ----------
+    name, title : str
+        As in commands, and as in the literature.
+    num_classes : int
+        How many classes there are.
+    class_names : tuple of str, or None
+        In the order of the labels; None for a set that is only ever out of distribution.
+    parts : mapping of str to tuple of DataFile
+        The files of "train" and "test", in the order of the images.
+    downloads : tuple of Download
+        What has to be downloaded for all parts.
+    source, licence : str
+        The authors' page, and under what terms the images may be used.
+    embedded : callable, optional
+        From the name of a part to its images and labels, where an installed library holds them.
+    """
+
+    name: str
+    title: str
+    num_classes: int
+    class_names: tuple[str, ...] | None
+    parts: Mapping[str, tuple[DataFile, ...]]
+    downloads: tuple[Download, ...]
+    source: str
+    licence: str
+    embedded: Callable[[str], Piece] | None = field(default=None)
+
+
+_CIFAR10_NAMES = "airplane automobile bird cat deer dog frog horse ship truck"
+_CIFAR100_NAMES = """
+    apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus
+    butterfly camel can castle caterpillar cattle chair chimpanzee clock cloud cockroach couch
+    crab crocodile cup dinosaur dolphin elephant flatfish forest fox girl hamster house kangaroo
+    keyboard lamp lawn_mower leopard lion lizard lobster man maple_tree motorcycle mountain
+    mouse mushroom oak_tree orange orchid otter palm_tree pear pickup_truck pine_tree plain
+    plate poppy porcupine possum rabbit raccoon ray road rocket rose sea seal shark shrew skunk
+    skyscraper snail snake spider squirrel streetcar sunflower sweet_pepper table tank telephone
+    television tiger tractor train trout tulip turtle wardrobe whale willow_tree wolf woman worm
+"""
+_CIFAR10_TRAIN = {
+    "data_batch_1": "c99cafc152244af753f735de768cd75f",
+    "data_batch_2": "d4bba439e000b95fd0a9bffe97cbabec",
+    "data_batch_3": "54ebc095f3ab1f0389bbae665268c751",
+    "data_batch_4": "634d18415352ddfa80567beed471001a",
+    "data_batch_5": "482c414d41f54cd18b22e5b47cb7c3cb",
+}
+_CIFAR100_TRAIN_MD5 = "16019d7e3df5f24257cddd939b257f8d"
+_CIFAR_PAGE = "https://www.cs.toronto.edu/~kriz/cifar.html"
+_CIFAR_LICENCE = "none stated; the authors ask to cite Krizhevsky (2009)"
+_CIFAIR_PAGE = "https://cvjena.github.io/cifair/"
+_CIFAIR_FILES = "https://github.com/cvjena/cifair/releases/download/v1.0/"
+_CIFAIR_LICENCE = "none stated; the authors ask to cite Barz and Denzler (2020)"
+_MNIST_FILES = "https://ossci-datasets.s3.amazonaws.com/mnist/"
+_SVHN_PAGE = "http://ufldl.stanford.edu/housenumbers/"
+
+
+def _cifar10_train(folder: str, other: str = "") -> tuple[DataFile, ...]:
+    return tuple(
+        DataFile(f"{folder}/{name}", md5, 10_000, readers.read_cifar10, other and f"{other}/{name}")
+        for name, md5 in _CIFAR10_TRAIN.items()
+    )
+
+
+def _cifar100(path: str, md5: str, count: int, other_path: str = "") -> DataFile:
+    return DataFile(path, md5, count, readers.read_cifar100, other_path)
+
+
+CIFAR10 = Dataset(
+    name="cifar10",
+    title="CIFAR-10",
+    num_classes=10,
+    class_names=tuple(_CIFAR10_NAMES.split()),
+    parts={
+        "train": _cifar10_train("cifar-10-batches-py"),
+        "test": (
+            DataFile(
+                "cifar-10-batches-py/test_batch",
+                "40351d587109b95175f43aff81a1287e",
+                10_000,
+                readers.read_cifar10,
+            ),
+        ),
+    },
+    downloads=(
+        Download(
+            "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
+            "c58f30108f718f92721af3b95e74349a",
+        ),
+    ),
+    source=_CIFAR_PAGE,
+    licence=_CIFAR_LICENCE,
+)
+CIFAR100 = Dataset(
+    name="cifar100",
+    title="CIFAR-100",
+    num_classes=100,
+    class_names=tuple(_CIFAR100_NAMES.split()),
+    parts={
+        "train": (_cifar100("cifar-100-python/train", _CIFAR100_TRAIN_MD5, 50_000),),
+        "test": (_cifar100("cifar-100-python/test", "f0ef6b0ae62326f3e7ffdfab6717acfc", 10_000),),
+    },
+    downloads=(
+        Download(
+            "https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz",
+            "eb9058c3a382ffc7106e4002c42a8d85",
+        ),
+    ),
+    source=_CIFAR_PAGE,
+    licence=_CIFAR_LICENCE,
+)
+# The training images of ciFAIR are those of CIFAR, byte for byte, so CIFAR's files serve as well.
+CIFAIR10 = Dataset(
+    name="cifair10",
+    title="ciFAIR-10",
+    num_classes=10,
+    class_names=tuple(_CIFAR10_NAMES.split()),
+    parts={
+        "train": _cifar10_train("ciFAIR-10", other="cifar-10-batches-py"),
+        "test": (
+            DataFile(
+                "ciFAIR-10/test_batch",
+                "01290e6b622a1977a000eff13650aca2",
+                10_000,
+                readers.read_cifar10,
+            ),
+        ),
+    },
+    downloads=(Download(f"{_CIFAIR_FILES}ciFAIR-10.zip", "ca08fd390f0839693d3fc45c4e49585f"),),
+    source=_CIFAIR_PAGE,
+    licence=_CIFAIR_LICENCE,
+)
+CIFAIR100 = Dataset(
+    name="cifair100",
+    title="ciFAIR-100",
+    num_classes=100,
+    class_names=tuple(_CIFAR100_NAMES.split()),
+    parts={
+        "train": (
+            _cifar100("ciFAIR-100/train", _CIFAR100_TRAIN_MD5, 50_000, "cifar-100-python/train"),
+        ),
+        "test": (_cifar100("ciFAIR-100/test", "8130dae8d6fc6a436437f0ebdb801df1", 10_000),),
+    },
+    downloads=(Download(f"{_CIFAIR_FILES}ciFAIR-100.zip", "ddc236ab4b12eeb8b20b952614861a33"),),
+    source=_CIFAIR_PAGE,
+    licence=_CIFAIR_LICENCE,
+)
+MNIST = Dataset(
+    name="mnist",
+    title="MNIST",
+    num_classes=10,
+    class_names=None,
+    parts={
+        "test": (
+            DataFile(
+                "MNIST/raw/t10k-images-idx3-ubyte.gz",
+                "9fb629c4189551a2d022fa330f9573f3",
+                10_000,
+                readers.read_mnist_images,
+            ),
+            DataFile(
+                "MNIST/raw/t10k-labels-idx1-ubyte.gz",
+                "ec29112dd5afa0611ce80d1b7f02629c",
+                10_000,
+                readers.read_mnist_labels,
+            ),
+        ),
+    },
+    downloads=(
+        Download(
+            f"{_MNIST_FILES}t10k-images-idx3-ubyte.gz",
+            "9fb629c4189551a2d022fa330f9573f3",
+            "MNIST/raw",
+        ),
+        Download(
+            f"{_MNIST_FILES}t10k-labels-idx1-ubyte.gz",
+            "ec29112dd5afa0611ce80d1b7f02629c",
+            "MNIST/raw",
+        ),
+    ),
+    source="http://yann.lecun.com/exdb/mnist/",
+    licence="CC BY-SA 3.0",
+)
+SVHN = Dataset(
+    name="svhn",
+    title="SVHN",
+    num_classes=10,
+    class_names=None,
+    parts={
+        "test": (
+            DataFile(
+                "SVHN/test_32x32.mat",
+                "eb5a983be6a315427106f1b164d9cef3",
+                26_032,
+                readers.read_svhn,
+                official_only=True,
+            ),
+        ),
+    },
+    downloads=(
+        Download(f"{_SVHN_PAGE}test_32x32.mat", "eb5a983be6a315427106f1b164d9cef3", "SVHN"),
+    ),
+    source=_SVHN_PAGE,
+    licence="for non-commercial use only",
+)
+DIGITS = Dataset(
+    name="digits",
+    title="digits",
+    num_classes=10,
+    class_names=tuple("0123456789"),
+    parts={"train": (), "test": ()},
+    downloads=(),
+    source="https://scikit-learn.org/stable/modules/generated/sklearn.datasets.load_digits.html",
+    licence="CC BY 4.0 (UCI, Optical Recognition of Handwritten Digits)",
+    embedded=readers.read_digits,
+)
+DATASETS = {
+    dataset.name: dataset
+    for dataset in (CIFAR10, CIFAR100, CIFAIR10, CIFAIR100, MNIST, SVHN, DIGITS)
+}

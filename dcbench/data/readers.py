@@ -1,0 +1,298 @@
+"""Read the official file formats from bytes: CIFAR's pickles, MNIST's idx, SVHN's MATLAB file.
+
+A file may come from a stranger, so none of these readers can be made to run code from it; the
+one whose parser could crash, SVHN's, is given the official file alone.
+"""
+
+from __future__ import annotations
+
+import _codecs
+import array
+import gzip
+import io
+import pickle
+import zlib
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class FormatError(ValueError):
+    """The bytes of a file are not what its format asks for; the message says what is wrong."""
+
+
+class Piece(NamedTuple):
+    """What one file holds: images, labels, or both.
+
+    Attributes
+    ----------
+    images : ndarray of uint8 [N, 32, 32, 3], or None
+        Height, width, channels (red, green, blue). Digits are [N, 8, 8, 3].
+    labels : ndarray of int64 [N], or None
+        Class numbers from 0.
+    """
+
+    images: NDArray[np.uint8] | None
+    labels: NDArray[np.int64] | None
+
+
+Reader = Callable[[bytes], Piece]
+
+
+def read_cifar10(content: bytes) -> Piece:
+    """Read one CIFAR-10 or ciFAIR-10 batch: a pickled dict with ``data`` [N, 3072] and ``labels``.
+
+    A row of ``data`` is the red plane, then green, then blue, each row by row
+    (https://www.cs.toronto.edu/~kriz/cifar.html).
+
+    Raises
+    ------
+    FormatError
+        If the bytes are not such a pickle.
+    """
+    return _read_cifar(content, "labels")
+
+
+def read_cifar100(content: bytes) -> Piece:
+    """Read a CIFAR-100 or ciFAIR-100 file: as CIFAR-10's, with the labels in ``fine_labels``.
+
+    Raises
+    ------
+    FormatError
+        If the bytes are not such a pickle.
+    """
+    return _read_cifar(content, "fine_labels")
+
+
+def read_mnist_images(content: bytes) -> Piece:
+    """Read a gzipped idx3 file of 28x28 grey images.
+
+    They come back as [N, 32, 32, 3]: two black pixels added on each side, three equal channels.
+
+    Raises
+    ------
+    FormatError
+        If the bytes are not such a file.
+    """
+    grey = _read_idx(content, (28, 28))
+    padded = np.pad(grey, ((0, 0), (2, 2), (2, 2)))
+    return Piece(np.repeat(padded[..., None], 3, axis=-1), None)
+
+
+def read_mnist_labels(content: bytes) -> Piece:
+    """Read a gzipped idx1 file of labels.
+
+    Raises
+    ------
+    FormatError
+        If the bytes are not such a file.
+    """
+    return Piece(None, _read_idx(content, ()).astype(np.int64))
+
+
+def read_svhn(content: bytes) -> Piece:
+    """Read an SVHN ``*_32x32.mat`` file: ``X`` [32, 32, 3, N] and ``y`` [N, 1], where 10 means 0.
+
+    Source: http://ufldl.stanford.edu/housenumbers, format 2. To be used on the official bytes
+    alone: scipy's reader can crash the interpreter on damaged ones.
+
+    Raises
+    ------
+    FormatError
+        If the bytes are not such a file.
+    """
+    from scipy.io import loadmat
+
+    source: Any = io.BytesIO(content)  # scipy's stubs know paths alone
+    try:
+        entry = loadmat(source, variable_names=["X", "y"])
+    except Exception as error:  # scipy raises whatever the damaged bytes happen to cause
+        raise FormatError(f"not a readable MATLAB file ({error})") from None
+    pixels = _pixels(entry, "X", (32, 32, 3, None))
+    digits = _labels({"y": np.ravel(_array(entry, "y"))}, "y")
+    if np.any(digits == 0):
+        raise FormatError("label 0 in 'y', where digits are numbered 1 to 10")
+    images = np.ascontiguousarray(pixels.transpose(3, 0, 1, 2))
+    return Piece(images, np.where(digits == 10, 0, digits))
+
+
+def read_digits(part: str) -> Piece:
+    """Read the 8x8 digits that come with scikit-learn: 1,797 images in its fixed order.
+
+    Parameters
+    ----------
+    part : {"train", "test"}
+        Images 0 to 599, or 600 to 1,796.
+
+    Returns
+    -------
+    Piece
+        Images [N, 8, 8, 3]: grey levels 0 to 16 scaled to 0 to 255, three equal channels.
+    """
+    from sklearn.datasets import load_digits
+
+    rows = {"train": slice(0, 600), "test": slice(600, 1797)}[part]
+    bunch = load_digits()
+    grey = np.rint(bunch.images[rows] * 255 / 16).astype(np.uint8)
+    return Piece(np.repeat(grey[..., None], 3, axis=-1), bunch.target[rows].astype(np.int64))
+
+
+def check_piece(piece: Piece, count: int, num_classes: int) -> None:
+    """Check that a file holds as many images or labels as it should, and no label out of range.
+
+    Raises
+    ------
+    FormatError
+        If it does not.
+    """
+    for kind, values in (("images", piece.images), ("labels", piece.labels)):
+        if values is not None and len(values) != count:
+            raise FormatError(f"{len(values):,} {kind} instead of {count:,}")
+    if piece.labels is not None:
+        low, high = int(piece.labels.min()), int(piece.labels.max())
+        if low < 0 or high >= num_classes:
+            raise FormatError(f"labels from {low} to {high} instead of 0 to {num_classes - 1}")
+
+
+def unpickle(content: bytes) -> Any:
+    """Load a pickle that holds nothing but plain containers, numbers, text and numpy arrays.
+
+    Byte strings that Python 2 wrote come back as text (latin1), and numpy arrays as objects that
+    `numpy.asarray` makes into arrays.
+
+    Raises
+    ------
+    FormatError
+        If the pickle is broken or asks for anything else; nothing of it has then been run.
+    """
+    try:
+        return _PlainUnpickler(io.BytesIO(content), encoding="latin1").load()
+    except Exception as error:  # damaged bytes can form any opcode, so any exception
+        raise FormatError(f"not a readable pickle ({error})") from None
+
+
+class _DType:
+    """Stands in for `numpy.dtype` in a pickle: numpy's own crashes on a damaged state."""
+
+    def __init__(self, code: str, *flags: object) -> None:
+        self.code = code
+        self.byte_order = "|"
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        self.byte_order = state[1]
+
+    def numpy(self) -> np.dtype[Any]:
+        if self.code not in {"u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8", "f4", "f8"}:
+            raise FormatError(f"an array of '{self.code}'")
+        return np.dtype(self.byte_order + self.code)
+
+
+class _Array:
+    """Stands in for `numpy.ndarray` in a pickle."""
+
+    def __init__(self, *arguments: object) -> None:
+        self.state: tuple[Any, ...] = ()
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        self.state = state
+
+    def __array__(self, dtype: None = None, copy: bool | None = None) -> NDArray[Any]:
+        _, shape, element, is_fortran, raw = self.state
+        values = np.frombuffer(
+            raw.encode("latin1") if isinstance(raw, str) else raw, element.numpy()
+        )
+        return values.reshape(shape, order="F" if is_fortran else "C")
+
+
+class _Scalar(_Array):
+    """Stands in for a single numpy number in a pickle."""
+
+    def __init__(self, element: _DType, raw: bytes) -> None:
+        self.state = (1, (), element, False, raw)
+
+    def __int__(self) -> int:
+        return int(self.__array__())
+
+
+class _PlainUnpickler(pickle.Unpickler):
+    """An unpickler that knows the constructors of plain arrays alone."""
+
+    allowed: Mapping[str, Any] = {
+        "numpy.core.multiarray._reconstruct": _Array,
+        "numpy._core.multiarray._reconstruct": _Array,
+        "numpy.core.multiarray.scalar": _Scalar,
+        "numpy._core.multiarray.scalar": _Scalar,
+        "numpy.ndarray": _Array,
+        "numpy.dtype": _DType,
+        "_codecs.encode": _codecs.encode,
+        "array.array": array.array,
+        "array._array_reconstructor": array.array("b").__reduce_ex__(3)[0],
+    }
+
+    def find_class(self, module: str, name: str) -> Any:
+        """Return what is allowed under that name."""
+        try:
+            return self.allowed[f"{module}.{name}"]
+        except KeyError:
+            raise pickle.UnpicklingError(f"it asks for {module}.{name}") from None
+
+
+def _read_cifar(content: bytes, label_key: str) -> Piece:
+    entry = unpickle(content)
+    if not isinstance(entry, dict):
+        raise FormatError(f"a pickled {type(entry).__name__} instead of a dict")
+    rows = _pixels(entry, "data", (None, 3072))
+    images = rows.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
+    return Piece(np.ascontiguousarray(images), _labels(entry, label_key))
+
+
+def _array(entry: Mapping[str, Any], name: str) -> NDArray[Any]:
+    """Return a value of a file as an array."""
+    if name not in entry:
+        raise FormatError(f"no '{name}'")
+    try:
+        return np.asarray(entry[name])
+    except Exception as error:  # a damaged array can fail in any way
+        raise FormatError(f"'{name}' is not an array ({error})") from None
+
+
+def _pixels(
+    entry: Mapping[str, Any], name: str, shape: tuple[int | None, ...]
+) -> NDArray[np.uint8]:
+    """Return a value of a file that has to be uint8 of that shape (None: any length)."""
+    values = _array(entry, name)
+    fits = len(shape) == values.ndim and all(
+        want in (None, got) for want, got in zip(shape, values.shape, strict=True)
+    )
+    if values.dtype != np.uint8 or not fits:
+        wanted = ", ".join("N" if size is None else str(size) for size in shape)
+        found = ", ".join(map(str, values.shape))
+        raise FormatError(f"'{name}' is {values.dtype} [{found}] instead of uint8 [{wanted}]")
+    return values
+
+
+def _labels(entry: Mapping[str, Any], name: str) -> NDArray[np.int64]:
+    """Return a value of a file that has to be whole numbers in a row."""
+    labels = _array(entry, name)
+    if labels.dtype.kind not in "iu" or labels.ndim != 1:
+        raise FormatError(f"'{name}' is no list of whole numbers")
+    return labels.astype(np.int64)
+
+
+def _read_idx(content: bytes, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """Read the array uint8 [N, *shape] of a gzipped idx file (yann.lecun.com/exdb/mnist)."""
+    try:
+        raw = gzip.decompress(content)
+    except (OSError, EOFError, zlib.error) as error:
+        raise FormatError(f"not a readable gzip file ({error})") from None
+    rank = 1 + len(shape)
+    start = 4 * (1 + rank)
+    header = np.frombuffer(raw[:start].ljust(start, b"\0"), dtype=">u4").tolist()
+    if header[0] != 0x0800 + rank or tuple(header[2:]) != shape:
+        raise FormatError(f"idx header {header} instead of {[0x0800 + rank, 'N', *shape]}")
+    values = np.frombuffer(raw, dtype=np.uint8, offset=start)
+    if values.size != int(np.prod(header[1:])):
+        raise FormatError(f"{values.size:,} values where the header says {header[1:]}")
+    return values.reshape(header[1:])

@@ -1,0 +1,202 @@
+"""Splits: which images a task trains, validates and tests on, as listed under `splits/`.
+
+`splits/<name>.yaml` says what a split is. `splits/<name>/` holds, for each subset, the rows of the
+dataset's training part (`subset-<k>.csv`) and what they hash to (`hashes.json`).
+"""
+
+from __future__ import annotations
+
+import csv
+import fnmatch
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from dcbench.data.rules import Rows, Rule
+from dcbench.errors import DataError, UsageError, unknown
+from dcbench.facts import facts_root
+from dcbench.validation import Facts, read_yaml, validated
+
+
+class TestSet(Facts):
+    """What a split is tested on: a dataset's test part, but for the rows listed in `exclude`."""
+
+    __test__ = False
+
+    dataset: str
+    exclude: str | None = Field(None, description="CSV of rows, beside the split's lists")
+
+
+class SplitFacts(Facts):
+    """The content of `splits/<name>.yaml`."""
+
+    name: str
+    title: str
+    dataset: str = Field(description="its training part is what subsets are drawn from")
+    test: TestSet
+    rule: Rule
+    subsets: tuple[int, ...] = Field(min_length=1)
+    subsets_of: str | None = Field(None, description="the split whose lists this one shares")
+    ood: tuple[str, ...] = Field(description="sets for out-of-distribution detection")
+    recipe: str = Field(description="which of a protocol's recipes it is trained by")
+    long_tailed: bool = Field(False, description="report accuracy over many, medium, few")
+    class_names: tuple[str, ...] = Field(min_length=2)
+    source: str
+    licence: str
+
+
+class SubsetHashes(Facts):
+    """What the lists of a subset come to."""
+
+    train: int
+    val: int
+    index_sha256: str
+    images_sha256: str
+    images_official: bool = Field(description="hashed from files with their official checksums")
+
+
+class SplitHashes(Facts):
+    """The content of `splits/<name>/hashes.json`."""
+
+    subsets: dict[int, SubsetHashes]
+
+
+@dataclass(frozen=True)
+class Split:
+    """One subset of a split.
+
+    Attributes
+    ----------
+    train, val : int64 [N]
+        Rows of the dataset's training part.
+    train_labels, val_labels : int64 [N]
+    """
+
+    facts: SplitFacts
+    subset: int
+    train: Rows
+    val: Rows
+    train_labels: Rows
+    val_labels: Rows
+    hashes: SubsetHashes
+
+    @property
+    def name(self) -> str:
+        """Name of the split."""
+        return self.facts.name
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes."""
+        return len(self.facts.class_names)
+
+    @property
+    def class_counts(self) -> list[int]:
+        """Number of images of each class in `train`."""
+        return np.bincount(self.train_labels, minlength=self.num_classes).tolist()
+
+    @cached_property
+    def excluded_test_rows(self) -> Rows:
+        """Rows of the test part that the split leaves out."""
+        if self.facts.test.exclude is None:
+            return np.empty(0, dtype=np.int64)
+        path = splits_folder() / self.name / self.facts.test.exclude
+        return np.array([int(row["index"]) for row in _read_csv(path)], dtype=np.int64)
+
+    def summary(self) -> dict[str, Any]:
+        """The subset as plain values, for `dcbench splits show --json`."""
+        return {
+            "name": self.name,
+            "dataset": self.facts.dataset,
+            "subset": self.subset,
+            "num_classes": self.num_classes,
+            "train": self.train.tolist(),
+            "val": self.val.tolist(),
+            "class_counts": self.class_counts,
+            "index_sha256": self.hashes.index_sha256,
+        }
+
+
+def splits_folder() -> Path:
+    """Where the splits are listed."""
+    return facts_root() / "splits"
+
+
+def split_names(pattern: str = "*") -> list[str]:
+    """Names of the splits, by wildcard."""
+    names = (path.stem for path in splits_folder().glob("*.yaml"))
+    return sorted(fnmatch.filter(names, pattern))
+
+
+def split_facts(name: str) -> SplitFacts:
+    """What a split is, without its lists."""
+    if name not in split_names():
+        raise unknown("split", name, split_names())
+    path = splits_folder() / f"{name}.yaml"
+    facts = validated(SplitFacts, read_yaml(path), path)
+    if facts.name != name:
+        raise UsageError(f"{path}: name='{facts.name}': should be '{name}', as the file is called")
+    return facts
+
+
+def load_split(name: str, subset: int = 0) -> Split:
+    """One subset of a split, as it is listed.
+
+    Raises
+    ------
+    UsageError
+        There is no such split or subset.
+    DataError
+        A list is damaged: its hash is not the one recorded beside it.
+    """
+    facts = split_facts(name)
+    if subset not in facts.subsets:
+        listed = ", ".join(map(str, facts.subsets))
+        raise UsageError(f"split {name} has no subset {subset}; there are: {listed}")
+    folder = splits_folder() / (facts.subsets_of or name)
+    hashes = read_hashes(folder / "hashes.json").subsets[subset]
+    path = folder / f"subset-{subset}.csv"
+    parts: dict[str, list[tuple[int, int]]] = {"train": [], "val": []}
+    for row in _read_csv(path):
+        parts[row["part"]].append((int(row["index"]), int(row["label"])))
+    train, val = (np.array(parts[part], dtype=np.int64).reshape(-1, 2) for part in parts)
+    if index_sha256(train[:, 0], val[:, 0]) != hashes.index_sha256:
+        raise DataError(
+            f"{path}: the rows do not hash to the index_sha256 of {folder / 'hashes.json'}; "
+            f"restore the file, or `dcbench splits derive {name}` writes both again"
+        )
+    return Split(facts, subset, train[:, 0], val[:, 0], train[:, 1], val[:, 1], hashes)
+
+
+def read_hashes(path: Path) -> SplitHashes:
+    """The hashes recorded beside a split's lists."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as problem:
+        raise DataError(f"{path}: cannot be read: {problem}") from None
+    return validated(SplitHashes, content, path, DataError)
+
+
+def index_sha256(train: Rows, val: Rows) -> str:
+    """SHA-256 of the rows of `train`, then `val`, as little-endian int64."""
+    return hashlib.sha256(np.concatenate([train, val]).astype("<i8").tobytes()).hexdigest()
+
+
+def images_sha256(images: NDArray[np.uint8], train: Rows, val: Rows) -> str:
+    """SHA-256 of the bytes of the images of `train`, then `val`, each [H, W, 3]."""
+    return hashlib.sha256(images[np.concatenate([train, val])].tobytes()).hexdigest()
+
+
+def _read_csv(path: Path) -> list[dict[str, str]]:
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            return list(csv.DictReader(file))
+    except OSError as problem:
+        raise DataError(f"{path}: cannot be read: {problem.strerror}") from None

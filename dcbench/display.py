@@ -1,0 +1,98 @@
+"""What the terminal shows: progress, metrics, tables. Reports go to standard output, the rest to
+standard error.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+stdout = Console(highlight=False)
+stderr = Console(stderr=True, highlight=False)
+
+_LINE_EVERY = 10.0
+"""Seconds between two lines of progress where there is no terminal."""
+
+
+class ProgressLine:
+    """One line of progress: a bar on a terminal, now and then a line elsewhere."""
+
+    def __init__(self, quiet: bool = False) -> None:
+        self._quiet = quiet
+        self._last_line = time.monotonic()
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.fields[detail]}"),
+            TimeRemainingColumn(),
+            console=stderr,
+            transient=True,
+            disable=quiet or not stderr.is_terminal,
+        )
+        self._task = self._bar.add_task("", total=1, detail="")
+
+    def __enter__(self) -> ProgressLine:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._bar.stop()
+
+    def begin(self, title: str, total: int, done: int = 0) -> None:
+        """Start to count anew."""
+        self._bar.reset(self._task, total=total, completed=done, description=title, detail="")
+
+    def update(self, done: int, detail: str) -> None:
+        """So much is done."""
+        self._bar.update(self._task, completed=done, detail=detail)
+        task = self._bar.tasks[0]
+        due = time.monotonic() - self._last_line >= _LINE_EVERY
+        if not self._quiet and not stderr.is_terminal and due:
+            self._last_line = time.monotonic()
+            note(f"{task.description}  {done}/{task.total:.0f}  {detail}")
+
+    def note(self, text: str) -> None:
+        """A sentence for the user, above the bar."""
+        if not self._quiet:
+            note(text)
+
+
+def note(text: str) -> None:
+    """A line on standard error, as it is."""
+    stderr.print(text, markup=False, soft_wrap=True)
+
+
+def show_table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str = "") -> None:
+    """A table on standard output; numbers are set to the right."""
+    table = Table(title=title or None, title_justify="left", header_style="bold")
+    listed = [list(row) for row in rows]
+    for index, column in enumerate(columns):
+        numeric = bool(listed) and all(isinstance(row[index], (int, float)) for row in listed)
+        table.add_column(column, justify="right" if numeric else "left", overflow="fold")
+    for row in listed:
+        table.add_row(*(_text(value) for value in row))
+    stdout.print(table)
+
+
+def _text(value: object) -> str:
+    if value is None:
+        return "–"
+    text = f"{value:.4f}" if isinstance(value, float) else str(value)
+    return text.replace("[", r"\[")
+
+
+def metric_rows(metrics: dict[str, Any]) -> list[tuple[str, float | None]]:
+    """Metrics of a record by dotted name; those that do not apply are left out."""
+    rows: list[tuple[str, float | None]] = []
+    for name, value in metrics.items():
+        if name != "ood" and value is not None:
+            rows.append((name, value))
+    for name, scores in metrics["ood"].items():
+        for score, values in (scores or {"msp": {"auroc": None}}).items():
+            rows.append((f"ood.{name}.{score}.auroc", values["auroc"]))
+    return rows

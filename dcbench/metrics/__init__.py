@@ -1,0 +1,29 @@
+"""Pure functions of numpy arrays that turn predictions into numbers; fractions, not percent."""
+
+from dcbench.metrics.accuracy import accuracy, balanced_accuracy, class_recall, group_accuracy
+from dcbench.metrics.calibration import (
+    adaptive_calibration_error,
+    brier_score,
+    classwise_calibration_error,
+    expected_calibration_error,
+    log_softmax,
+    negative_log_likelihood,
+    softmax,
+)
+from dcbench.metrics.ood import ood_detection, ood_scores
+
+__all__ = [
+    "accuracy",
+    "adaptive_calibration_error",
+    "balanced_accuracy",
+    "brier_score",
+    "class_recall",
+    "classwise_calibration_error",
+    "expected_calibration_error",
+    "group_accuracy",
+    "log_softmax",
+    "negative_log_likelihood",
+    "ood_detection",
+    "ood_scores",
+    "softmax",
+]

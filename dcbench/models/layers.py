@@ -1,0 +1,60 @@
+"""What the networks share: their outline, batch normalisation and 3x3 convolution."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import batch_norm
+
+
+class Network(nn.Module):
+    """A classifier: features of an image, then one linear layer, `fc`."""
+
+    fc: nn.Linear
+
+    def features(self, images: Tensor) -> Tensor:
+        """Feature vectors [batch, D] of images [batch, 3, height, width]."""
+        raise NotImplementedError
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits [batch, classes] of images [batch, 3, height, width]."""
+        logits: Tensor = self.fc(self.features(images))
+        return logits
+
+
+class BatchNorm2d(nn.Module):
+    """Batch normalisation with `torch.nn.BatchNorm2d`'s defaults and no count of batches.
+
+    The count matters only to a cumulative average (`momentum=None`); without it a training step
+    launches one kernel less a layer. `state_dict` has no `num_batches_tracked`.
+    """
+
+    running_mean: Tensor
+    running_var: Tensor
+
+    def __init__(self, num_channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(num_channels))
+        self.bias = nn.Parameter(torch.zeros(num_channels))
+        self.register_buffer("running_mean", torch.zeros(num_channels))
+        self.register_buffer("running_var", torch.ones(num_channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise each channel of maps [batch, channels, height, width]."""
+        return batch_norm(
+            x, self.running_mean, self.running_var, self.weight, self.bias, self.training
+        )
+
+    def extra_repr(self) -> str:
+        """Show the number of channels."""
+        return str(len(self.weight))
+
+
+def conv3x3(in_channels: int, out_channels: int, stride: int = 1) -> nn.Conv2d:
+    """Make a 3x3 convolution that keeps the size at stride 1; no bias, as normalisation has one."""
+    return nn.Conv2d(in_channels, out_channels, 3, stride=stride, padding=1, bias=False)
+
+
+def global_average(maps: Tensor) -> Tensor:
+    """Mean of each channel: [batch, channels, height, width] to [batch, channels]."""
+    return maps.mean(dim=(2, 3))

@@ -1,0 +1,276 @@
+"""What a run leaves on disk, and how it gets there whole.
+
+Every file is written beside its place and renamed into it; `record.json` comes last, so a folder
+that has it is done. The record names the SHA-256 of the other files.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import hashlib
+import io
+import json
+import os
+import pickle
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO, Literal
+
+import filelock
+import numpy as np
+import torch
+from pydantic import Field
+
+from dcbench.errors import DataError, RunError
+from dcbench.evaluation import Predictions
+from dcbench.training import EpochSummary
+from dcbench.validation import Facts, validated
+
+SCHEMA_VERSION = 1
+RECORD, PREDICTIONS, HISTORY = "record.json", "predictions.npz", "history.csv"
+WEIGHTS, CHECKPOINT, LOCK = "model.safetensors", "checkpoint.pt", ".lock"
+
+
+class StoredFile(Facts):
+    """A file of a run's folder."""
+
+    file: str
+    sha256: str
+
+
+class ImagesUsed(Facts):
+    """An image set that a run used."""
+
+    images: int
+    sha256: str
+    official: bool = Field(description="its files have the official checksums")
+
+
+class Cost(Facts):
+    """What a run took."""
+
+    train_seconds: float
+    evaluate_seconds: float
+    images_per_second: float = Field(description="training images, over all epochs")
+    peak_memory_bytes: int = Field(description="of the device; on a CPU, of the whole process")
+    device: str
+
+
+class Record(Facts):
+    """The content of `record.json`; metrics are fractions."""
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    protocol: str
+    status: Literal["protocol", "custom"]
+    departures: tuple[str, ...] = Field(description="why the status is custom")
+    split: str
+    subset: int
+    index_sha256: str
+    method: str
+    settings: dict[str, Any]
+    method_sha256: str | None = Field(description="of the method's file, if not dcbench's own")
+    label: str = Field(description="the method with the settings that were asked for")
+    seed: int
+    recipe: dict[str, Any]
+    data: dict[str, ImagesUsed | None] = Field(description="None: an OOD set that was not there")
+    missing: dict[str, str] = Field(description="why an OOD set was not there")
+    metrics: dict[str, Any]
+    predictions: StoredFile
+    model: StoredFile
+    cost: Cost
+    environment: dict[str, Any]
+    started: str
+    finished: str
+
+    @property
+    def unverified_data(self) -> list[str]:
+        """Image sets whose files are not the official ones."""
+        return [name for name, used in self.data.items() if used and not used.official]
+
+
+CONFIGURATION = (
+    *("protocol", "split", "subset", "index_sha256", "method", "settings"),
+    *("method_sha256", "seed", "recipe"),
+)
+"""The fields of a record that decide its numbers."""
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn the file system's refusals into an error for the user."""
+    try:
+        yield
+    except OSError as problem:
+        raise RunError(
+            f"cannot write {path}: {problem.strerror or problem}; free some space or choose "
+            "another folder with --results, then run the same command again: what was finished or "
+            "checkpointed is kept"
+        ) from None
+
+
+def write_whole(path: Path, write: Callable[[BinaryIO], Any]) -> str:
+    """Write a file in one piece or not at all, and return its SHA-256."""
+    with writing(path):
+        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(descriptor, "w+b") as file:
+                write(file)
+                file.flush()
+                os.fsync(file.fileno())
+                file.seek(0)
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+            Path(temporary).chmod(0o644)
+            Path(temporary).replace(path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+    return digest
+
+
+@contextlib.contextmanager
+def locked(folder: Path, waiting: Callable[[str], None]) -> Iterator[None]:
+    """Hold a run's folder; says so and waits while another process holds it."""
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = filelock.FileLock(folder / LOCK)
+        try:
+            lock.acquire(timeout=0)
+        except filelock.Timeout:
+            waiting(f"another process is at work in {folder}; waiting for it to finish")
+            lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def write_predictions(folder: Path, predictions: Predictions) -> StoredFile:
+    """Store logits and labels; OOD sets as `ood_<name>`."""
+    arrays = {f"ood_{name}": logits for name, logits in predictions.ood.items()}
+    digest = write_whole(
+        folder / PREDICTIONS,
+        lambda file: np.savez_compressed(
+            file,
+            logits=predictions.logits,
+            labels=predictions.labels,
+            class_counts=predictions.class_counts,
+            **arrays,  # type: ignore[arg-type]
+        ),
+    )
+    return StoredFile(file=PREDICTIONS, sha256=digest)
+
+
+def read_predictions(folder: Path, record: Record) -> Predictions:
+    """The stored predictions of a record.
+
+    Raises
+    ------
+    DataError
+        The file is missing, cut off, or not the one that the record names.
+    """
+    path = folder / record.predictions.file
+    content = _read(path)
+    found = hashlib.sha256(content).hexdigest()
+    if found != record.predictions.sha256:
+        raise DataError(
+            f"{path}: SHA-256 is {found[:16]}…, the record names {record.predictions.sha256[:16]}…; "
+            "the file is damaged or of another run: restore it, or run again with --restart"
+        )
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+            ood = {key[4:]: arrays[key] for key in arrays.files if key.startswith("ood_")}
+            return Predictions(arrays["logits"], arrays["labels"], arrays["class_counts"], ood)
+    except (ValueError, KeyError, zipfile.BadZipFile) as problem:
+        raise DataError(f"{path}: not a predictions file: {problem}") from None
+
+
+def write_history(folder: Path, history: Sequence[EpochSummary]) -> None:
+    """One row an epoch: its mean loss, the last learning rate, seconds."""
+
+    def write(file: BinaryIO) -> None:
+        text = io.StringIO(newline="")
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(EpochSummary._fields)
+        writer.writerows(history)
+        file.write(text.getvalue().encode())
+
+    write_whole(folder / HISTORY, write)
+
+
+def write_record(folder: Path, record: Record) -> None:
+    """Finish a run: the record, then away with the checkpoint."""
+    text = json.dumps(record.model_dump(mode="json"), indent=2, allow_nan=False) + "\n"
+    write_whole(folder / RECORD, lambda file: file.write(text.encode()))
+    with writing(folder):
+        (folder / CHECKPOINT).unlink(missing_ok=True)
+
+
+def read_record(path: Path) -> Record:
+    """A record from its file or its folder.
+
+    Raises
+    ------
+    DataError
+        There is none, it is cut off, or it is of another schema.
+    """
+    path = path / RECORD if path.is_dir() else path
+    try:
+        content = json.loads(_read(path))
+    except ValueError as problem:
+        raise DataError(f"{path}: cut off or not JSON: {problem}; run again with --restart") from None
+    version = content.get("schema_version") if isinstance(content, dict) else None
+    if version != SCHEMA_VERSION:
+        raise DataError(
+            f"{path}: schema_version={version!r}: this dcbench reads {SCHEMA_VERSION}; it was "
+            "written by another version"
+        )
+    return validated(Record, content, path, DataError)
+
+
+def write_checkpoint(folder: Path, configuration: dict[str, Any], state: dict[str, Any]) -> None:
+    """Store a state of training together with the configuration it belongs to."""
+    content = {"configuration": json.dumps(configuration, sort_keys=True), "state": state}
+    write_whole(folder / CHECKPOINT, lambda file: torch.save(content, file))
+
+
+def read_checkpoint(folder: Path, configuration: dict[str, Any]) -> dict[str, Any] | None:
+    """The stored state of training, or None where there is none.
+
+    Raises
+    ------
+    DataError
+        It is damaged, or belongs to another configuration.
+    """
+    path = folder / CHECKPOINT
+    if not path.exists():
+        return None
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        stored, state = content["configuration"], content["state"]
+    except (OSError, RuntimeError, EOFError, KeyError, TypeError, pickle.UnpicklingError):
+        raise DataError(f"{path}: the checkpoint is damaged; begin again with --restart") from None
+    if stored != json.dumps(configuration, sort_keys=True):
+        raise DataError(
+            f"{path}: the checkpoint is of a run with another recipe, settings or code; begin "
+            "again with --restart, or choose another folder with --results"
+        )
+    return dict(state)
+
+
+def clear(folder: Path) -> None:
+    """Remove what a run left, record first."""
+    with writing(folder):
+        for name in (RECORD, CHECKPOINT, PREDICTIONS, HISTORY, WEIGHTS):
+            (folder / name).unlink(missing_ok=True)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file") from None
+    except OSError as problem:
+        raise DataError(f"{path}: cannot be read: {problem.strerror}") from None
