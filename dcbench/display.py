@@ -1,6 +1,4 @@
-"""What the terminal shows: progress, metrics, tables. Reports go to standard output, the rest to
-standard error.
-"""
+"""What the terminal shows: reports on standard output, progress and notes on standard error."""
 
 from __future__ import annotations
 

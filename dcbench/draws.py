@@ -23,7 +23,7 @@ def stream(seed: int, name: str, epoch: int = 0) -> np.random.RandomState:
     """The generator of one named stream of a seed, in one epoch."""
     digest = hashlib.sha256(f"dcbench/{seed}/{name}/{epoch}".encode()).digest()
     key = np.frombuffer(digest[:16], dtype="<u8")
-    return np.random.RandomState(np.random.Philox(key=key))  # type: ignore[arg-type]
+    return np.random.RandomState(np.random.Philox(key=key))
 
 
 def weights_seed(seed: int) -> int:

@@ -8,9 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from dcbench.data.splits import Split, load_split
 from dcbench.errors import UsageError
 from dcbench.methods import method_class, parse_method
+from dcbench.models import build_model
 from dcbench.protocol import Choice, Protocol, choose, load_protocol
 
 
@@ -96,6 +99,8 @@ def plan_run(
     choice = choose(rules.entry(listed.facts.recipe), method_class(spec.name), asked)
     if seed < 0:
         raise UsageError(f"seed {seed}: should be 0 or more")
+    with torch.device("meta"):
+        build_model(choice.recipe.model, listed.num_classes)
     plan = Plan(rules, listed, choice, seed)
     if choice.recipe.batch_size > plan.num_images:
         raise UsageError(

@@ -29,7 +29,7 @@ from dcbench.evaluation import Predictions
 from dcbench.training import EpochSummary
 from dcbench.validation import Facts, validated
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION: Literal[1] = 1
 RECORD, PREDICTIONS, HISTORY = "record.json", "predictions.npz", "history.csv"
 WEIGHTS, CHECKPOINT, LOCK = "model.safetensors", "checkpoint.pt", ".lock"
 
@@ -176,8 +176,8 @@ def read_predictions(folder: Path, record: Record) -> Predictions:
     found = hashlib.sha256(content).hexdigest()
     if found != record.predictions.sha256:
         raise DataError(
-            f"{path}: SHA-256 is {found[:16]}…, the record names {record.predictions.sha256[:16]}…; "
-            "the file is damaged or of another run: restore it, or run again with --restart"
+            f"{path}: SHA-256 is {found}, the record names {record.predictions.sha256}; the file "
+            "is damaged or of another run: restore it, or run again with --restart"
         )
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
@@ -220,7 +220,9 @@ def read_record(path: Path) -> Record:
     try:
         content = json.loads(_read(path))
     except ValueError as problem:
-        raise DataError(f"{path}: cut off or not JSON: {problem}; run again with --restart") from None
+        raise DataError(
+            f"{path}: cut off or not JSON: {problem}; run again with --restart"
+        ) from None
     version = content.get("schema_version") if isinstance(content, dict) else None
     if version != SCHEMA_VERSION:
         raise DataError(

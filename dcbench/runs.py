@@ -89,9 +89,7 @@ def run(
     UsageError, DataError, RunError
         See `dcbench.errors`.
     """
-    plan = plan_run(
-        method, split, subset=subset, seed=seed, protocol=protocol, settings=settings
-    )
+    plan = plan_run(method, split, subset=subset, seed=seed, protocol=protocol, settings=settings)
     return execute(
         plan,
         results_root(results),
@@ -186,12 +184,8 @@ def images_of(plan: Plan, data: Path, allow_unverified: bool) -> SplitImages:
 
 
 @functools.lru_cache(maxsize=1)
-def _images(
-    split: str, subset: int, fit: Any, data: Path, allow_unverified: bool
-) -> SplitImages:
-    return load_images(
-        load_split(split, subset), data, fit=fit, allow_unverified=allow_unverified
-    )
+def _images(split: str, subset: int, fit: Any, data: Path, allow_unverified: bool) -> SplitImages:
+    return load_images(load_split(split, subset), data, fit=fit, allow_unverified=allow_unverified)
 
 
 class _Work:
@@ -337,13 +331,11 @@ class _Work:
         sets: dict[str, ImageSet | None] = {"fit": self.images.fit, "test": self.images.test}
         for name in self.plan.split.facts.ood:
             sets[f"ood.{name}"] = self.images.ood.get(name)
-        return {name: each and _used(each) for name, each in sets.items()}
+        return {name: _used(each) if each else None for name, each in sets.items()}
 
 
 def _used(images: ImageSet) -> ImagesUsed:
-    return ImagesUsed(
-        images=len(images.labels), sha256=images.sha256(), official=images.official
-    )
+    return ImagesUsed(images=len(images.labels), sha256=images.sha256(), official=images.official)
 
 
 def statistics(

@@ -27,9 +27,12 @@ def build_leaderboard(
     from dcbench.leaderboard.build import build
     from dcbench.plans import results_root
 
-    for board in build(results_root(results), output, replace=replace):
+    built = build(results_root(results), output, replace=replace)
+    for board in built.boards:
         _show_summary(board.summary, f"{board.split}, protocol {board.protocol}")
         note(f"{board.rows} rows in {board.path}, {board.added} of them new")
+    for path in built.custom:
+        note(f"left out, custom: {path}")
 
 
 @app.command("show", epilog="Example:  dcbench leaderboard show cifair10-common")

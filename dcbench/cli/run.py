@@ -37,11 +37,19 @@ def run(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:0.")] = "auto",
     data: DataOption = None,
     results: ResultsOption = None,
-    restart: Annotated[bool, typer.Option("--restart", help="Throw away what an earlier run left.")] = False,
-    allow_unverified_data: Annotated[
-        bool, typer.Option("--allow-unverified-data", help="Take image files that are not the official ones; it is recorded.")
+    restart: Annotated[
+        bool, typer.Option("--restart", help="Throw away what an earlier run left.")
     ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would run, and for how long.")] = False,
+    allow_unverified_data: Annotated[
+        bool,
+        typer.Option(
+            "--allow-unverified-data",
+            help="Take image files that are not the official ones; it is recorded.",
+        ),
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would run, and for how long.")
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
     as_json: Json = False,
 ) -> None:

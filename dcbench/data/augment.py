@@ -112,11 +112,11 @@ def _inverse_rotation(
     angles: NDArray[np.float64], height: int, width: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     """Steps of the source (x, y) per column and per row, and its place at the first pixel."""
-    radians = -np.deg2rad(np.mod(angles, 360.0))
+    radians: NDArray[np.float64] = -np.deg2rad(np.mod(angles, 360.0))
     cos, sin = np.round(np.cos(radians), 15), np.round(np.sin(radians), 15)
     centre_x, centre_y = width / 2, height / 2
-    per_column = np.stack([cos, -sin], axis=1)
-    per_row = np.stack([sin, cos], axis=1)
+    per_column: NDArray[np.float64] = np.stack([cos, -sin], axis=1)
+    per_row: NDArray[np.float64] = np.stack([sin, cos], axis=1)
     origin = np.stack(
         [centre_x - cos * centre_x - sin * centre_y, centre_y + sin * centre_x - cos * centre_y],
         axis=1,

@@ -1,4 +1,4 @@
-"""Splits derived again from their rule and the dataset's labels: to write the lists, to prove them."""
+"""Splits derived again from their rule and the labels: to write the lists, or to prove them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import Literal, NamedTuple
 
 from dcbench.data.datasets import MissingData, load_image_set
 from dcbench.data.splits import (
-    SplitFacts,
     SplitHashes,
     SubsetHashes,
     images_sha256,

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from dcbench.errors import UsageError
 from dcbench.validation import Facts
 
 Rows = NDArray[np.int64]
@@ -36,9 +37,21 @@ class ByPosition(Facts):
     val: int = Field(ge=0)
 
     def select(self, labels: Rows, num_classes: int, subset: int) -> Selection:
-        """Rows of a subset; fails where a class has too few images."""
+        """Rows of a subset.
+
+        Raises
+        ------
+        UsageError
+            A class has too few images.
+        """
         first = subset * (self.train + self.val)
         members = [np.flatnonzero(labels == label) for label in range(num_classes)]
+        for label, rows in enumerate(members):
+            if len(rows) < first + self.train + self.val:
+                raise UsageError(
+                    f"subset {subset} needs {first + self.train + self.val} images of each class; "
+                    f"class {label} has {len(rows)}"
+                )
         return Selection(
             np.concatenate([rows[first : first + self.train] for rows in members]),
             np.concatenate([rows[first + self.train :][: self.val] for rows in members]),

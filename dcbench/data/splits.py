@@ -100,7 +100,7 @@ class Split:
     @property
     def class_counts(self) -> list[int]:
         """Number of images of each class in `train`."""
-        return np.bincount(self.train_labels, minlength=self.num_classes).tolist()
+        return [int(n) for n in np.bincount(self.train_labels, minlength=self.num_classes)]
 
     @cached_property
     def excluded_test_rows(self) -> Rows:

@@ -14,7 +14,7 @@ from torch.nn.functional import cross_entropy
 
 from dcbench.methods.base import Batch
 from dcbench.methods.mixing import mixed_class_ids
-from dcbench.methods.mixup import Mixup, Remix, RegMixup
+from dcbench.methods.mixup import Mixup, RegMixup, Remix
 from dcbench.methods.registry import register
 
 Axes = Literal["class", "pair", "both"]

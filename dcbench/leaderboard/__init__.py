@@ -1,0 +1,1 @@
+"""Leaderboards: rows from records, and tables from rows."""

@@ -1,0 +1,177 @@
+"""Leaderboards from records: `<protocol>/<split>.csv`, and `<split>-summary.csv` beside it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Hashable, Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from dcbench.data.splits import split_facts
+from dcbench.errors import DataError, RunError, UsageError
+from dcbench.facts import facts_root
+from dcbench.leaderboard.rows import KEYS, Row, find_records, row_of
+from dcbench.leaderboard.summary import summarise
+from dcbench.protocol import load_protocol
+from dcbench.records import write_whole, writing
+
+
+class Board(NamedTuple):
+    """A leaderboard that has been written."""
+
+    protocol: str
+    split: str
+    path: Path
+    rows: int
+    added: int
+    summary: pd.DataFrame
+
+
+class Built(NamedTuple):
+    """What `build` did."""
+
+    boards: list[Board]
+    custom: list[Path]
+
+
+def build(results: Path, output: Path, *, replace: bool = False) -> Built:
+    """Add the records under `results` to the leaderboards under `output`.
+
+    Rows that are there already stay. Custom runs are left out.
+
+    Parameters
+    ----------
+    replace
+        Let a record take the place of a row of the same run with other predictions.
+
+    Raises
+    ------
+    UsageError
+        There is no record.
+    RunError
+        A row of the same run has other predictions, and `replace` is not set.
+    """
+    found: dict[tuple[str, str], list[Row]] = defaultdict(list)
+    custom = []
+    for path, record in find_records(results):
+        if record.status == "custom":
+            custom.append(path)
+        else:
+            found[record.protocol, record.split].append(row_of(record))
+    if not found and not custom:
+        raise UsageError(f"{results}: holds no record; name the results folder with --results")
+    boards = [
+        _update(output, protocol, split, rows, replace)
+        for (protocol, split), rows in sorted(found.items())
+    ]
+    return Built(boards, custom)
+
+
+def _update(output: Path, protocol: str, split: str, new: list[Row], replace: bool) -> Board:
+    folder = output / protocol
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{split}.csv"
+    old = read_rows(path) if path.exists() else []
+    rows, added = _merged(old, new, path, replace)
+    _write_csv(path, pd.DataFrame(rows))
+    asked = load_protocol(protocol).entry(split_facts(split).recipe).asked
+    summary = summarise(_numbers(rows), asked)
+    _write_csv(folder / f"{split}-summary.csv", summary)
+    return Board(protocol, split, path, len(rows), added, summary)
+
+
+def _merged(old: list[Row], new: list[Row], path: Path, replace: bool) -> tuple[list[Row], int]:
+    """Old and new rows in the order of their keys, and how many runs are new."""
+    by_key = {_key(row): row for row in old}
+    added = 0
+    for row in new:
+        before = by_key.get(_key(row))
+        added += before is None
+        same = before is None or before["predictions_sha256"] == row["predictions_sha256"]
+        if not same and not replace:
+            run = ", ".join(f"{key} {row[key]}" for key in KEYS)
+            raise RunError(
+                f"{path}: the row of {run} has other predictions than the record; "
+                "--replace takes the record's"
+            )
+        by_key[_key(row)] = row
+    return [by_key[key] for key in sorted(by_key)], added
+
+
+def _key(row: Row) -> tuple[int, str, int]:
+    return int(row["subset"]), row["method"], int(row["seed"])
+
+
+def read_rows(path: Path) -> list[Row]:
+    """The rows of a leaderboard, cell by cell as they are written."""
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    except (OSError, ValueError) as problem:
+        raise DataError(f"{path}: cannot be read: {problem}") from None
+    lacking = [key for key in (*KEYS, "predictions_sha256") if key not in table.columns]
+    if lacking:
+        raise DataError(f"{path}: not a leaderboard: there is no column {', '.join(lacking)}")
+    return [
+        {str(key): str(value) for key, value in row.items()} for row in table.to_dict("records")
+    ]
+
+
+def _numbers(rows: Iterable[Row]) -> pd.DataFrame:
+    table = pd.DataFrame(rows)
+    for column in table.columns:
+        if column != "method":
+            converted = pd.to_numeric(table[column], errors="coerce")
+            if converted.notna().any() or (table[column] == "").all():
+                table[column] = converted
+    return table
+
+
+def _write_csv(path: Path, table: pd.DataFrame) -> None:
+    text = table.to_csv(index=False, float_format="%.6f", lineterminator="\n")
+    write_whole(path, lambda file: file.write(text.encode()))
+
+
+def read_summary(split: str, protocol: str, folder: Path | None = None) -> pd.DataFrame:
+    """The summary of a split, from `folder` or from the leaderboards that ship."""
+    split_facts(split)
+    load_protocol(protocol)
+    path = (folder or facts_root() / "leaderboard") / protocol / f"{split}-summary.csv"
+    if not path.exists():
+        raise UsageError(
+            f"{path}: there is no leaderboard of {split} under protocol {protocol} yet"
+        )
+    return pd.read_csv(path, dtype={"subsets": str})
+
+
+def display_rows(summary: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
+    """A summary for people: percent, with the half-width of the 95 % interval."""
+    shown = {
+        "accuracy %": "accuracy",
+        "few %": "accuracy_few",
+        "medium %": "accuracy_medium",
+        "ECE-15 %": "ece15",
+        "NLL": "nll",
+    }
+    near = [name for name in summary.columns if name.endswith(".msp.auroc_mean")][:1]
+    shown |= {f"AUROC {name.split('.')[1]} %": name.removesuffix("_mean") for name in near}
+    shown = {title: key for title, key in shown.items() if summary[f"{key}_mean"].notna().any()}
+    rows = [
+        [
+            str(row["subsets"]),
+            str(row["method"]),
+            f"{row['n']}/{row['asked']}",
+            *(_with_interval(row, key, 1 if key == "nll" else 100) for key in shown.values()),
+        ]
+        for row in summary.to_dict("records")
+    ]
+    return ["subsets", "method", "runs", *shown], rows
+
+
+def _with_interval(row: dict[Hashable, Any], key: str, scale: int) -> str:
+    mean, half = row[f"{key}_mean"] * scale, row[f"{key}_ci95"] * scale
+    digits = 3 if scale == 1 else 2
+    interval = f" ± {half:.{digits}f}" if half == half else ""
+    return f"{mean:.{digits}f}{interval}" if mean == mean else "–"
