@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
+
+from dcbench.units import duration
+
+if TYPE_CHECKING:
+    from dcbench import training
+    from dcbench.plans import Plan
 
 stdout = Console(highlight=False)
 stderr = Console(stderr=True, highlight=False)
@@ -17,47 +23,68 @@ _LINE_EVERY = 10.0
 """Seconds between two lines of progress where there is no terminal."""
 
 
-class ProgressLine:
-    """One line of progress: a bar on a terminal, now and then a line elsewhere."""
+class RunProgress:
+    """The progress of a run: a bar on a terminal, a line now and then elsewhere."""
 
     def __init__(self, quiet: bool = False) -> None:
         self._quiet = quiet
         self._last_line = time.monotonic()
+        self._stage = ""
+        self._began: tuple[int, float] = (0, 0.0)
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
             TextColumn("{task.fields[detail]}"),
-            TimeRemainingColumn(),
             console=stderr,
             transient=True,
             disable=quiet or not stderr.is_terminal,
         )
         self._task = self._bar.add_task("", total=1, detail="")
 
-    def __enter__(self) -> ProgressLine:
+    def __enter__(self) -> Self:
         self._bar.start()
         return self
 
     def __exit__(self, *exception: object) -> None:
         self._bar.stop()
 
-    def begin(self, title: str, total: int, done: int = 0) -> None:
-        """Start to count anew."""
-        self._bar.reset(self._task, total=total, completed=done, description=title, detail="")
-
-    def update(self, done: int, detail: str) -> None:
-        """So much is done."""
-        self._bar.update(self._task, completed=done, detail=detail)
-        task = self._bar.tasks[0]
-        due = time.monotonic() - self._last_line >= _LINE_EVERY
-        if not self._quiet and not stderr.is_terminal and due:
-            self._last_line = time.monotonic()
-            note(f"{task.description}  {done}/{task.total:.0f}  {detail}")
-
     def note(self, text: str) -> None:
         """A sentence for the user, above the bar."""
         if not self._quiet:
             note(text)
+
+    def epoch(self, plan: Plan, progress: training.Progress) -> None:
+        """Training begins, or an epoch is done."""
+        epochs = plan.choice.recipe.epochs
+        if self._stage != "epoch":
+            self._began = (progress.epoch, progress.seconds)
+            self._begin("epoch", epochs, progress.epoch)
+            return
+        first, before = self._began
+        seconds = (progress.seconds - before) / (progress.epoch - first)
+        self._update(
+            progress.epoch,
+            f"loss {progress.history[-1].loss:.4f}, {plan.num_images / seconds:.0f} images/s, "
+            f"{duration(seconds * (epochs - progress.epoch))} left",
+        )
+
+    def evaluated(self, done: int, total: int) -> None:
+        """So many images are predicted."""
+        if self._stage != "predict":
+            self._begin("predict", total)
+        self._update(done, "images")
+
+    def _begin(self, stage: str, total: int, done: int = 0) -> None:
+        self._stage = stage
+        self._bar.reset(self._task, total=total, completed=done, description=stage, detail="")
+
+    def _update(self, done: int, detail: str) -> None:
+        task = self._bar.tasks[0]
+        self._bar.update(self._task, completed=done, detail=f"{done}/{task.total:.0f}  {detail}")
+        due = time.monotonic() - self._last_line >= _LINE_EVERY
+        if not self._quiet and not stderr.is_terminal and due:
+            self._last_line = time.monotonic()
+            note(f"{self._stage} {done}/{task.total:.0f}  {detail}")
 
 
 def note(text: str) -> None:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -31,10 +31,11 @@ from dcbench.evaluation import Predictions, flatten, measure, predict, predict_s
 from dcbench.plans import Plan, plan_run, results_root
 from dcbench.records import CONFIGURATION, Cost, ImagesUsed, Record, StoredFile
 from dcbench.training import PUBLISHED_STATISTICS, Progress, Trainer, autocast
+from dcbench.units import duration
 
 
-class Reporter:
-    """What a run tells while it is at work. This one keeps silent."""
+class Reporter(Protocol):
+    """What a run tells while it is at work."""
 
     def note(self, text: str) -> None:
         """A sentence for the user."""
@@ -44,6 +45,19 @@ class Reporter:
 
     def evaluated(self, done: int, total: int) -> None:
         """So many images are predicted."""
+
+
+class Silence:
+    """Tells nothing."""
+
+    def note(self, text: str) -> None:
+        """Keep it."""
+
+    def epoch(self, plan: Plan, progress: Progress) -> None:
+        """Keep it."""
+
+    def evaluated(self, done: int, total: int) -> None:
+        """Keep it."""
 
 
 def run(
@@ -111,7 +125,7 @@ def execute(
     reporter: Reporter | None = None,
 ) -> Record:
     """Carry a plan out, or find its record; see `run`."""
-    reporter = reporter or Reporter()
+    reporter = reporter or Silence()
     folder = results / plan.folder
     with records.locked(folder, reporter.note):
         if restart:
@@ -128,7 +142,7 @@ def execute(
 def estimate(plan: Plan, data: Path, device: torch.device, allow_unverified: bool) -> str:
     """How long a plan would take on a device, from a measured step; nothing is written."""
     images = images_of(plan, data, allow_unverified)
-    return _Work(plan, Path(), images, device, Reporter()).estimate()
+    return _Work(plan, Path(), images, device, Silence()).estimate()
 
 
 def measure_again(folder: Path) -> tuple[dict[str, Any], list[str]]:
@@ -346,17 +360,6 @@ def statistics(
         return channel_statistics(images.images)
     mean, std = PUBLISHED_STATISTICS[normalisation]
     return np.array(mean, dtype=np.float32), np.array(std, dtype=np.float32)
-
-
-def duration(seconds: float) -> str:
-    """A time span for people: `48 s`, `3 min 20 s`, `4 h 05 min`."""
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest:02d} s"
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02d} min"
 
 
 def _now() -> str:

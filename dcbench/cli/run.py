@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,7 +13,6 @@ from dcbench.cli.options import DataOption, Json, ResultsOption
 if TYPE_CHECKING:
     from dcbench.plans import Plan
     from dcbench.records import Record
-    from dcbench.training import Progress
 
 RUN_EXAMPLE = "Example:  dcbench run --method ic-regmixup --split digits --seeds 0-2"
 MEASURE_EXAMPLE = "Example:  dcbench measure results/v1/digits/subset-0/erm/seed-0"
@@ -58,6 +55,7 @@ def run(
     A finished run is found and not repeated; a half-done one goes on.
     """
     from dcbench.data.datasets import data_root
+    from dcbench.display import RunProgress
     from dcbench.environment import find_device
     from dcbench.methods import parse_settings
     from dcbench.plans import plan_run, results_root
@@ -71,7 +69,7 @@ def run(
     ]
     found_device, root, folder = find_device(device), results_root(results), data_root(data)
     for plan in plans:
-        with _reporter(quiet) as reporter:
+        with RunProgress(quiet) as reporter:
             _announce(plan, reporter.note)
             if dry_run:
                 reporter.note(estimate(plan, folder, found_device, allow_unverified_data))
@@ -96,42 +94,6 @@ def _announce(plan: Plan, note: Any) -> None:
     )
     if plan.departures:
         note(f"custom, no leaderboard will take it: {'; '.join(plan.departures)}")
-
-
-@contextmanager
-def _reporter(quiet: bool) -> Iterator[Any]:
-    from dcbench.display import ProgressLine
-    from dcbench.runs import Reporter
-
-    class Terminal(Reporter):
-        """Progress of a run on the terminal."""
-
-        def __init__(self, line: ProgressLine) -> None:
-            self.line = line
-            self.evaluating = False
-            self.began: tuple[int, float] | None = None
-
-        def note(self, text: str) -> None:
-            self.line.note(text)
-
-        def epoch(self, plan: Plan, progress: Progress) -> None:
-            if self.began is None:
-                self.began = (progress.epoch, progress.seconds)
-                self.line.begin("epoch", plan.choice.recipe.epochs, progress.epoch)
-                return
-            seconds = progress.seconds - self.began[1]
-            speed = (progress.epoch - self.began[0]) * plan.num_images / max(seconds, 1e-9)
-            loss = progress.history[-1].loss
-            self.line.update(progress.epoch, f"loss {loss:.4f}  {speed:.0f} images/s")
-
-        def evaluated(self, done: int, total: int) -> None:
-            if not self.evaluating:
-                self.evaluating = True
-                self.line.begin("predict", total)
-            self.line.update(done, "images")
-
-    with ProgressLine(quiet) as line:
-        yield Terminal(line)
 
 
 def _show_record(record: Record, path: Path, as_json: bool) -> None:

@@ -75,8 +75,6 @@ class Dataset:
         As in commands, and as in the literature.
     num_classes : int
         How many classes there are.
-    class_names : tuple of str, or None
-        In the order of the labels; None for a set that is only ever out of distribution.
     parts : mapping of str to tuple of DataFile
         The files of "train" and "test", in the order of the images.
     downloads : tuple of Download
@@ -90,7 +88,6 @@ class Dataset:
     name: str
     title: str
     num_classes: int
-    class_names: tuple[str, ...] | None
     parts: Mapping[str, tuple[DataFile, ...]]
     downloads: tuple[Download, ...]
     source: str
@@ -98,17 +95,6 @@ class Dataset:
     embedded: Callable[[str], Piece] | None = field(default=None)
 
 
-_CIFAR10_NAMES = "airplane automobile bird cat deer dog frog horse ship truck"
-_CIFAR100_NAMES = """
-    apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus
-    butterfly camel can castle caterpillar cattle chair chimpanzee clock cloud cockroach couch
-    crab crocodile cup dinosaur dolphin elephant flatfish forest fox girl hamster house kangaroo
-    keyboard lamp lawn_mower leopard lion lizard lobster man maple_tree motorcycle mountain
-    mouse mushroom oak_tree orange orchid otter palm_tree pear pickup_truck pine_tree plain
-    plate poppy porcupine possum rabbit raccoon ray road rocket rose sea seal shark shrew skunk
-    skyscraper snail snake spider squirrel streetcar sunflower sweet_pepper table tank telephone
-    television tiger tractor train trout tulip turtle wardrobe whale willow_tree wolf woman worm
-"""
 _CIFAR10_TRAIN = {
     "data_batch_1": "c99cafc152244af753f735de768cd75f",
     "data_batch_2": "d4bba439e000b95fd0a9bffe97cbabec",
@@ -141,7 +127,6 @@ CIFAR10 = Dataset(
     name="cifar10",
     title="CIFAR-10",
     num_classes=10,
-    class_names=tuple(_CIFAR10_NAMES.split()),
     parts={
         "train": _cifar10_train("cifar-10-batches-py"),
         "test": (
@@ -166,7 +151,6 @@ CIFAR100 = Dataset(
     name="cifar100",
     title="CIFAR-100",
     num_classes=100,
-    class_names=tuple(_CIFAR100_NAMES.split()),
     parts={
         "train": (_cifar100("cifar-100-python/train", _CIFAR100_TRAIN_MD5, 50_000),),
         "test": (_cifar100("cifar-100-python/test", "f0ef6b0ae62326f3e7ffdfab6717acfc", 10_000),),
@@ -185,7 +169,6 @@ CIFAIR10 = Dataset(
     name="cifair10",
     title="ciFAIR-10",
     num_classes=10,
-    class_names=tuple(_CIFAR10_NAMES.split()),
     parts={
         "train": _cifar10_train("ciFAIR-10", other="cifar-10-batches-py"),
         "test": (
@@ -205,7 +188,6 @@ CIFAIR100 = Dataset(
     name="cifair100",
     title="ciFAIR-100",
     num_classes=100,
-    class_names=tuple(_CIFAR100_NAMES.split()),
     parts={
         "train": (
             _cifar100("ciFAIR-100/train", _CIFAR100_TRAIN_MD5, 50_000, "cifar-100-python/train"),
@@ -220,7 +202,6 @@ MNIST = Dataset(
     name="mnist",
     title="MNIST",
     num_classes=10,
-    class_names=None,
     parts={
         "test": (
             DataFile(
@@ -256,7 +237,6 @@ SVHN = Dataset(
     name="svhn",
     title="SVHN",
     num_classes=10,
-    class_names=None,
     parts={
         "test": (
             DataFile(
@@ -278,7 +258,6 @@ DIGITS = Dataset(
     name="digits",
     title="digits",
     num_classes=10,
-    class_names=tuple("0123456789"),
     parts={"train": (), "test": ()},
     downloads=(),
     source="https://scikit-learn.org/stable/modules/generated/sklearn.datasets.load_digits.html",

@@ -24,10 +24,10 @@ def mixed_labels(
     labels: Tensor, partner_labels: Tensor, coefficients: Tensor, num_classes: int
 ) -> Tensor:
     """Soft labels [batch, classes] of the pairs; rows sum to one, also within a class."""
-    soft = coefficients.new_zeros(len(labels), num_classes)
-    soft.scatter_add_(1, labels.unsqueeze(1), coefficients.unsqueeze(1))
-    soft.scatter_add_(1, partner_labels.unsqueeze(1), 1 - coefficients.unsqueeze(1))
-    return soft
+    classes = torch.arange(num_classes, device=labels.device)
+    share = coefficients.unsqueeze(1)
+    own, other = labels.unsqueeze(1) == classes, partner_labels.unsqueeze(1) == classes
+    return share * own + (1 - share) * other
 
 
 def remix_label_coefficients(

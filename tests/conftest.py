@@ -1,0 +1,21 @@
+"""What several test files share."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from dcbench.data.datasets import data_root, file_status
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The data folder with the real CIFAR-10 and CIFAR-100, for tests marked `data`."""
+    if not os.environ.get("DCBENCH_DATA"):
+        pytest.skip("DCBENCH_DATA is not set")
+    root = data_root()
+    if any(status.state == "missing" for status in file_status(root, ["cifar10", "cifar100"])):
+        pytest.skip(f"CIFAR is not in {root}")
+    return root
