@@ -269,7 +269,7 @@ class _Work:
         steps = trainer.recipe.epochs * trainer.steps_per_epoch - done
         seconds = trainer.measure_step()
         began = time.monotonic()
-        sample = self.images.test.images[:200]
+        sample = self.images.fit.images[:200]
         self._predictor(silent=True)(sample)
         evaluation = (time.monotonic() - began) / len(sample) * self._num_predicted()
         return (

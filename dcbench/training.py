@@ -150,8 +150,8 @@ class Trainer:
         Parameters
         ----------
         save
-            Called with `state()` after a step, at most every `save_every` seconds, and when the
-            run is interrupted by SIGINT or SIGTERM.
+            Called with `state()` after a step, at most every `save_every` seconds, when the run is
+            interrupted by SIGINT or SIGTERM, and at the end.
         report
             Called at the start and after each epoch.
 
@@ -178,6 +178,8 @@ class Trainer:
                         raise KeyboardInterrupt
                 self._close_epoch()
                 report(self.progress)
+        if save is not None:
+            save(self.state())
 
     def _advance(self, draws: Draws) -> None:
         loss = self.step(draws, self._learning_rate())
