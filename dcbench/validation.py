@@ -16,7 +16,7 @@ from dcbench.errors import DcbenchError, UsageError
 class Facts(BaseModel):
     """Base of everything read from a file or the command line: immutable, no unknown keys."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 AnyFacts = TypeVar("AnyFacts", bound=BaseModel)
@@ -67,8 +67,11 @@ def _keys_beside(model: type[BaseModel], location: tuple[str | int, ...]) -> lis
         return part
 
     for step in location[:-1]:
-        properties = schema.get("properties", {})
-        inner = properties.get(step, schema.get("additionalProperties") or {})
+        if "discriminator" in schema:
+            inner = {"$ref": schema["discriminator"]["mapping"][step]}
+        else:
+            others = schema.get("additionalProperties") or {}
+            inner = schema.get("properties", {}).get(step, others)
         schema = resolved(inner if isinstance(inner, dict) else {})
     return sorted(schema.get("properties", {}))
 

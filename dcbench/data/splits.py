@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import fnmatch
 import hashlib
+import io
 import json
 from dataclasses import dataclass
 from functools import cached_property
@@ -32,6 +33,7 @@ class TestSet(Facts):
 
     dataset: str
     exclude: str | None = Field(None, description="CSV of rows, beside the split's lists")
+    exclude_sha256: str = ""
 
 
 class SplitFacts(Facts):
@@ -57,6 +59,7 @@ class SubsetHashes(Facts):
 
     train: int
     val: int
+    csv_sha256: str
     index_sha256: str
     images_sha256: str
     images_official: bool = Field(description="hashed from files with their official checksums")
@@ -108,7 +111,8 @@ class Split:
         if self.facts.test.exclude is None:
             return np.empty(0, dtype=np.int64)
         path = splits_folder() / self.name / self.facts.test.exclude
-        return np.array([int(row["index"]) for row in _read_csv(path)], dtype=np.int64)
+        listed = _read_csv(path, self.facts.test.exclude_sha256)
+        return np.array([int(row["index"]) for row in listed], dtype=np.int64)
 
     def summary(self) -> dict[str, Any]:
         """The subset as plain values, for `dcbench splits show --json`."""
@@ -161,17 +165,14 @@ def load_split(name: str, subset: int = 0) -> Split:
         listed = ", ".join(map(str, facts.subsets))
         raise UsageError(f"split {name} has no subset {subset}; there are: {listed}")
     folder = splits_folder() / (facts.subsets_of or name)
-    hashes = read_hashes(folder / "hashes.json").subsets[subset]
-    path = folder / f"subset-{subset}.csv"
+    recorded = read_hashes(folder / "hashes.json").subsets
+    if subset not in recorded:
+        raise DataError(f"{folder / 'hashes.json'}: has no subset {subset}; restore the file")
+    hashes = recorded[subset]
     parts: dict[str, list[tuple[int, int]]] = {"train": [], "val": []}
-    for row in _read_csv(path):
+    for row in _read_csv(folder / f"subset-{subset}.csv", hashes.csv_sha256):
         parts[row["part"]].append((int(row["index"]), int(row["label"])))
     train, val = (np.array(parts[part], dtype=np.int64).reshape(-1, 2) for part in parts)
-    if index_sha256(train[:, 0], val[:, 0]) != hashes.index_sha256:
-        raise DataError(
-            f"{path}: the rows do not hash to the index_sha256 of {folder / 'hashes.json'}; "
-            f"restore the file, or `dcbench splits derive {name}` writes both again"
-        )
     return Split(facts, subset, train[:, 0], val[:, 0], train[:, 1], val[:, 1], hashes)
 
 
@@ -194,9 +195,16 @@ def images_sha256(images: NDArray[np.uint8], train: Rows, val: Rows) -> str:
     return hashlib.sha256(images[np.concatenate([train, val])].tobytes()).hexdigest()
 
 
-def _read_csv(path: Path) -> list[dict[str, str]]:
+def _read_csv(path: Path, sha256: str) -> list[dict[str, str]]:
+    """The rows of a list that is whole: its bytes have the recorded hash."""
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            return list(csv.DictReader(file))
+        content = path.read_bytes()
     except OSError as problem:
         raise DataError(f"{path}: cannot be read: {problem.strerror}") from None
+    found = hashlib.sha256(content).hexdigest()
+    if found != sha256:
+        raise DataError(
+            f"{path}: SHA-256 is {found}, recorded is {sha256}: the list is damaged; restore it, "
+            "or `dcbench splits derive` writes it again"
+        )
+    return list(csv.DictReader(io.StringIO(content.decode())))

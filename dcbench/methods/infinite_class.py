@@ -43,7 +43,8 @@ def infinite_class_loss(
         "class", "pair", or "both".
     class_ids : int64 [batch], optional
         Equal where two pairs are the same mixed class: these then share the target evenly. Without
-        it they are negatives of one another, as in the release.
+        it they are negatives of one another, as in the release. In exact arithmetic both give the
+        same loss and the same gradient, since equal classifiers give equal scores.
 
     Returns
     -------

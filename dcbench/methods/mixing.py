@@ -45,9 +45,9 @@ def remix_label_coefficients(
     1 where n_i / n_j <= 1 / kappa and 1 - l < tau, and l otherwise (Chou et al. 2020,
     arXiv 2007.03943, equation 5).
     """
-    ratio = class_counts[labels] / class_counts[partner_labels]
-    to_partner = (ratio >= kappa) & (coefficients < tau)
-    to_image = (ratio * kappa <= 1) & (1 - coefficients < tau)
+    own, other = class_counts[labels], class_counts[partner_labels]
+    to_partner = (own / other >= kappa) & (coefficients < tau)
+    to_image = (other / own >= kappa) & (1 - coefficients < tau)
     shares = coefficients.masked_fill(to_partner, 0.0)
     return shares.masked_fill(to_image, 1.0)
 

@@ -56,7 +56,8 @@ class Mixup(Method):
 
     def target_loss(self, logits: Tensor, batch: Batch) -> Tensor:
         """What the mixed images are asked to be: here, soft labels."""
-        return cross_entropy(logits, self.mixed_labels(batch).to(logits.dtype))
+        precise = logits.to(torch.promote_types(logits.dtype, torch.float32))
+        return cross_entropy(precise, self.mixed_labels(batch).to(precise.dtype))
 
     def mixed_labels(self, batch: Batch) -> Tensor:
         """Soft labels [batch, classes]."""

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import fnmatch
 import hashlib
-import importlib.util
 import logging
 import re
+import sys
 from collections.abc import Callable, Mapping
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from types import ModuleType
+from typing import Any, NamedTuple, TypeGuard, TypeVar
 
 import yaml
 
@@ -36,10 +37,7 @@ def register(name: str) -> Callable[[AnyMethod], AnyMethod]:
 
     def decorate(method: AnyMethod) -> AnyMethod:
         holder = _methods.get(name)
-        if holder is not None and (holder.__module__, holder.__qualname__) != (
-            method.__module__,
-            method.__qualname__,
-        ):
+        if holder is not None and holder.__module__ != method.__module__:
             raise UsageError(f"method name '{name}' is taken by {holder.__module__}")
         method.name = name
         _methods[name] = method
@@ -79,7 +77,7 @@ class MethodSpec(NamedTuple):
 
 def parse_method(text: str) -> MethodSpec:
     """Split `name[key=value,…]` into the name and its settings."""
-    match = re.fullmatch(r"([^\[\]]+)(?:\[(.*)\])?", text.strip())
+    match = re.fullmatch(r"([^\[\]\s]+)\s*(?:\[(.*)\])?", text.strip())
     if match is None:
         raise UsageError(f"method '{text}': write name or name[key=value,…]")
     pairs = re.split(r",(?![^\[]*\])", match[2]) if match[2] else []
@@ -93,6 +91,8 @@ def parse_settings(pairs: list[str]) -> dict[str, Any]:
         key, equals, value = pair.partition("=")
         if not equals or not key.strip() or not value.strip():
             raise UsageError(f"setting '{pair}': write key=value")
+        if key.strip() in settings:
+            raise UsageError(f"setting '{pair}': {key.strip()} is given twice")
         try:
             settings[key.strip()] = yaml.safe_load(value)
         except yaml.YAMLError:
@@ -120,32 +120,37 @@ def _from_file(location: str) -> type[Method]:
         source = path.read_bytes()
     except OSError as problem:
         raise UsageError(f"method file {path}: {problem.strerror}") from None
-    digest = hashlib.sha256(source).hexdigest()
-    spec = importlib.util.spec_from_file_location(f"dcbench_method_{digest[:16]}", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
+    module = _executed(path, source)
+    classes = {key: value for key, value in vars(module).items() if _defined_here(value, module)}
+    if class_name not in classes:
+        raise unknown(f"method class in {path}", class_name, classes)
+    found = classes[class_name]
+    if "name" not in vars(found):
+        register(_kebab(class_name))(found)
+    found.source_sha256 = hashlib.sha256(source).hexdigest()
+    return found
+
+
+def _executed(path: Path, source: bytes) -> ModuleType:
+    """The file as a module, read anew: never from compiled code that may be of an older file."""
+    digest = hashlib.sha256(str(path.resolve()).encode()).hexdigest()
+    module = ModuleType(f"dcbench_method_{digest[:16]}")
+    module.__file__ = str(path)
+    sys.modules[module.__name__] = module
     try:
-        spec.loader.exec_module(module)
+        exec(compile(source, path, "exec"), vars(module))
     except UsageError:
         raise
     except Exception as problem:
         raise UsageError(f"method file {path}: {type(problem).__name__}: {problem}") from None
-    found = getattr(module, class_name, None)
-    if not (isinstance(found, type) and issubclass(found, Method)):
-        names = [key for key, value in vars(module).items() if _defined_here(value, module)]
-        raise unknown(f"method class in {path}", class_name, names)
-    if not found.name or found.name == found.__base__.name:  # type: ignore[union-attr]
-        register(_kebab(class_name))(found)
-    found.source_sha256 = digest
-    return found
+    return module
 
 
-def _defined_here(value: object, module: object) -> bool:
+def _defined_here(value: object, module: ModuleType) -> TypeGuard[type[Method]]:
     return (
         isinstance(value, type)
         and issubclass(value, Method)
-        and value.__module__ == getattr(module, "__name__", None)
+        and value.__module__ == module.__name__
     )
 
 
