@@ -51,9 +51,7 @@ def verify_split(name: str, root: Path) -> Iterator[Finding]:
         derived = (train, val, images.labels[train], images.labels[val])
         rows = (listed.train, listed.val, listed.train_labels, listed.val_labels)
         if not all(map(np.array_equal, derived, rows)):
-            yield Finding(
-                name, subset, "differs", "the rule gives other rows or labels"
-            )
+            yield Finding(name, subset, "differs", "the rule gives other rows or labels")
         elif images.official != listed.hashes.images_official:
             kind = "official" if listed.hashes.images_official else "unverified"
             detail = f"rows are the same; images not compared: their hash is of {kind} files"

@@ -26,14 +26,20 @@ from dcbench.facts import facts_root
 from dcbench.validation import Facts, read_yaml, validated
 
 
+class ExcludedRows(Facts):
+    """Rows of a test part that a split leaves out."""
+
+    file: str = Field(description="CSV with a column `index`, beside the split's lists")
+    sha256: str
+
+
 class TestSet(Facts):
     """What a split is tested on: a dataset's test part, but for the rows listed in `exclude`."""
 
     __test__ = False
 
     dataset: str
-    exclude: str | None = Field(None, description="CSV of rows, beside the split's lists")
-    exclude_sha256: str = ""
+    exclude: ExcludedRows | None = None
 
 
 class SplitFacts(Facts):
@@ -108,10 +114,10 @@ class Split:
     @cached_property
     def excluded_test_rows(self) -> Rows:
         """Rows of the test part that the split leaves out."""
-        if self.facts.test.exclude is None:
+        excluded = self.facts.test.exclude
+        if excluded is None:
             return np.empty(0, dtype=np.int64)
-        path = splits_folder() / self.name / self.facts.test.exclude
-        listed = _read_csv(path, self.facts.test.exclude_sha256)
+        listed = _read_csv(splits_folder() / self.name / excluded.file, excluded.sha256)
         return np.array([int(row["index"]) for row in listed], dtype=np.int64)
 
     def summary(self) -> dict[str, Any]:
@@ -205,6 +211,6 @@ def _read_csv(path: Path, sha256: str) -> list[dict[str, str]]:
     if found != sha256:
         raise DataError(
             f"{path}: SHA-256 is {found}, recorded is {sha256}: the list is damaged; restore it, "
-            "or `dcbench splits derive` writes it again"
+            f"or `dcbench splits derive {path.parent.name}` writes it again"
         )
     return list(csv.DictReader(io.StringIO(content.decode())))

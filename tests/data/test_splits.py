@@ -1,0 +1,599 @@
+from __future__ import annotations
+
+import csv
+import functools
+import hashlib
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.stats import norm
+
+from dcbench.data import derive, images, splits
+from dcbench.data.datasets import load_image_set
+from dcbench.data.derive import derive_split, verify_split
+from dcbench.data.images import load_images
+from dcbench.data.splits import Split, load_split, split_facts, split_names, splits_folder
+from dcbench.errors import DataError, UsageError
+from tests.data import fakes
+
+# Images to train and to validate, classes, subsets.
+LISTED = {
+    "cifair10": (300, 200, 10, (0, 1, 2)),
+    "cifair10-common": (300, 200, 10, (0, 1, 2)),
+    "cifair100": (3_000, 2_000, 100, (0, 1, 2)),
+    "cifair100-common": (3_000, 2_000, 100, (0, 1, 2)),
+    "cifar10-lt-10": (20_431, 0, 10, (0, 1, 2)),
+    "cifar10-lt-100": (12_406, 0, 10, (0, 1, 2)),
+    "cifar100-lt-10": (19_573, 0, 100, (0, 1, 2)),
+    "cifar100-lt-100": (10_847, 0, 100, (0, 1, 2)),
+    "cifar100": (45_000, 5_000, 100, (0,)),
+    "digits": (100, 50, 10, (0, 1, 2)),
+}
+SUBSETS = [(name, subset) for name, (*_, subsets) in LISTED.items() for subset in subsets]
+
+TINY = """
+name: tiny
+title: Four images of each class
+dataset: cifar10
+test: {dataset: cifar10, exclude: {file: excluded.csv, sha256: "SHA256"}}
+rule: {kind: by-position, train: 1, val: 1}
+subsets: [0, 1]
+ood: [cifar100, mnist, gaussian]
+recipe: none
+class_names: [a, b, c, d, e, f, g, h, i, j]
+source: made up
+licence: none
+"""
+TRAIN_BATCH, TEST_BATCH = (f"cifar-10-batches-py/{name}" for name in ("data_batch_1", "test_batch"))
+
+
+@pytest.fixture
+def facts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of a few splits that a test may damage."""
+    folder = tmp_path / "facts/splits"
+    folder.mkdir(parents=True)
+    for name in ("cifair10", "cifair10-common", "digits"):
+        shutil.copy(splits_folder() / f"{name}.yaml", folder)
+        shutil.copytree(splits_folder() / name, folder / name)
+    monkeypatch.setattr(splits, "facts_root", lambda: folder.parent)
+    return folder
+
+
+def tiny_batches(seed: int = 1) -> dict[str, fakes.Content]:
+    """40 training images with the labels 0 to 9 four times over, and 10 to test."""
+    train = fakes.python2_batch(fakes.cifar_rows(40, seed), [*range(10)] * 4)
+    test = fakes.python2_batch(fakes.cifar_rows(10, seed=2), [*range(10)])
+    return {TRAIN_BATCH: (train, 40), TEST_BATCH: (test, 10)}
+
+
+def tiny_mnist() -> dict[str, fakes.Content]:
+    grey = np.arange(2 * 28 * 28, dtype=np.uint8).reshape(2, 28, 28)
+    return {
+        "MNIST/raw/t10k-images-idx3-ubyte.gz": (fakes.mnist_images(grey), 2),
+        "MNIST/raw/t10k-labels-idx1-ubyte.gz": (fakes.mnist_labels([1, 2]), 2),
+    }
+
+
+@pytest.fixture
+def tiny(facts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The data folder of a split `tiny` on a small CIFAR-10; of its OOD sets, MNIST is there."""
+    excluded = b"index\n3\n8\n"
+    digest = hashlib.sha256(excluded).hexdigest()
+    (facts / "tiny.yaml").write_text(TINY.replace("SHA256", digest))
+    (facts / "tiny").mkdir()
+    (facts / "tiny/excluded.csv").write_bytes(excluded)
+    root = tmp_path / "data"
+    fakes.place(monkeypatch, root, "cifar10", tiny_batches())
+    fakes.place(monkeypatch, root, "mnist", tiny_mnist())
+    derive_split("tiny", root)
+    return root
+
+
+def pixels_of(rows: np.ndarray) -> np.ndarray:
+    return rows.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
+
+
+def listed(path: Path) -> dict[str, list[tuple[int, int]]]:
+    """Rows and labels of each part, as a reader of its own finds them in a list."""
+    header, *lines = path.read_text().splitlines()
+    assert header == "part,index,label"
+    parts: dict[str, list[tuple[int, int]]] = {"train": [], "val": []}
+    for line in lines:
+        part, row, label = line.split(",")
+        parts[part].append((int(row), int(label)))
+    return parts
+
+
+def test_the_listed_splits_are_those_that_are_promised():
+    assert split_names() == sorted(LISTED)
+    assert split_names("cifar10-*") == ["cifar10-lt-10", "cifar10-lt-100"]
+    assert split_names("nothing*") == []
+
+
+@pytest.mark.parametrize(("name", "subset"), SUBSETS)
+def test_list_loads_as_it_is_written_and_hashes_to_what_is_recorded(name: str, subset: int):
+    train, val, num_classes, subsets = LISTED[name]
+    split = load_split(name, subset)
+    shared = split.facts.subsets_of or name
+    parts = listed(splits_folder() / shared / f"subset-{subset}.csv")
+    joined = [row for part in ("train", "val") for row, _ in parts[part]]
+    recorded = json.loads((splits_folder() / shared / "hashes.json").read_text())["subsets"]
+    assert recorded[str(subset)]["train"] == len(split.train) == train
+    assert recorded[str(subset)]["val"] == len(split.val) == val
+    digest = hashlib.sha256(np.array(joined, dtype="<i8").tobytes()).hexdigest()
+    assert recorded[str(subset)]["index_sha256"] == split.hashes.index_sha256 == digest
+    assert list(zip(split.train, split.train_labels, strict=True)) == parts["train"]
+    assert list(zip(split.val, split.val_labels, strict=True)) == parts["val"]
+    assert len(set(joined)) == len(joined)
+    assert (split.name, split.subset, split.facts.subsets) == (name, subset, subsets)
+    assert split.num_classes == len(set(split.facts.class_names)) == num_classes
+
+
+@pytest.mark.parametrize(("name", "size"), [("cifair10", 50), ("cifair100", 50), ("digits", 15)])
+def test_balanced_splits_have_as_many_images_of_each_class(name: str, size: int):
+    for subset in (0, 1, 2):
+        split = load_split(name, subset)
+        assert set(split.class_counts) == {len(split.train) // split.num_classes}
+        of_both = np.bincount(split.train_labels) + np.bincount(split.val_labels)
+        assert of_both.tolist() == [size] * split.num_classes
+
+
+def test_long_tailed_class_counts_are_the_published_ones():
+    counts = [5000, 3871, 2997, 2320, 1796, 1391, 1077, 834, 645, 500]
+    assert load_split("cifar10-lt-10").class_counts == counts
+    counts = [5000, 2997, 1796, 1077, 645, 387, 232, 139, 83, 50]
+    assert load_split("cifar10-lt-100").class_counts == counts
+    assert load_split("cifar100-lt-100").class_counts[::99] == [500, 5]
+
+
+@pytest.mark.parametrize("name", ["cifair10", "cifair100", "digits"])
+def test_subsets_share_no_image(name: str):
+    rows = [set(np.concatenate([s.train, s.val])) for s in (load_split(name, k) for k in range(3))]
+    assert len(set.union(*rows)) == sum(map(len, rows))
+
+
+@pytest.mark.parametrize("classes", [10, 100])
+def test_imbalance_100_keeps_some_of_the_images_of_imbalance_10(classes: int):
+    for subset in range(3):
+        shorter = set(load_split(f"cifar{classes}-lt-100", subset).train)
+        assert shorter < set(load_split(f"cifar{classes}-lt-10", subset).train)
+
+
+@pytest.mark.parametrize(("name", "excluded"), [("cifair10", 329), ("cifair100", 959)])
+def test_common_splits_train_on_the_same_images_and_leave_out_the_listed_tests(name, excluded):
+    for subset in range(3):
+        whole, common = load_split(name, subset), load_split(f"{name}-common", subset)
+        assert np.array_equal(whole.train, common.train)
+        assert np.array_equal(whole.val, common.val)
+        assert whole.hashes == common.hashes
+        assert whole.excluded_test_rows.tolist() == []
+    rows = common.excluded_test_rows
+    assert len(set(rows.tolist())) == len(rows) == excluded
+    assert 0 <= rows.min() <= rows.max() < 10_000
+    assert (whole.facts.test.dataset, common.facts.test.dataset) == (name, common.facts.dataset)
+
+
+@pytest.mark.parametrize("name", LISTED)
+def test_every_split_says_where_its_images_are_from_and_under_what_licence(name: str):
+    facts = split_facts(name)
+    assert facts.name == name
+    assert facts.source
+    assert facts.licence
+    assert facts.long_tailed == ("-lt-" in name)
+    assert facts.test.dataset not in facts.ood
+    assert facts.dataset not in facts.ood
+
+
+def test_summary_has_the_published_keys_as_plain_values():
+    summary = load_split("digits", 1).summary()
+    keys = "name dataset subset num_classes train val class_counts index_sha256"
+    assert list(summary) == keys.split()
+    assert json.loads(json.dumps(summary)) == summary
+    assert (summary["name"], summary["dataset"], summary["subset"]) == ("digits", "digits", 1)
+    assert (summary["num_classes"], summary["class_counts"]) == (10, [10] * 10)
+    assert (len(summary["train"]), len(summary["val"])) == (100, 50)
+    assert len(summary["index_sha256"]) == 64
+
+
+def test_unknown_split_is_answered_with_the_nearest_names():
+    with pytest.raises(UsageError, match="unknown split 'cifair-10'; did you mean cifair10") as got:
+        load_split("cifair-10")
+    assert got.value.exit_code == 2
+    with pytest.raises(UsageError, match=r"unknown split 'xyz'; there are: .*cifair10, .*digits"):
+        split_facts("xyz")
+
+
+@pytest.mark.parametrize("subset", [3, -1])
+def test_unknown_subset_is_answered_with_those_there_are(subset: int):
+    with pytest.raises(
+        UsageError, match=f"split cifair10 has no subset {subset}; there are: 0, 1, 2"
+    ):
+        load_split("cifair10", subset)
+
+
+# --- what is written wrongly ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("licence:", "license:", "unknown key 'license'; did you mean 'licence'?"),
+        ("recipe:", "zzz:", "unknown key 'zzz'; there are: class_names, dataset,"),
+        ("recipe:", "zzz:", "key 'recipe' is missing"),
+        (
+            "test: {dataset: digits}",
+            "test: {dataset: digits, exclud: x}",
+            "unknown key 'test.exclud'; did you mean 'exclude'?",
+        ),
+        ("val: 5}", "val: 5, vall: 5}", "did you mean 'val'?"),
+        ("train: 10", "train: 0", "rule.by-position.train=0: input should be greater than 0"),
+        ("by-position", "by-chance", "by-chance"),
+        ("subsets: [0, 1, 2]", "subsets: []", "subsets=[]"),
+        ("name: digits", "name: digit", "name='digit': should be 'digits'"),
+        ("name: digits", "name: [digits", "not valid YAML"),
+    ],
+)
+def test_wrong_key_or_value_of_a_split_is_told_with_file_and_what_would_do(
+    facts: Path, old: str, new: str, message: str
+):
+    path = facts / "digits.yaml"
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+    with pytest.raises(UsageError) as caught:
+        load_split("digits")
+    assert str(path) in str(caught.value)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_empty_split_file_is_told_by_name(facts: Path):
+    (facts / "digits.yaml").write_text("")
+    with pytest.raises(UsageError, match=r"digits\.yaml: the whole=None"):
+        split_facts("digits")
+
+
+def _replace(old: bytes, new: bytes) -> Callable[[bytes], bytes]:
+    return lambda content: content.replace(old, new, 1)
+
+
+DAMAGES: dict[str, Callable[[bytes], bytes]] = {
+    "another row": _replace(b"train,29,0\n", b"train,28,0\n"),
+    "a row less": _replace(b"train,29,0\n", b""),
+    "two rows swapped": _replace(b"train,29,0\ntrain,30,0\n", b"train,30,0\ntrain,29,0\n"),
+    "cut off after a row": lambda content: content[: content.rindex(b"\nval") + 1],
+    "nothing in it": lambda content: b"",
+    "cut off within a row": lambda content: content[:-3],
+    "another header": _replace(b"part,index,label", b"part,row,label"),
+    "a word for a row": _replace(b"train,29,0\n", b"train,x,0\n"),
+    "a part of another name": _replace(b"train,29,0\n", b"test,29,0\n"),
+    "not UTF-8": _replace(b"train,29,0\n", b"train,29,\xff\n"),
+    "another label": _replace(b"train,29,0\n", b"train,29,1\n"),
+    "a training row moved to validation": lambda content: b"val,".join(
+        content.rsplit(b"train,", 1)
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    "damage",
+    DAMAGES,
+)
+def test_damaged_list_is_refused_with_the_name_of_its_file(facts: Path, damage: str):
+    path = facts / "cifair10/subset-0.csv"
+    content = path.read_bytes()
+    damaged = DAMAGES[damage](content)
+    assert damaged != content
+    path.write_bytes(damaged)
+    with pytest.raises(DataError) as caught:
+        load_split("cifair10")
+    assert caught.value.exit_code == 3
+    assert str(path) in str(caught.value)
+    assert len(load_split("cifair10", 1).train) == 300
+
+
+def test_damaged_list_says_how_to_get_it_back(facts: Path):
+    path = facts / "cifair10/subset-0.csv"
+    path.write_bytes(DAMAGES["another row"](path.read_bytes()))
+    with pytest.raises(DataError, match="dcbench splits derive cifair10"):
+        load_split("cifair10")
+    with pytest.raises(DataError, match=str(path)):
+        load_split("cifair10-common")
+
+
+def test_missing_list_is_refused_by_name(facts: Path):
+    path = facts / "cifair10/subset-0.csv"
+    path.unlink()
+    with pytest.raises(DataError, match=f"{path}: cannot be read"):
+        load_split("cifair10")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "{",
+        "[]",
+        '{"subsets": {"0": {"train": 1}}}',
+        '{"subsets": {}}',
+    ],
+)
+def test_damaged_hashes_are_refused_by_name(facts: Path, content: str):
+    path = facts / "cifair10/hashes.json"
+    path.write_text(content)
+    with pytest.raises(DataError, match=str(path)):
+        load_split("cifair10")
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["row\n3\n", "index\nx\n", "index\n3\n", None],
+)
+def test_damaged_list_of_excluded_tests_is_refused_by_name(facts: Path, content: str | None):
+    path = facts / "cifair10-common/excluded-test.csv"
+    path.unlink()
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(DataError, match=str(path)):
+        _ = load_split("cifair10-common").excluded_test_rows
+
+
+# --- derived again -------------------------------------------------------------------------------
+
+
+def test_derived_list_is_the_rule_by_hand(facts: Path, tiny: Path):
+    expected = ["part,index,label"]
+    expected += [f"train,{20 + c},{c}" for c in range(10)] + [
+        f"val,{30 + c},{c}" for c in range(10)
+    ]
+    assert (facts / "tiny/subset-1.csv").read_bytes().decode() == "\n".join(expected) + "\n"
+    hashes = json.loads((facts / "tiny/hashes.json").read_text())["subsets"]["1"]
+    images_ = pixels_of(fakes.cifar_rows(40, seed=1))[20:]
+    assert hashes == {
+        "train": 10,
+        "val": 10,
+        "csv_sha256": hashlib.sha256(("\n".join(expected) + "\n").encode()).hexdigest(),
+        "index_sha256": hashlib.sha256(np.arange(20, 40, dtype="<i8").tobytes()).hexdigest(),
+        "images_sha256": hashlib.sha256(images_.tobytes()).hexdigest(),
+        "images_official": True,
+    }
+
+
+def states(name: str, root: Path) -> list[tuple[int, str, str]]:
+    return [(f.subset, f.state, f.detail) for f in verify_split(name, root)]
+
+
+def test_untouched_split_is_proved_the_same(tiny: Path):
+    assert states("tiny", tiny) == [(k, "same", "rows and images (official files)") for k in (0, 1)]
+
+
+def test_one_changed_pixel_is_found_in_its_subset_alone(tiny: Path, monkeypatch):
+    rows = fakes.cifar_rows(40, seed=1)
+    rows[25, 100] ^= 1
+    batch = fakes.python2_batch(rows, [*range(10)] * 4)
+    fakes.place(monkeypatch, tiny, "cifar10", tiny_batches() | {TRAIN_BATCH: (batch, 40)})
+    detail = "the images are not those that were hashed"
+    found = states("tiny", tiny)
+    assert [state for _, state, _ in found] == ["same", "differs"]
+    assert found[1][2] == detail
+    load_images(load_split("tiny", 0), tiny)
+    with pytest.raises(DataError, match="images of split tiny, subset 1, do not hash"):
+        load_images(load_split("tiny", 1), tiny)
+
+
+def test_changed_labels_give_other_rows(tiny: Path, monkeypatch):
+    batch = fakes.python2_batch(fakes.cifar_rows(40, seed=1), [*range(9, -1, -1)] * 4)
+    fakes.place(monkeypatch, tiny, "cifar10", tiny_batches() | {TRAIN_BATCH: (batch, 40)})
+    assert [state for _, state, _ in states("tiny", tiny)] == ["differs", "differs"]
+    assert "the rule gives other rows" in states("tiny", tiny)[0][2]
+
+
+def test_damaged_list_differs_and_the_others_are_proved_all_the_same(facts: Path, tiny: Path):
+    path = facts / "tiny/subset-0.csv"
+    path.write_text(path.read_text().replace("train,3,3", "train,13,3"))
+    found = states("tiny", tiny)
+    assert [state for _, state, _ in found] == ["differs", "same"]
+    assert str(path) in found[0][2]
+
+
+def test_missing_dataset_is_not_checked_and_says_which_file(tiny: Path):
+    (tiny / TRAIN_BATCH).unlink()
+    found = states("tiny", tiny)
+    assert [(subset, state) for subset, state, _ in found] == [
+        (0, "not checked"),
+        (1, "not checked"),
+    ]
+    assert str(tiny / TRAIN_BATCH) in found[0][2]
+
+
+def test_images_of_an_unofficial_file_are_not_held_against_an_official_hash(tiny: Path):
+    (tiny / TRAIN_BATCH).write_bytes(tiny_batches(seed=5)[TRAIN_BATCH][0])
+    for _, state, detail in states("tiny", tiny):
+        assert state == "same"
+        assert "images not compared: their hash is of official files" in detail
+
+
+def test_split_that_shares_its_lists_cannot_be_derived(facts: Path, tmp_path: Path):
+    with pytest.raises(UsageError, match="cifair10-common shares the lists of cifair10"):
+        derive_split("cifair10-common", tmp_path)
+
+
+def test_digits_are_derived_byte_for_byte_and_proved(facts: Path, tmp_path: Path):
+    committed = {path.name: path.read_bytes() for path in (facts / "digits").iterdir()}
+    shutil.rmtree(facts / "digits")
+    derive_split("digits", tmp_path)
+    assert {path.name: path.read_bytes() for path in (facts / "digits").iterdir()} == committed
+    assert {state for _, state, _ in states("digits", tmp_path)} == {"same"}
+
+
+@pytest.fixture(scope="module")
+def read_once() -> Callable:
+    """`load_image_set` that reads each file but once: they take a second each."""
+    return functools.cache(load_image_set)
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("name", [name for name in LISTED if name != "digits"])
+def test_committed_lists_are_what_their_rules_give_on_the_real_files(
+    name: str, real_data: Path, read_once, monkeypatch
+):
+    monkeypatch.setattr(derive, "load_image_set", read_once)
+    source = read_once(split_facts(name).dataset, "train", real_data, allow_unverified=True)
+    found = states(name, real_data)
+    assert [(subset, state) for subset, state, _ in found] == [
+        (subset, "same") for subset in LISTED[name][3]
+    ]
+    for subset, _, detail in found:
+        compared = load_split(name, subset).hashes.images_official == source.official
+        assert detail.startswith("rows and images" if compared else "rows are the same")
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("name", ["cifair10", "cifair100", "cifar10-lt-100", "cifar100-lt-100"])
+def test_deriving_writes_the_committed_files_byte_for_byte(
+    name: str, real_data: Path, read_once, monkeypatch, tmp_path: Path
+):
+    committed = splits_folder()
+    recorded = load_split(name).hashes.images_official
+    shutil.copytree(committed, tmp_path / "splits")
+    for path in (tmp_path / "splits" / name).iterdir():
+        path.unlink()
+    monkeypatch.setattr(splits, "facts_root", lambda: tmp_path)
+    monkeypatch.setattr(derive, "load_image_set", read_once)
+    derive_split(name, real_data)
+    dataset = split_facts(name).dataset
+    official = read_once(dataset, "train", real_data, allow_unverified=True).official
+    for path in sorted((committed / name).iterdir()):
+        if path.suffix == ".csv" or official == recorded:
+            assert (tmp_path / "splits" / name / path.name).read_bytes() == path.read_bytes()
+
+
+@pytest.mark.data
+def test_real_images_of_a_split_are_the_listed_rows_and_the_kept_tests(
+    real_data: Path, read_once, monkeypatch
+):
+    monkeypatch.setattr(images, "load_image_set", read_once)
+    split = load_split("cifair10-common")
+    loaded = load_images(split, real_data, allow_unverified=True)
+    digest = hashlib.sha256(loaded.fit.images.tobytes()).hexdigest()
+    assert digest == split.hashes.images_sha256
+    assert np.bincount(loaded.fit.labels).tolist() == [50] * 10
+    assert len(loaded.test.labels) == 10_000 - 329
+    assert len(loaded.ood["cifar100"].labels) == 10_000
+    with (splits_folder() / "cifair10/subset-0.csv").open() as file:
+        labels = [int(line["label"]) for line in csv.DictReader(file)]
+    assert loaded.fit.labels.tolist() == labels
+
+
+# --- images of a split ---------------------------------------------------------------------------
+
+
+def test_images_are_the_train_rows_then_the_val_rows(tiny: Path):
+    expected = pixels_of(fakes.cifar_rows(40, seed=1))
+    split = load_split("tiny", 1)
+    both, train = load_images(split, tiny).fit, load_images(split, tiny, fit="train").fit
+    assert np.array_equal(both.images, expected[20:])
+    assert both.labels.tolist() == [*range(10)] * 2
+    assert np.array_equal(train.images, expected[20:30])
+    assert train.labels.tolist() == [*range(10)]
+    assert both.official
+
+
+def test_excluded_rows_are_gone_from_the_test_set(tiny: Path):
+    test = load_images(load_split("tiny"), tiny).test
+    kept = [0, 1, 2, 4, 5, 6, 7, 9]
+    assert test.labels.tolist() == kept
+    assert np.array_equal(test.images, pixels_of(fakes.cifar_rows(10, seed=2))[kept])
+
+
+def test_missing_ood_set_is_left_out_with_the_reason(tiny: Path):
+    loaded = load_images(load_split("tiny"), tiny)
+    assert sorted(loaded.ood) == ["gaussian", "mnist"]
+    assert loaded.ood["mnist"].labels.tolist() == [1, 2]
+    assert list(loaded.missing_ood) == ["cifar100"]
+    assert str(tiny / "cifar-100-python/test") in loaded.missing_ood["cifar100"]
+    assert "dcbench data fetch cifar100" in loaded.missing_ood["cifar100"]
+
+
+def test_damaged_ood_set_is_an_error_and_not_left_out(tiny: Path):
+    path = tiny / "MNIST/raw/t10k-images-idx3-ubyte.gz"
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(DataError, match=str(path)):
+        load_images(load_split("tiny"), tiny)
+
+
+def test_unofficial_ood_set_is_taken_only_when_asked(tiny: Path):
+    path = tiny / "MNIST/raw/t10k-labels-idx1-ubyte.gz"
+    path.write_bytes(fakes.mnist_labels([5, 6]))
+    loaded = load_images(load_split("tiny"), tiny)
+    assert "mnist" not in loaded.ood
+    assert "--allow-unverified-data" in loaded.missing_ood["mnist"]
+    loaded = load_images(load_split("tiny"), tiny, allow_unverified=True)
+    assert loaded.ood["mnist"].labels.tolist() == [5, 6]
+    assert not loaded.ood["mnist"].official
+
+
+@pytest.mark.parametrize("path", [TRAIN_BATCH, TEST_BATCH])
+def test_unofficial_images_are_taken_only_when_asked_and_say_so(tiny: Path, path: str):
+    rows = fakes.cifar_rows(40 if path == TRAIN_BATCH else 10, seed=9)
+    (tiny / path).write_bytes(fakes.python2_batch(rows, [*range(10)] * (len(rows) // 10)))
+    with pytest.raises(DataError, match="--allow-unverified-data"):
+        load_images(load_split("tiny"), tiny)
+    loaded = load_images(load_split("tiny"), tiny, allow_unverified=True)
+    assert loaded.fit.official == (path != TRAIN_BATCH)
+    assert loaded.test.official == (path != TEST_BATCH)
+
+
+@pytest.mark.parametrize("path", [TRAIN_BATCH, TEST_BATCH])
+def test_missing_images_are_an_error(tiny: Path, path: str):
+    (tiny / path).unlink()
+    with pytest.raises(DataError, match=str(tiny / path)):
+        load_images(load_split("tiny"), tiny, allow_unverified=True)
+
+
+def noise(split: Split, name: str, root: Path) -> np.ndarray:
+    loaded = load_images(split, root)
+    assert loaded.ood[name].official
+    return loaded.ood[name].images
+
+
+def test_noise_is_the_same_every_time_and_as_earlier_runs_saw_it(tmp_path: Path):
+    split = load_split("digits")
+    draws = {
+        "gaussian": lambda generator: generator.normal(0.5, 1.0, (2000, 8, 8, 3)),
+        "uniform": lambda generator: generator.uniform(0.0, 1.0, (2000, 8, 8, 3)),
+    }
+    for name, draw in draws.items():
+        digest = hashlib.sha256(f"dcbench/0/noise/{name}/0".encode()).digest()
+        key = int.from_bytes(digest[:16], "little")
+        drawn = draw(np.random.RandomState(np.random.Philox(key=key)))
+        expected = np.rint(255 * np.minimum(np.maximum(drawn, 0), 1)).astype(np.uint8)
+        assert np.array_equal(noise(split, name, tmp_path), expected)
+        assert np.array_equal(noise(load_split("digits", 2), name, tmp_path), expected)
+
+
+def test_gaussian_noise_is_normal_about_grey_and_clipped(tmp_path: Path):
+    found = noise(load_split("digits"), "gaussian", tmp_path) / 255
+    # Variance of N(0, 1) clipped to [-.5, .5]: the ends, and the middle of the normal law.
+    variance = 0.5 * norm.cdf(-0.5) + (1 - 2 * norm.cdf(-0.5)) - norm.pdf(0.5)
+    share_of_black = norm.cdf(0.5 / 255 - 0.5)
+    error = 5 / np.sqrt(found.size)
+    assert abs(found.mean() - 0.5) < error * np.sqrt(variance)
+    assert abs(found.var() - variance) < error * 0.25
+    for end in (0, 1):
+        assert abs(np.mean(found == end) - share_of_black) < error * 0.5
+
+
+def test_uniform_noise_reaches_from_black_to_white(tmp_path: Path):
+    found = noise(load_split("digits"), "uniform", tmp_path) / 255
+    error = 5 / np.sqrt(found.size)
+    assert abs(found.mean() - 0.5) < error * np.sqrt(1 / 12)
+    assert abs(found.var() - 1 / 12) < error * 0.25
+    assert (found.min(), found.max()) == (0, 1)
+    # The ends of 256 grey levels are rounded to from half as far as the others.
+    assert abs(np.mean(found == 0) - 0.5 / 255) < error * np.sqrt(0.5 / 255)
+    assert abs(np.mean(found == 1 / 255) - 1 / 255) < error * np.sqrt(1 / 255)
