@@ -1,0 +1,407 @@
+import csv
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+from scipy import stats
+from typer.testing import CliRunner
+
+from dcbench import display, records
+from dcbench.cli import app
+from dcbench.errors import DataError, RunError, UsageError
+from dcbench.evaluation import measure
+from dcbench.leaderboard.build import build, read_rows, read_summary
+from tests.test_records import a_record, disk_that_fills_at, some_predictions
+
+
+def put(results: Path, name: str, **changes: Any) -> records.Record:
+    """A record of a run, in a folder of that name."""
+    seed = changes.get("seed", 0)
+    metrics = measure(some_predictions(seed), long_tailed=False, ood_sets=("noise",))
+    file = {"file": "predictions.npz", "sha256": f"{seed:064d}"}
+    record = a_record(**{"metrics": metrics, "predictions": file, **changes})
+    (results / name).mkdir(parents=True)
+    records.write_record(results / name, record)
+    return record
+
+
+def table(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    return tmp_path / "results"
+
+
+@pytest.fixture
+def board(tmp_path: Path) -> Path:
+    return tmp_path / "board"
+
+
+def command(*arguments: object) -> tuple[int, str, str]:
+    result = CliRunner().invoke(app, ["leaderboard", *(str(each) for each in arguments)])
+    assert result.exception is None or isinstance(result.exception, SystemExit), (
+        f"a traceback reached the user: {result.exception!r}"
+    )
+    return result.exit_code, result.stdout, result.stderr
+
+
+def test_rows_stand_in_the_order_of_subset_method_and_seed_as_a_number(results: Path, board: Path):
+    asked = [
+        (1, "erm", 0),
+        (0, "mixup", 10),
+        (0, "mixup", 9),
+        (0, "ic-mixup[axes=pair]", 2),
+        (0, "erm", 1),
+        (0, "erm", 0),
+    ]
+    for number, (subset, label, seed) in enumerate(asked):
+        put(results, str(number), subset=subset, label=label, seed=seed)
+    build(results, board)
+    rows = table(board / "v1/digits.csv")
+    found = [(int(row["subset"]), row["method"], int(row["seed"])) for row in rows]
+    assert found == sorted(asked)
+
+
+def test_row_has_its_keys_first_then_fractions_with_six_decimals(results: Path, board: Path):
+    record = put(results, "a")
+    build(results, board)
+    [row] = table(board / "v1/digits.csv")
+    assert list(row)[:3] == ["subset", "method", "seed"]
+    assert row["accuracy"] == f"{record.metrics['accuracy']:.6f}"
+    assert 0 < float(row["accuracy"]) <= 1
+    assert row["ood.noise.energy.fpr95_id_pos"] == (
+        f"{record.metrics['ood']['noise']['energy']['fpr95_id_pos']:.6f}"
+    )
+    assert row["accuracy_few"] == ""
+    assert row["predictions_sha256"] == record.predictions.sha256
+    assert row["index_sha256"] == "a" * 64
+    assert (row["status"], row["commit"], row["dcbench"]) == ("protocol", "", "0.1.0")
+    assert row["device"] == "a processor, 2 threads"
+    decimals = [row[key].partition(".")[2] for key in row if key.startswith(("acc", "ood.", "n"))]
+    assert {len(digits) for digits in decimals if digits} == {6}
+
+
+def test_ood_set_that_was_not_there_leaves_empty_cells(results: Path, board: Path):
+    metrics = measure(some_predictions(), long_tailed=False, ood_sets=("noise", "svhn"))
+    put(results, "a", metrics=metrics)
+    build(results, board)
+    [row] = table(board / "v1/digits.csv")
+    empty = [key for key, value in row.items() if key.startswith("ood.svhn.") and value == ""]
+    assert len(empty) == 4 * 5
+    [summary] = table(board / "v1/digits-summary.csv")
+    assert summary["ood.svhn.msp.auroc_mean"] == ""
+    assert summary["ood.noise.msp.auroc_mean"] != ""
+
+
+def test_each_split_and_protocol_has_a_file_of_its_own(results: Path, board: Path):
+    put(results, "a")
+    put(results, "b", split="cifair10")
+    built = build(results, board)
+    assert [(each.protocol, each.split, each.rows, each.added) for each in built.boards] == [
+        ("v1", "cifair10", 1, 1),
+        ("v1", "digits", 1, 1),
+    ]
+    assert sorted(path.name for path in (board / "v1").iterdir()) == [
+        *("cifair10-summary.csv", "cifair10.csv", "digits-summary.csv", "digits.csv")
+    ]
+
+
+def test_custom_run_is_left_out_and_named(results: Path, board: Path):
+    put(results, "a")
+    put(results, "b", seed=1, status="custom", departures=["epochs=1 instead of 60"])
+    built = build(results, board)
+    assert built.custom == [results / "b" / "record.json"]
+    assert [row["seed"] for row in table(board / "v1/digits.csv")] == ["0"]
+    code, _, said = command("build", "--results", results, "-o", board)
+    assert code == 0
+    assert f"left out, custom: {results / 'b' / 'record.json'}" in said
+
+
+def test_custom_runs_alone_make_no_leaderboard(results: Path, board: Path):
+    put(results, "a", status="custom", departures=["epochs=1 instead of 60"])
+    assert build(results, board).boards == []
+    assert not board.exists()
+
+
+def test_rows_that_are_there_already_stay(results: Path, board: Path, tmp_path: Path):
+    put(results, "a", seed=3)
+    build(results, board)
+    before = table(board / "v1/digits.csv")
+    put(tmp_path / "more", "b", seed=1)
+    built = build(tmp_path / "more", board)
+    assert (built.boards[0].rows, built.boards[0].added) == (2, 1)
+    after = table(board / "v1/digits.csv")
+    assert [row["seed"] for row in after] == ["1", "3"]
+    assert after[1] == before[0]
+
+
+def test_same_run_twice_is_one_row(results: Path, board: Path, tmp_path: Path):
+    put(results, "a")
+    put(results, "copy-of-a")
+    build(results, board)
+    before = (board / "v1/digits.csv").read_bytes()
+    built = build(results, board)
+    assert (built.boards[0].rows, built.boards[0].added) == (1, 0)
+    assert (board / "v1/digits.csv").read_bytes() == before
+
+
+def test_run_with_other_predictions_is_refused_unless_it_may_replace(
+    results: Path, board: Path, tmp_path: Path
+):
+    put(results, "a", seed=1)
+    build(results, board)
+    before = [path.read_bytes() for path in sorted((board / "v1").iterdir())]
+    changed = {"file": "predictions.npz", "sha256": "f" * 64}
+    metrics = measure(some_predictions(7), long_tailed=False, ood_sets=("noise",))
+    put(tmp_path / "other", "a", seed=1, predictions=changed, metrics=metrics)
+    with pytest.raises(RunError, match=r"subset 0, method erm, seed 1.*--replace") as caught:
+        build(tmp_path / "other", board)
+    assert str(board / "v1/digits.csv") in str(caught.value)
+    assert [path.read_bytes() for path in sorted((board / "v1").iterdir())] == before
+    code, _, said = command("build", "--results", tmp_path / "other", "-o", board)
+    assert (code, "--replace" in said) == (1, True)
+    assert command("build", "--results", tmp_path / "other", "-o", board, "--replace")[0] == 0
+    [row] = table(board / "v1/digits.csv")
+    assert row["predictions_sha256"] == "f" * 64
+    assert row["accuracy"] == f"{metrics['accuracy']:.6f}"
+
+
+def test_number_that_was_changed_under_the_same_predictions_is_not_kept_silently(
+    results: Path, board: Path
+):
+    record = put(results, "a")
+    build(results, board)
+    path = board / "v1/digits.csv"
+    true = f"{record.metrics['accuracy']:.6f}"
+    path.write_text(path.read_text().replace(f",{true},", ",0.999999,", 1))
+    try:
+        build(results, board)
+    except RunError:
+        return
+    assert table(path)[0]["accuracy"] == true
+
+
+def test_results_folder_without_a_record_is_wrong_use(tmp_path: Path, board: Path):
+    with pytest.raises(UsageError, match="holds no record"):
+        build(tmp_path / "nowhere", board)
+    assert not board.exists()
+
+
+def test_damaged_record_is_refused_by_name_and_nothing_is_written(results: Path, board: Path):
+    put(results, "a")
+    (results / "b").mkdir()
+    (results / "b" / "record.json").write_text("{")
+    with pytest.raises(DataError, match=r"b/record\.json"):
+        build(results, board)
+    assert not board.exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"split": "nowhere"}, "nowhere"),
+        ({"split": "../../elsewhere"}, "elsewhere"),
+        ({"protocol": "v0"}, "v0"),
+        ({"protocol": "../v1"}, "v1"),
+    ],
+)
+def test_record_of_no_known_split_or_protocol_writes_nothing(
+    results: Path, board: Path, tmp_path: Path, changes, message
+):
+    put(results, "a", **changes)
+    code, _, said = command("build", "--results", results, "-o", board)
+    assert code in (2, 3)
+    assert message in said
+    assert list(tmp_path.rglob("*.csv")) == []
+
+
+KEYS = "subset,method,seed,predictions_sha256"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\xff\xfe\x00",
+        b"<html>\n",
+        b"a,b\n1,2\n",
+        b"subset,method,seed\n0,erm,0\n",
+        f"{KEYS}\nzero,erm,0,{'f' * 64}\n".encode(),
+        f"{KEYS}\n0,erm,,{'f' * 64}\n".encode(),
+        f"{KEYS}\n0,erm,3,{'f' * 64},1,2,3\n".encode(),
+        f"{KEYS}\n0,erm,3\n".encode(),
+        f"{KEYS}\n0,erm,3,{'f' * 64}\n".encode(),
+        f"{KEYS},accuracy\n0,erm,3,{'f' * 64},high\n".encode(),
+    ],
+    ids=[
+        *("empty", "not text", "html", "other columns", "no hash", "subset", "seed"),
+        *("long row", "short row", "no metrics", "a word for a number"),
+    ],
+)
+def test_leaderboard_that_is_not_one_ends_with_3_by_name_and_is_left_as_it_is(
+    results: Path, board: Path, content
+):
+    put(results, "a")
+    path = board / "v1/digits.csv"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(content)
+    code, _, said = command("build", "--results", results, "-o", board)
+    assert code == 3
+    assert str(path) in "".join(said.split("\n"))
+    assert path.read_bytes() == content
+
+
+def test_leaderboard_with_no_rows_yet_takes_them(results: Path, board: Path):
+    put(results, "a")
+    build(results, board)
+    path = board / "v1/digits.csv"
+    whole = path.read_bytes()
+    path.write_bytes(whole.splitlines(keepends=True)[0])
+    build(results, board)
+    assert path.read_bytes() == whole
+
+
+def test_folder_that_cannot_be_written_ends_with_1(results: Path, tmp_path: Path):
+    put(results, "a")
+    (tmp_path / "file").write_text("in the way")
+    code, _, said = command("build", "--results", results, "-o", tmp_path / "file")
+    assert code == 1
+    assert f"cannot write {tmp_path / 'file'}" in said
+
+
+def test_old_leaderboard_stays_when_the_disk_fills(results: Path, board: Path, tmp_path: Path):
+    put(results, "a")
+    build(results, board)
+    before = (board / "v1/digits.csv").read_bytes()
+    put(tmp_path / "more", "b", seed=5)
+    with disk_that_fills_at(200), pytest.raises(RunError):
+        build(tmp_path / "more", board)
+    assert (board / "v1/digits.csv").read_bytes() == before
+
+
+ODD_NAMES = ["ic-mixup[alpha=0.2,axes=class]", 'a "quoted", name', "NA", "007", "é", " spaced "]
+
+
+def test_names_with_commas_brackets_and_quotes_come_back_and_give_the_same_bytes(
+    results: Path, board: Path, tmp_path: Path
+):
+    for number, name in enumerate(ODD_NAMES):
+        put(results, str(number), label=name)
+    build(results, board)
+    path = board / "v1/digits.csv"
+    before = path.read_bytes(), (board / "v1/digits-summary.csv").read_bytes()
+    assert sorted(row["method"] for row in table(path)) == sorted(ODD_NAMES)
+    assert sorted(row["method"] for row in read_rows(path)) == sorted(ODD_NAMES)
+    build(results, board)
+    assert (path.read_bytes(), (board / "v1/digits-summary.csv").read_bytes()) == before
+    for number in range(1, len(ODD_NAMES)):
+        (results / str(number) / "record.json").unlink()
+    build(results, board)
+    assert path.read_bytes() == before[0]
+    methods = [row["method"] for row in table(board / "v1/digits-summary.csv")]
+    assert sorted(methods) == sorted(ODD_NAMES)
+
+
+def test_order_of_the_records_does_not_change_a_byte(results: Path, tmp_path: Path):
+    names = ["a", "b", "c"]
+    for seed, name in enumerate(names):
+        put(results, name, seed=seed)
+        put(tmp_path / "turned", names[-1 - seed], seed=seed)
+    build(results, tmp_path / "one")
+    build(tmp_path / "turned", tmp_path / "other")
+    for name in ("digits.csv", "digits-summary.csv"):
+        one, other = (tmp_path / board / "v1" / name for board in ("one", "other"))
+        assert one.read_bytes() == other.read_bytes()
+
+
+def test_summary_has_mean_deviation_and_interval_of_the_rows(results: Path, board: Path):
+    accuracies = [put(results, str(n), seed=n).metrics["accuracy"] for n in range(3)]
+    build(results, board)
+    [row] = table(board / "v1/digits-summary.csv")
+    mean = sum(accuracies) / 3
+    deviation = math.sqrt(sum((value - mean) ** 2 for value in accuracies) / 2)
+    low, high = stats.t.interval(0.95, df=2, loc=mean, scale=deviation / math.sqrt(3))
+    assert (row["subsets"], row["method"], row["n"], row["asked"]) == ("0", "erm", "3", "10")
+    assert float(row["accuracy_mean"]) == pytest.approx(mean, abs=2e-6)
+    assert float(row["accuracy_sd"]) == pytest.approx(deviation, abs=2e-6)
+    assert float(row["accuracy_ci95"]) == pytest.approx((high - low) / 2, abs=2e-5)
+    assert row["accuracy_few_mean"] == ""
+
+
+def test_summary_of_one_run_has_no_spread(results: Path, board: Path):
+    put(results, "a")
+    put(results, "b", subset=1)
+    build(results, board)
+    zero, every = table(board / "v1/digits-summary.csv")
+    assert (zero["subsets"], zero["n"], zero["asked"]) == ("0", "1", "10")
+    assert (zero["accuracy_sd"], zero["accuracy_ci95"]) == ("", "")
+    assert (every["subsets"], every["n"], every["asked"]) == ("all", "2", "30")
+    assert every["accuracy_sd"] == "0.000000"
+
+
+def test_summary_is_shown_in_percent_with_its_interval(results: Path, board: Path):
+    accuracies = [
+        put(results, str(n), seed=n, label="ic-mixup[axes=class]").metrics["accuracy"]
+        for n in range(2)
+    ]
+    build(results, board)
+    code, shown, _ = command("show", "digits", "--from", board)
+    words = " ".join(shown.split())
+    assert code == 0
+    assert "digits, protocol v1" in words
+    assert "2/10" in words
+    assert f"{100 * sum(accuracies) / 2:.2f}" in words
+    # t(0.975, 1) = 12.7062; the standard error of two values is half of their distance.
+    half = 12.7062 * abs(accuracies[0] - accuracies[1]) / 2 * 100
+    assert f"{half:.2f}" in words
+    assert "few %" not in words
+    code, out, _ = command("show", "digits", "--from", board, "--json")
+    [row] = json.loads(out)
+    assert code == 0
+    assert row["method"] == "ic-mixup[axes=class]"
+    assert row["subsets"] == "0"
+    assert row["accuracy_mean"] == pytest.approx(sum(accuracies) / 2, abs=1e-6)
+    assert row["accuracy_few_mean"] is None
+
+
+def test_method_in_brackets_is_shown_whole(results: Path, board: Path, monkeypatch):
+    monkeypatch.setattr(display.stdout, "width", 200)
+    put(results, "a", label="erm[fit=train]")
+    code, shown, _ = command("build", "--results", results, "-o", board)
+    assert code == 0
+    assert "erm[fit=train]" in shown
+
+
+def test_leaderboard_that_is_not_there_yet_ends_with_2(board: Path):
+    code, _, said = command("show", "digits", "--from", board)
+    assert code == 2
+    assert "no leaderboard of digits under protocol v1 yet" in said
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\xff\xfe\x00", b"a,b\n1,2\n", b"subsets,method,n,asked,accuracy_mean\n0"]
+)
+@pytest.mark.parametrize("as_json", [(), ("--json",)])
+def test_summary_that_cannot_be_read_ends_with_3_by_name(board: Path, content, as_json):
+    path = board / "v1/digits-summary.csv"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(content)
+    code, out, said = command("show", "digits", "--from", board, *as_json)
+    assert code == 3
+    assert str(path) in "".join(said.split("\n"))
+    assert out == ""
+
+
+def test_summary_is_read_as_it_was_written(results: Path, board: Path):
+    put(results, "a")
+    [built] = build(results, board).boards
+    found = read_summary("digits", "v1", board)
+    assert found.columns.tolist() == built.summary.columns.tolist()
+    assert found["accuracy_mean"].tolist() == pytest.approx(
+        built.summary["accuracy_mean"], abs=1e-6
+    )
