@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
@@ -94,7 +95,7 @@ def note(text: str) -> None:
 
 def show_table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str = "") -> None:
     """A table on standard output; numbers are set to the right."""
-    table = Table(title=title or None, title_justify="left", header_style="bold")
+    table = Table(title=escape(title) or None, title_justify="left", header_style="bold")
     listed = [list(row) for row in rows]
     for index, column in enumerate(columns):
         numeric = bool(listed) and all(isinstance(row[index], (int, float)) for row in listed)
@@ -108,7 +109,7 @@ def _text(value: object) -> str:
     if value is None:
         return "–"
     text = f"{value:.4f}" if isinstance(value, float) else str(value)
-    return text.replace("[", r"\[")
+    return escape(text)
 
 
 def metric_rows(metrics: dict[str, Any]) -> list[tuple[str, float | None]]:

@@ -10,6 +10,7 @@ import fnmatch
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from pydantic import Field, field_validator
@@ -99,16 +100,25 @@ def load_protocol(name: str) -> Protocol:
     if name not in protocol_names():
         raise unknown("protocol", name, protocol_names())
     path = facts_root() / "baselines" / f"{name}.yaml"
-    return validated(Protocol, _with_parent(name), path)
+    protocol = validated(Protocol, _with_parents(path, ()), path)
+    if protocol.name != name:
+        raise UsageError(
+            f"{path}: name='{protocol.name}': should be '{name}', as the file is called"
+        )
+    return protocol
 
 
-def _with_parent(name: str) -> dict[str, Any]:
-    path = facts_root() / "baselines" / f"{name}.yaml"
+def _with_parents(path: Path, children: tuple[Path, ...]) -> dict[str, Any]:
     content = read_yaml(path)
     if not isinstance(content, dict):
         raise UsageError(f"{path}: should be a mapping with name, title and recipes")
-    parent = content.get("extends")
-    return _merged(_with_parent(parent), content) if parent else content
+    if "extends" not in content:
+        return content
+    parent = path.with_name(f"{content['extends']}.yaml")
+    if parent in (path, *children) or not parent.exists():
+        others = [name for name in protocol_names() if name != path.stem]
+        raise UsageError(f"{path}: extends={content['extends']!r}: should be one of {others}")
+    return _merged(_with_parents(parent, (path, *children)), content)
 
 
 def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
@@ -145,17 +155,21 @@ def choose(entry: Entry, method: type[Method], asked: Mapping[str, Any]) -> Choi
     UsageError
         A key that neither has, or a value out of its range.
     """
+    shared = sorted(method.model_fields.keys() & Recipe.model_fields.keys())
+    if shared:
+        raise UsageError(f"method {method.name}: setting '{shared[0]}' is a recipe's; rename it")
     own = {key: value for key, value in asked.items() if key in method.model_fields}
     of_recipe = {key: value for key, value in asked.items() if key not in own}
     for key in of_recipe:
         if key not in Recipe.model_fields:
             known = [*method.model_fields, *Recipe.model_fields]
             raise unknown(f"setting of {method.name} or its recipe", key, known)
-    given = validated(method, entry.methods.get(method.name, {}), f"method {method.name}")
-    chosen = validated(method, {**given.settings, **own}, f"method {method.name}")
+    given = entry.methods.get(method.name, {})
+    chosen = validated(method, {**given, **own}, f"method {method.name}")
     training = entry.training.model_dump()
     recipe = validated(Recipe, {**training, **of_recipe}, "recipe")
-    before = {**training, **given.settings}
+    defaults = {key: field.get_default() for key, field in method.model_fields.items()}
+    before = {**training, **defaults, **given}
     after = {**recipe.model_dump(), **chosen.settings}
     differing = {key: after[key] for key in sorted(asked) if after[key] != before[key]}
     pairs = [f"{key}={_plain(value)}" for key, value in differing.items()]

@@ -26,7 +26,9 @@ class Recipe(Facts):
     milestones: tuple[int, ...] = Field((), description="epochs, counted from 0")
     factor: float = Field(0.1, gt=0, le=1)
     warmup_epochs: int = Field(0, ge=0, description="epoch e of these has (e + 1) / epochs of it")
-    padding: int = Field(0, ge=0, description="border in pixels that random crops reach into")
+    padding: int = Field(
+        0, ge=0, le=32, description="border in pixels that random crops reach into"
+    )
     border: Literal["zero", "reflect"] = "zero"
     flip: bool = Field(False, description="mirror half of the images left to right")
     rotation: float = Field(0.0, ge=0, le=180, description="largest angle, in degrees")

@@ -12,17 +12,15 @@ import hashlib
 import io
 import json
 import os
-import pickle
 import tempfile
-import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Annotated, Any, BinaryIO, Literal
 
 import filelock
 import numpy as np
 import torch
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from dcbench.errors import DataError, RunError
 from dcbench.evaluation import Predictions
@@ -59,6 +57,36 @@ class Cost(Facts):
     device: str
 
 
+class Detection(Facts):
+    """How well one score parts an OOD set from the test set."""
+
+    auroc: float
+    aupr_in: float
+    aupr_out: float
+    fpr95_ood_pos: float
+    fpr95_id_pos: float
+
+
+class Metrics(Facts):
+    """The metrics of a record, in fractions; None where one does not apply."""
+
+    accuracy: float
+    balanced_accuracy: float
+    accuracy_many: float | None
+    accuracy_medium: float | None
+    accuracy_few: float | None
+    nll: float
+    brier: float
+    ece15: float
+    adaptive_ece15: float
+    classwise_ece15: float
+    ood: dict[str, dict[str, Detection] | None]
+
+
+def _as_metrics(values: dict[str, Any]) -> dict[str, Any]:
+    return Metrics.model_validate(values).model_dump()
+
+
 class Record(Facts):
     """The content of `record.json`; metrics are fractions."""
 
@@ -77,7 +105,7 @@ class Record(Facts):
     recipe: dict[str, Any]
     data: dict[str, ImagesUsed | None] = Field(description="None: an OOD set that was not there")
     missing: dict[str, str] = Field(description="why an OOD set was not there")
-    metrics: dict[str, Any]
+    metrics: Annotated[dict[str, Any], AfterValidator(_as_metrics)]
     predictions: StoredFile
     model: StoredFile
     cost: Cost
@@ -114,7 +142,9 @@ def writing(path: Path) -> Iterator[None]:
 def write_whole(path: Path, write: Callable[[BinaryIO], Any]) -> str:
     """Write a file in one piece or not at all, and return its SHA-256."""
     with writing(path):
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        descriptor, temporary = tempfile.mkstemp(
+            dir=path.parent, prefix=f".{path.name}.", suffix=".unfinished"
+        )
         try:
             with os.fdopen(descriptor, "w+b") as file:
                 write(file)
@@ -183,7 +213,7 @@ def read_predictions(folder: Path, record: Record) -> Predictions:
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
             ood = {key[4:]: arrays[key] for key in arrays.files if key.startswith("ood_")}
             return Predictions(arrays["logits"], arrays["labels"], arrays["class_counts"], ood)
-    except (ValueError, KeyError, zipfile.BadZipFile) as problem:
+    except Exception as problem:  # whatever NumPy makes of bytes that are no such archive
         raise DataError(f"{path}: not a predictions file: {problem}") from None
 
 
@@ -204,8 +234,7 @@ def write_record(folder: Path, record: Record) -> None:
     """Finish a run: the record, then away with the checkpoint."""
     text = json.dumps(record.model_dump(mode="json"), indent=2, allow_nan=False) + "\n"
     write_whole(folder / RECORD, lambda file: file.write(text.encode()))
-    with writing(folder):
-        (folder / CHECKPOINT).unlink(missing_ok=True)
+    _remove(folder, CHECKPOINT)
 
 
 def read_record(path: Path) -> Record:
@@ -233,9 +262,12 @@ def read_record(path: Path) -> Record:
 
 
 def write_checkpoint(folder: Path, configuration: dict[str, Any], state: dict[str, Any]) -> None:
-    """Store a state of training together with the configuration it belongs to."""
-    content = {"configuration": json.dumps(configuration, sort_keys=True), "state": state}
-    write_whole(folder / CHECKPOINT, lambda file: torch.save(content, file))
+    """Store a state of training with the configuration it belongs to, behind its SHA-256."""
+    payload = io.BytesIO()
+    torch.save({"configuration": _canonical(configuration), "state": state}, payload)
+    content = payload.getvalue()
+    digest = hashlib.sha256(content).digest()
+    write_whole(folder / CHECKPOINT, lambda file: file.write(digest + content))
 
 
 def read_checkpoint(folder: Path, configuration: dict[str, Any]) -> dict[str, Any] | None:
@@ -249,24 +281,35 @@ def read_checkpoint(folder: Path, configuration: dict[str, Any]) -> dict[str, An
     path = folder / CHECKPOINT
     if not path.exists():
         return None
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-        stored, state = content["configuration"], content["state"]
-    except (OSError, RuntimeError, EOFError, KeyError, TypeError, pickle.UnpicklingError):
-        raise DataError(f"{path}: the checkpoint is damaged; begin again with --restart") from None
-    if stored != json.dumps(configuration, sort_keys=True):
+    stored = _read(path)
+    digest, payload = stored[:32], stored[32:]
+    if hashlib.sha256(payload).digest() != digest:
+        raise DataError(f"{path}: the checkpoint is damaged; begin again with --restart")
+    content = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
+    if content["configuration"] != _canonical(configuration):
         raise DataError(
             f"{path}: the checkpoint is of a run with another recipe, settings or code; begin "
             "again with --restart, or choose another folder with --results"
         )
-    return dict(state)
+    return dict(content["state"])
+
+
+def _canonical(configuration: dict[str, Any]) -> str:
+    return json.dumps(configuration, sort_keys=True)
 
 
 def clear(folder: Path) -> None:
     """Remove what a run left, record first."""
+    _remove(folder, RECORD, CHECKPOINT, PREDICTIONS, HISTORY, WEIGHTS)
+
+
+def _remove(folder: Path, *names: str) -> None:
+    """Remove files, and whatever was being written when an earlier process was killed."""
     with writing(folder):
-        for name in (RECORD, CHECKPOINT, PREDICTIONS, HISTORY, WEIGHTS):
+        for name in names:
             (folder / name).unlink(missing_ok=True)
+        for unfinished in folder.glob(".*.unfinished"):
+            unfinished.unlink(missing_ok=True)
 
 
 def _read(path: Path) -> bytes:

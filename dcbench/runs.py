@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import math
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 from safetensors.torch import save as safetensors_bytes
 
 from dcbench import records
-from dcbench.data.augment import DeviceImages, channel_statistics
+from dcbench.data.augment import DeviceImages, normalisation_statistics
 from dcbench.data.datasets import ImageSet, data_root
 from dcbench.data.images import SplitImages, load_images
 from dcbench.data.splits import load_split
@@ -27,10 +26,10 @@ from dcbench.environment import (
     peak_memory_bytes,
 )
 from dcbench.errors import RunError
-from dcbench.evaluation import Predictions, flatten, measure, predict, predict_split
+from dcbench.evaluation import Predictions, measure, predict, predict_split
 from dcbench.plans import Plan, plan_run, results_root
 from dcbench.records import CONFIGURATION, Cost, ImagesUsed, Record, StoredFile
-from dcbench.training import PUBLISHED_STATISTICS, Progress, Trainer, autocast
+from dcbench.training import Progress, Trainer, autocast
 from dcbench.units import duration
 
 
@@ -145,33 +144,6 @@ def estimate(plan: Plan, data: Path, device: torch.device, allow_unverified: boo
     return _Work(plan, Path(), images, device, Silence()).estimate()
 
 
-def measure_again(folder: Path) -> tuple[dict[str, Any], list[str]]:
-    """The metrics of a finished run from its stored predictions alone.
-
-    Returns
-    -------
-    metrics : dict
-    differing : list of str
-        Dotted names of the metrics that are not what the record says, to 1e-9.
-    """
-    record = records.read_record(folder)
-    predictions = records.read_predictions(folder, record)
-    metrics = measure(
-        predictions,
-        long_tailed=record.metrics.get("accuracy_many") is not None,
-        ood_sets=tuple(record.metrics["ood"]),
-    )
-    recorded, again = flatten(record.metrics), flatten(metrics)
-    return metrics, [key for key in {**recorded, **again} if not _same(recorded, again, key)]
-
-
-def _same(recorded: dict[str, Any], again: dict[str, Any], key: str) -> bool:
-    one, other = recorded.get(key), again.get(key)
-    if one is None or other is None:
-        return one is other
-    return math.isclose(one, other, rel_tol=0, abs_tol=1e-9)
-
-
 def _found(plan: Plan, folder: Path) -> Record:
     record = records.read_record(folder)
     for key in CONFIGURATION:
@@ -217,7 +189,7 @@ class _Work:
         self.device, self.reporter = device, reporter
         self.started = _now()
         recipe = plan.choice.recipe
-        self.mean, self.std = statistics(recipe.normalisation, images.fit)
+        self.mean, self.std = normalisation_statistics(recipe.normalisation, images.fit.images)
         self.trainer = Trainer(
             DeviceImages(
                 images.fit.images,
@@ -350,16 +322,6 @@ class _Work:
 
 def _used(images: ImageSet) -> ImagesUsed:
     return ImagesUsed(images=len(images.labels), sha256=images.sha256(), official=images.official)
-
-
-def statistics(
-    normalisation: str, images: ImageSet
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Channel means and deviations for pixels in [0, 1]: of the images, or published ones."""
-    if normalisation == "split":
-        return channel_statistics(images.images)
-    mean, std = PUBLISHED_STATISTICS[normalisation]
-    return np.array(mean, dtype=np.float32), np.array(std, dtype=np.float32)
 
 
 def _now() -> str:

@@ -32,12 +32,6 @@ from dcbench.recipe import Recipe
 DIVERGED = 1e3
 """Mean loss of an epoch beyond which a run is given up; chance is below 15 for any method here."""
 
-PUBLISHED_STATISTICS = {
-    "cifar10": ((0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)),
-    "cifar100": ((0.5071, 0.4865, 0.4409), (0.2673, 0.2564, 0.2762)),
-}
-"""Channel means and deviations that the papers' code uses, for pixels in [0, 1]."""
-
 
 class EpochSummary(NamedTuple):
     """A row of a run's history."""
@@ -132,11 +126,25 @@ class Trainer:
         for group in self.optimiser.param_groups:
             group["lr"] = learning_rate
         with autocast(self.recipe, device):
-            loss = self.method.loss(self.network, batch)
+            loss = self._loss(batch)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimiser.step()
         return loss.detach()
+
+    def _loss(self, batch: Batch) -> Tensor:
+        """The method's loss; what a method of a stranger does wrong is told by its name."""
+        try:
+            loss = self.method.loss(self.network, batch)
+        except Exception as problem:
+            kind = type(problem).__name__
+            raise RunError(f"method {self.method.name}: {kind}: {problem}") from problem
+        if not isinstance(loss, Tensor) or loss.numel() != 1 or not loss.requires_grad:
+            raise RunError(
+                f"method {self.method.name}: loss(network, batch) should be a scalar tensor that "
+                "depends on the weights"
+            )
+        return loss
 
     def train(
         self,
@@ -235,6 +243,7 @@ class Trainer:
 
     def measure_step(self, steps: int = 3) -> float:
         """Seconds that a step takes on this device; the run is left as it was."""
+        self._mark = time.monotonic()
         before = copy.deepcopy(self.state())
         self.network.train()
         batch = next(self.draws(self.progress.epoch).batches(self.recipe.batch_size))

@@ -47,7 +47,9 @@ def _finding(model: type[BaseModel], finding: Mapping[str, Any]) -> str:
         return f"unknown key '{key}'; {hint}"
     if finding["type"] == "missing":
         return f"key '{key}' is missing"
-    message = finding["msg"].removeprefix("Value error, ")
+    message: str = finding["msg"].removeprefix("Value error, ")
+    if finding["type"] == "value_error" and not finding["loc"]:
+        return message
     return f"{key}={_short(finding['input'])}: {message[0].lower()}{message[1:]}"
 
 

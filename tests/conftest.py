@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+import torch
 
 from dcbench.data.datasets import data_root, file_status
 
@@ -19,3 +20,11 @@ def real_data() -> Path:
     if any(status.state == "missing" for status in file_status(root, ["cifar10", "cifar100"])):
         pytest.skip(f"CIFAR is not in {root}")
     return root
+
+
+@pytest.fixture
+def cuda() -> torch.device:
+    """The GPU, for tests marked `gpu`."""
+    if not torch.cuda.is_available():
+        pytest.skip("there is no CUDA device")
+    return torch.device("cuda")

@@ -409,13 +409,6 @@ def test_reduced_precision_changes_the_arithmetic_and_not_the_weights_type():
     )
 
 
-@pytest.fixture
-def cuda() -> torch.device:
-    if not torch.cuda.is_available():
-        pytest.skip("there is no CUDA device")
-    return torch.device("cuda")
-
-
 @pytest.mark.gpu
 def test_initial_weights_on_a_gpu_are_those_on_a_cpu(cuda):
     assert_same(weights(a_trainer(device=cuda)), weights(a_trainer()))

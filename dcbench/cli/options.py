@@ -48,13 +48,13 @@ class ListByDefault(TyperGroup):
 
 
 def print_list(rows: list[dict[str, Any]], as_json: bool, what: str) -> None:
-    """Print rows as a table, or as a JSON list; `what` is said to be lacking if there are none."""
+    """Print rows as a table, or as a JSON list; an error says that there is no `what`."""
     from dcbench.display import show_table
 
+    if not rows:
+        raise UsageError(f"there is no {what}")
     if as_json:
         typer.echo(json.dumps(rows))
-    elif not rows:
-        raise UsageError(f"there is no {what}")
     else:
         show_table(list(rows[0]), [[_cell(value) for value in row.values()] for row in rows])
 

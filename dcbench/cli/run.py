@@ -72,7 +72,9 @@ def run(
         with RunProgress(quiet) as reporter:
             _announce(plan, reporter.note)
             if dry_run:
-                reporter.note(estimate(plan, folder, found_device, allow_unverified_data))
+                said = estimate(plan, folder, found_device, allow_unverified_data)
+                where = str(root / plan.folder)
+                typer.echo(json.dumps({"folder": where, "estimate": said}) if as_json else said)
                 continue
             record = execute(
                 plan,
@@ -117,7 +119,7 @@ def measure(
 ) -> None:
     """Compute the metrics again from the stored predictions; says if any differs."""
     from dcbench.display import metric_rows, note, show_table
-    from dcbench.runs import measure_again
+    from dcbench.recompute import measure_again
 
     metrics, differing = measure_again(folder)
     if as_json:

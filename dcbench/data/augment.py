@@ -16,6 +16,12 @@ from torch import Tensor
 
 from dcbench.draws import Draws
 
+PUBLISHED_STATISTICS = {
+    "cifar10": ((0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)),
+    "cifar100": ((0.5071, 0.4865, 0.4409), (0.2673, 0.2564, 0.2762)),
+}
+"""Channel means and deviations that the papers' code uses, for pixels in [0, 1]."""
+
 _FIXED_POINT = 1 << 16
 
 
@@ -136,3 +142,13 @@ def channel_statistics(
     pixels = images.reshape(-1, images.shape[-1]).astype(np.float64) / 255
     mean, std = pixels.mean(axis=0), pixels.std(axis=0)
     return mean.astype(np.float32), np.maximum(std, math.ulp(1.0)).astype(np.float32)
+
+
+def normalisation_statistics(
+    name: Literal["split", "cifar10", "cifar100"], images: NDArray[np.uint8]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Channel means and deviations for pixels in [0, 1]: of the images, or published ones."""
+    if name == "split":
+        return channel_statistics(images)
+    mean, std = PUBLISHED_STATISTICS[name]
+    return np.array(mean, dtype=np.float32), np.array(std, dtype=np.float32)

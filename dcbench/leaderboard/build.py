@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
 
 from dcbench.data.splits import split_facts
-from dcbench.errors import DataError, RunError, UsageError
+from dcbench.errors import RunError, UsageError
 from dcbench.facts import facts_root
 from dcbench.leaderboard.rows import KEYS, Row, find_records, row_of
 from dcbench.leaderboard.summary import summarise
+from dcbench.leaderboard.tables import read_rows, read_summary_table, with_numbers, write_table
 from dcbench.protocol import load_protocol
-from dcbench.records import write_whole, writing
+from dcbench.records import writing
 
 
 class Board(NamedTuple):
@@ -62,6 +63,8 @@ def build(results: Path, output: Path, *, replace: bool = False) -> Built:
             found[record.protocol, record.split].append(row_of(record))
     if not found and not custom:
         raise UsageError(f"{results}: holds no record; name the results folder with --results")
+    for protocol, split in found:
+        load_protocol(protocol).entry(split_facts(split).recipe)
     boards = [
         _update(output, protocol, split, rows, replace)
         for (protocol, split), rows in sorted(found.items())
@@ -76,10 +79,11 @@ def _update(output: Path, protocol: str, split: str, new: list[Row], replace: bo
     path = folder / f"{split}.csv"
     old = read_rows(path) if path.exists() else []
     rows, added = _merged(old, new, path, replace)
-    _write_csv(path, pd.DataFrame(rows))
+    numbers = with_numbers(rows, path)
+    write_table(path, pd.DataFrame(rows))
     asked = load_protocol(protocol).entry(split_facts(split).recipe).asked
-    summary = summarise(_numbers(rows), asked)
-    _write_csv(folder / f"{split}-summary.csv", summary)
+    summary = summarise(numbers, asked)
+    write_table(folder / f"{split}-summary.csv", summary)
     return Board(protocol, split, path, len(rows), added, summary)
 
 
@@ -105,35 +109,6 @@ def _key(row: Row) -> tuple[int, str, int]:
     return int(row["subset"]), row["method"], int(row["seed"])
 
 
-def read_rows(path: Path) -> list[Row]:
-    """The rows of a leaderboard, cell by cell as they are written."""
-    try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    except (OSError, ValueError) as problem:
-        raise DataError(f"{path}: cannot be read: {problem}") from None
-    lacking = [key for key in (*KEYS, "predictions_sha256") if key not in table.columns]
-    if lacking:
-        raise DataError(f"{path}: not a leaderboard: there is no column {', '.join(lacking)}")
-    return [
-        {str(key): str(value) for key, value in row.items()} for row in table.to_dict("records")
-    ]
-
-
-def _numbers(rows: Iterable[Row]) -> pd.DataFrame:
-    table = pd.DataFrame(rows)
-    for column in table.columns:
-        if column != "method":
-            converted = pd.to_numeric(table[column], errors="coerce")
-            if converted.notna().any() or (table[column] == "").all():
-                table[column] = converted
-    return table
-
-
-def _write_csv(path: Path, table: pd.DataFrame) -> None:
-    text = table.to_csv(index=False, float_format="%.6f", lineterminator="\n")
-    write_whole(path, lambda file: file.write(text.encode()))
-
-
 def read_summary(split: str, protocol: str, folder: Path | None = None) -> pd.DataFrame:
     """The summary of a split, from `folder` or from the leaderboards that ship."""
     split_facts(split)
@@ -143,7 +118,7 @@ def read_summary(split: str, protocol: str, folder: Path | None = None) -> pd.Da
         raise UsageError(
             f"{path}: there is no leaderboard of {split} under protocol {protocol} yet"
         )
-    return pd.read_csv(path, dtype={"subsets": str})
+    return read_summary_table(path)
 
 
 def display_rows(summary: pd.DataFrame) -> tuple[list[str], list[list[str]]]:

@@ -9,6 +9,11 @@ from dcbench.evaluation import flatten
 from dcbench.records import RECORD, Record, read_record
 
 KEYS = ("subset", "method", "seed")
+TEXT = (
+    *("subsets", "method", "status", "unverified_data", "device", "index_sha256"),
+    *("predictions_sha256", "dcbench", "commit", "torch", "finished"),
+)
+"""Columns of a leaderboard or its summary that are no numbers."""
 
 Row = dict[str, str]
 """Every cell as it stands in the CSV."""
@@ -31,9 +36,9 @@ def row_of(record: Record) -> Row:
         "index_sha256": record.index_sha256,
         "predictions_sha256": record.predictions.sha256,
         "schema_version": str(record.schema_version),
-        "dcbench": str(record.environment["dcbench"]),
-        "commit": str(record.environment["commit"] or ""),
-        "torch": str(record.environment["torch"]),
+        "dcbench": str(record.environment.get("dcbench", "")),
+        "commit": str(record.environment.get("commit") or ""),
+        "torch": str(record.environment.get("torch", "")),
         "finished": record.finished,
     }
 

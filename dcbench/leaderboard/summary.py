@@ -15,6 +15,7 @@ HEADLINES = (
     *("accuracy", "balanced_accuracy", "accuracy_many", "accuracy_medium", "accuracy_few"),
     *("nll", "brier", "ece15", "adaptive_ece15", "classwise_ece15"),
 )
+SPREAD = ("mean", "sd", "ci95")
 
 
 def half_width_95(values: Sequence[float]) -> float:

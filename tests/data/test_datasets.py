@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import pickle
 import subprocess
 import sys
@@ -261,25 +260,15 @@ def test_status_imports_no_heavy_library():
     assert done.stdout.strip() == "[]"
 
 
-@pytest.fixture(scope="module")
-def real() -> Path:
-    if not os.environ.get("DCBENCH_DATA"):
-        pytest.skip("DCBENCH_DATA is not set")
-    root = data_root()
-    if any(s.state == "missing" for s in file_status(root, ["cifar10", "cifar100"])):
-        pytest.skip(f"CIFAR is not in {root}")
-    return root
-
-
 @pytest.mark.data
-def test_real_cifar10_is_official_balanced_and_as_torchvision_reads_it(real: Path):
+def test_real_cifar10_is_official_balanced_and_as_torchvision_reads_it(real_data: Path):
     from torchvision.datasets import CIFAR10
 
     start = time.perf_counter()
-    sets = {part: load_image_set("cifar10", part, real) for part in ("train", "test")}
+    sets = {part: load_image_set("cifar10", part, real_data) for part in ("train", "test")}
     print(f"CIFAR-10 read and checked in {time.perf_counter() - start:.2f} s")  # noqa: T201
     for part, count in (("train", 5000), ("test", 1000)):
-        theirs = CIFAR10(real, train=part == "train")
+        theirs = CIFAR10(real_data, train=part == "train")
         assert sets[part].official
         assert np.bincount(sets[part].labels).tolist() == [count] * 10
         assert np.array_equal(sets[part].images, theirs.data)
@@ -288,18 +277,18 @@ def test_real_cifar10_is_official_balanced_and_as_torchvision_reads_it(real: Pat
 
 
 @pytest.mark.data
-def test_real_cifar100_is_balanced_and_official_as_its_hash_says(real: Path):
+def test_real_cifar100_is_balanced_and_official_as_its_hash_says(real_data: Path):
     for part, count in (("train", 500), ("test", 100)):
-        status = file_status(real, ["cifar100"], hashing=True)[part == "test"]
-        loaded = load_image_set("cifar100", part, real, allow_unverified=True)
+        status = file_status(real_data, ["cifar100"], hashing=True)[part == "test"]
+        loaded = load_image_set("cifar100", part, real_data, allow_unverified=True)
         assert np.bincount(loaded.labels).tolist() == [count] * 100
         assert loaded.official == (status.found_md5 == status.expected_md5)
-    with (real / "cifar-100-python/meta").open("rb") as file:
+    with (real_data / "cifar-100-python/meta").open("rb") as file:
         names = pickle.load(file, encoding="latin1")["fine_label_names"]
     assert tuple(names) == split_facts("cifar100").class_names
 
 
 @pytest.mark.data
-def test_real_cifair_trains_on_the_very_images_of_cifar(real: Path):
-    cifar, cifair = (load_image_set(name, "train", real) for name in ("cifar10", "cifair10"))
+def test_real_cifair_trains_on_the_very_images_of_cifar(real_data: Path):
+    cifar, cifair = (load_image_set(name, "train", real_data) for name in ("cifar10", "cifair10"))
     assert cifar.sha256() == cifair.sha256()
