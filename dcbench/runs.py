@@ -134,7 +134,9 @@ def execute(
             return _found(plan, folder)
         images = images_of(plan, data, allow_unverified)
         for name, reason in images.missing_ood.items():
-            reporter.note(f"OOD set {name} is left out: {reason}")
+            optional = name in plan.protocol.optional_ood
+            so = "is optional and left out" if optional else "is left out, so the run is custom"
+            reporter.note(f"OOD set {name} {so}: {reason}")
         return _Work(plan, folder, images, device, reporter).record()
 
 
