@@ -23,6 +23,9 @@ stderr = Console(stderr=True, highlight=False)
 _LINE_EVERY = 10.0
 """Seconds between two lines of progress where there is no terminal."""
 
+_NEVER_WRAPPED = 14
+"""Cells up to this long stay on one line, however narrow the terminal."""
+
 
 class RunProgress:
     """The progress of a run: a bar on a terminal, a line now and then elsewhere."""
@@ -99,7 +102,10 @@ def show_table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: 
     listed = [list(row) for row in rows]
     for index, column in enumerate(columns):
         numeric = bool(listed) and all(isinstance(row[index], (int, float)) for row in listed)
-        table.add_column(column, justify="right" if numeric else "left", overflow="fold")
+        short = all(len(str(row[index])) <= _NEVER_WRAPPED for row in listed)
+        table.add_column(
+            column, justify="right" if numeric else "left", overflow="fold", no_wrap=short
+        )
     for row in listed:
         table.add_row(*(_text(value) for value in row))
     stdout.print(table)
