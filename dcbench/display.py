@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
+from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn
@@ -17,14 +19,14 @@ if TYPE_CHECKING:
     from dcbench import training
     from dcbench.plans import Plan
 
-stdout = Console(highlight=False)
+stdout = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
 stderr = Console(stderr=True, highlight=False)
 
 _LINE_EVERY = 10.0
 """Seconds between two lines of progress where there is no terminal."""
 
-_NEVER_WRAPPED = 14
-"""Cells up to this long stay on one line, however narrow the terminal."""
+_NEVER_FOLDED = 16
+"""Words up to this long stay whole, however narrow the terminal."""
 
 
 class RunProgress:
@@ -98,13 +100,17 @@ def note(text: str) -> None:
 
 def show_table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str = "") -> None:
     """A table on standard output; numbers are set to the right."""
-    table = Table(title=escape(title) or None, title_justify="left", header_style="bold")
+    table = Table(title=escape(title) or None, title_justify="left", box=box.SIMPLE_HEAD)
     listed = [list(row) for row in rows]
     for index, column in enumerate(columns):
         numeric = bool(listed) and all(isinstance(row[index], (int, float)) for row in listed)
-        short = all(len(str(row[index])) <= _NEVER_WRAPPED for row in listed)
+        words = [word for row in listed for word in _text(row[index]).split()]
+        longest = max(map(len, words), default=0)
         table.add_column(
-            column, justify="right" if numeric else "left", overflow="fold", no_wrap=short
+            column,
+            justify="right" if numeric else "left",
+            overflow="fold",
+            min_width=min(longest, _NEVER_FOLDED),
         )
     for row in listed:
         table.add_row(*(_text(value) for value in row))
