@@ -34,6 +34,7 @@ class RunProgress:
 
     def __init__(self, quiet: bool = False) -> None:
         self._quiet = quiet
+        self._drawn = not quiet and stderr.is_terminal
         self._last_line = time.monotonic()
         self._stage = ""
         self._began: tuple[int, float] = (0, 0.0)
@@ -43,16 +44,17 @@ class RunProgress:
             TextColumn("{task.fields[detail]}"),
             console=stderr,
             transient=True,
-            disable=quiet or not stderr.is_terminal,
         )
         self._task = self._bar.add_task("", total=1, detail="")
 
     def __enter__(self) -> Self:
-        self._bar.start()
+        if self._drawn:
+            self._bar.start()
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._bar.stop()
+        if self._drawn:
+            self._bar.stop()
 
     def note(self, text: str) -> None:
         """A sentence for the user, above the bar."""
@@ -88,7 +90,7 @@ class RunProgress:
         task = self._bar.tasks[0]
         self._bar.update(self._task, completed=done, detail=f"{done}/{task.total:.0f}  {detail}")
         due = time.monotonic() - self._last_line >= _LINE_EVERY
-        if not self._quiet and not stderr.is_terminal and due:
+        if not self._quiet and not self._drawn and due:
             self._last_line = time.monotonic()
             note(f"{self._stage} {done}/{task.total:.0f}  {detail}")
 
