@@ -6,7 +6,7 @@ import logging
 
 import typer
 
-from dcbench.cli import data, leaderboard, listing, run, splits
+from dcbench.cli import bench, data, leaderboard, listing, run, splits
 from dcbench.cli.options import Guarded
 
 app = typer.Typer(
@@ -20,6 +20,7 @@ app = typer.Typer(
 )
 app.command(epilog=run.RUN_EXAMPLE)(run.run)
 app.command(epilog=run.MEASURE_EXAMPLE)(run.measure)
+app.command(epilog=bench.EXAMPLE)(bench.bench)
 app.command(epilog="Example:  dcbench methods 'ic-*'")(listing.methods)
 app.command(epilog="Example:  dcbench models 'wrn-*'")(listing.models)
 app.command(epilog="Example:  dcbench protocols")(listing.protocols)

@@ -1,0 +1,111 @@
+"""What is measured: the recipes of protocol v1, on images of random bytes."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field
+
+from dcbench.data.augment import normalisation_statistics
+from dcbench.draws import stream
+from dcbench.errors import UsageError, unknown
+from dcbench.methods import Method, method_class, parse_method
+from dcbench.models import build_model
+from dcbench.protocol import choose, load_protocol
+from dcbench.recipe import Recipe
+from dcbench.validation import Facts
+
+NUM_IMAGES, IMAGE_SIZE = 2000, 32
+
+
+class _Source(NamedTuple):
+    recipe: str
+    num_classes: int
+
+
+CASES = {
+    "wrn-16-8": _Source("cifair10", 10),
+    "resnet-32": _Source("cifar10-lt", 10),
+    "resnet-34": _Source("cifar100", 100),
+}
+"""Each case by its network, with the recipe of protocol v1 that trains it."""
+
+
+class Task(Facts):
+    """A case with a method and settings, as they are asked for.
+
+    Attributes
+    ----------
+    case : str
+        One of `CASES`.
+    method : str
+        As on the command line: a name, with settings in brackets or not.
+    settings : dict
+        Settings of the method or of the recipe that differ from protocol v1's.
+    """
+
+    case: str
+    method: str = "erm"
+    settings: dict[str, Any] = Field({})
+
+
+class Content(NamedTuple):
+    """A task with everything looked up and checked."""
+
+    label: str
+    method: Method
+    recipe: Recipe
+    num_classes: int
+
+
+def content_of(task: Task) -> Content:
+    """Look a task up.
+
+    Raises
+    ------
+    UsageError
+        An unknown name or key, or a value out of its range.
+    """
+    if task.case not in CASES:
+        raise unknown("case", task.case, CASES)
+    source = CASES[task.case]
+    spec = parse_method(task.method)
+    asked = {**spec.settings, **task.settings}
+    choice = choose(load_protocol("v1").entry(source.recipe), method_class(spec.name), asked)
+    if choice.recipe.batch_size > NUM_IMAGES:
+        raise UsageError(
+            f"batch_size={choice.recipe.batch_size}: the bench has only {NUM_IMAGES} images"
+        )
+    with torch.device("meta"):
+        build_model(choice.recipe.model, source.num_classes)
+    return Content(choice.label, choice.method, choice.recipe, source.num_classes)
+
+
+class Pixels(NamedTuple):
+    """Random images and labels, a whole number of batches of them.
+
+    Attributes
+    ----------
+    images : uint8 [N, 32, 32, 3]
+    labels : int64 [N]
+    mean, std : float32 [3]
+        What the recipe normalises by.
+    """
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+    mean: NDArray[np.float32]
+    std: NDArray[np.float32]
+
+
+def random_pixels(content: Content) -> Pixels:
+    """The images that every loop is fed; batches are all full, so all steps are alike."""
+    recipe = content.recipe
+    count = NUM_IMAGES - NUM_IMAGES % recipe.batch_size
+    shape = (NUM_IMAGES, IMAGE_SIZE, IMAGE_SIZE, 3)
+    images = stream(0, "bench-images").randint(256, size=shape, dtype=np.uint8)[:count]
+    labels = stream(0, "bench-labels").randint(content.num_classes, size=NUM_IMAGES)[:count]
+    return Pixels(images, labels, *normalisation_statistics(recipe.normalisation, images))

@@ -1,0 +1,96 @@
+"""What is read off the machine: time, CPU time, the load of others, peak memory."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from dcbench.validation import Facts
+
+PROCESSOR_TIMES = Path("/proc/stat")
+OWN_STATUS = Path("/proc/self/status")
+
+SHORTEST_LOAD = 0.2
+"""Seconds below which the load of others is not read: /proc/stat counts in steps of 10 ms."""
+
+_IDLE_FIELDS = (3, 4)
+_COUNTED_FIELDS = 8
+
+
+class Block(Facts):
+    """A number of steps, timed together.
+
+    Attributes
+    ----------
+    seconds : float
+        Wall time.
+    cpu_seconds : float
+        CPU time of this process, over all threads.
+    other_load : float or None
+        Cores that were busy with anything else, on average; None where it cannot be read.
+    """
+
+    seconds: float
+    cpu_seconds: float
+    other_load: float | None
+
+
+def busy_seconds(stat: str, ticks_per_second: int) -> float:
+    """CPU time that the machine has spent, from the content of /proc/stat.
+
+    Everything but idle and iowait counts: also interrupts, and what a hypervisor took away. Guest
+    time, the last two fields, is part of user time already.
+    """
+    counts = [int(text) for text in stat.splitlines()[0].split()[1 : 1 + _COUNTED_FIELDS]]
+    busy = sum(count for index, count in enumerate(counts) if index not in _IDLE_FIELDS)
+    return busy / ticks_per_second
+
+
+def other_load(seconds: float, busy: float, own: float) -> float | None:
+    """Cores busy with other processes, from the machine's busy seconds and this process's own."""
+    if seconds < SHORTEST_LOAD:
+        return None
+    return max(0.0, (busy - own) / seconds)
+
+
+def timed(work: Callable[[], object], device: torch.device) -> Block:
+    """Do the work and say what it took; waits for the device before and after."""
+    synchronise(device)
+    busy, cpu, wall = _machine_busy(), time.process_time(), time.perf_counter()
+    work()
+    synchronise(device)
+    seconds = time.perf_counter() - wall
+    own = time.process_time() - cpu
+    after = _machine_busy()
+    load = None if busy is None or after is None else other_load(seconds, after - busy, own)
+    return Block(seconds=seconds, cpu_seconds=own, other_load=load)
+
+
+def synchronise(device: torch.device) -> None:
+    """Wait until the device has done what it was given."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def peak_bytes(status: Path = OWN_STATUS) -> int | None:
+    """The most memory that this process has had resident; None where /proc does not say.
+
+    `VmHWM` begins anew with a program, unlike `ru_maxrss`, which a process inherits from the one
+    that started it.
+    """
+    if not status.exists():
+        return None
+    for line in status.read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    return None
+
+
+def _machine_busy() -> float | None:
+    if not PROCESSOR_TIMES.exists():
+        return None
+    return busy_seconds(PROCESSOR_TIMES.read_text(), os.sysconf("SC_CLK_TCK"))

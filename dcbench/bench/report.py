@@ -1,0 +1,170 @@
+"""From the measurements of several processes to figures, and to a table of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dcbench.bench.cases import Task, content_of
+from dcbench.bench.flops import BACKWARD_AND_FORWARD, forward_flops, passes
+from dcbench.bench.intervals import Ratio, Verdict, ratio, verdict
+from dcbench.bench.worker import ARMS, Session, Start
+from dcbench.validation import Facts
+
+
+class Spread(Facts):
+    """A median with its quartiles."""
+
+    median: float
+    quartiles: tuple[float, float]
+
+
+class Speed(Facts):
+    """How fast a loop is.
+
+    Attributes
+    ----------
+    images_per_second, step_ms : Spread
+        Over the blocks of all processes.
+    feed_speed, evaluation_speed : float
+        Images per second of making batches and nothing else, and of predicting.
+    matmul_share, matmul_share_inside : float
+        The share of the matrix product's speed that training reaches: with all products counted,
+        and without those with the padding of images.
+    start : Start
+    """
+
+    images_per_second: Spread
+    step_ms: Spread
+    feed_speed: float
+    evaluation_speed: float
+    matmul_share: float
+    matmul_share_inside: float
+    start: Start
+
+
+class Result(Facts):
+    """The result of a task.
+
+    Attributes
+    ----------
+    speed, cpu_speed : Ratio
+        Images of dcbench's loop in the time of one of the plain loop: wall time, and CPU time.
+    control : dict
+        dcbench's loop against itself, in `wall` and in `CPU` time.
+    matmul_flops, convolution_flops : float
+        What the machine does at most, per second.
+    step_shares : dict
+        The share of a step of dcbench that is not forward and backward passes.
+    other_load : Spread or None
+        Cores that other processes used during the blocks.
+    """
+
+    task: Task
+    label: str
+    model: str
+    batch_size: int
+    precision: str
+    device: str
+    threads: int
+    processes: int
+    pairs: int
+    steps: tuple[int, ...]
+    fast: Speed
+    plain: Speed
+    speed: Ratio
+    cpu_speed: Ratio
+    control: dict[str, Ratio]
+    matmul_flops: float
+    convolution_flops: float
+    step_shares: dict[str, float]
+    other_load: Spread | None
+    verdict: Verdict
+
+
+def summarise(
+    task: Task, device: str, sessions: Sequence[Session], starts: Mapping[str, Start]
+) -> Result:
+    """The figures of a task."""
+    content = content_of(task)
+    recipe = content.recipe
+    flops = forward_flops(recipe.model, content.num_classes)
+    factor = BACKWARD_AND_FORWARD * passes(content)
+    matmul = _median([session.matmul for session in sessions])
+
+    def speed(side: str) -> Speed:
+        step = np.concatenate([_step_seconds(session, side) for session in sessions])
+        reached = recipe.batch_size * factor / np.median(step) / matmul
+        return Speed(
+            images_per_second=_spread(recipe.batch_size / step),
+            step_ms=_spread(1000 * step),
+            feed_speed=_median([session.feed[side] for session in sessions]),
+            evaluation_speed=_median([each.evaluation[side] for each in sessions]),
+            matmul_share=float(reached * flops.all_taps),
+            matmul_share_inside=float(reached * flops.inside),
+            start=starts[side],
+        )
+
+    fast, plain = speed("fast"), speed("plain")
+    loads = [
+        block.other_load for session in sessions for arm in ARMS for block in session.blocks[arm]
+    ]
+    known = [load for load in loads if load is not None]
+    control = {"wall": _control(sessions, "seconds"), "CPU": _control(sessions, "cpu_seconds")}
+    controls = {clock: ratio(pairs) for clock, pairs in control.items()}
+    parts = {
+        name: 1000 * _median([session.parts[name] for session in sessions])
+        for name in sessions[0].parts
+    }
+    return Result(
+        task=task,
+        label=content.label,
+        model=recipe.model,
+        batch_size=recipe.batch_size,
+        precision=recipe.precision,
+        device=device,
+        threads=sessions[0].threads,
+        processes=len(sessions),
+        pairs=len(sessions[0].blocks["fast"]),
+        steps=tuple(session.steps for session in sessions),
+        fast=fast,
+        plain=plain,
+        speed=ratio(_ratios(sessions, "plain", "fast", "seconds"), control["wall"]),
+        cpu_speed=ratio(_ratios(sessions, "plain", "fast", "cpu_seconds"), control["CPU"]),
+        control=controls,
+        matmul_flops=matmul,
+        convolution_flops=_median([session.convolution for session in sessions]),
+        step_shares={name: part / fast.step_ms.median for name, part in parts.items()},
+        other_load=_spread(np.array(known)) if known else None,
+        verdict=verdict(controls, loads),
+    )
+
+
+def _control(sessions: Sequence[Session], clock: str) -> NDArray[np.float64]:
+    return _ratios(sessions, "again", "fast", clock)
+
+
+def _ratios(sessions: Sequence[Session], over: str, under: str, clock: str) -> NDArray[np.float64]:
+    """Time of one arm over that of another, pair by pair: [processes, pairs]."""
+
+    def times(arm: str) -> NDArray[np.float64]:
+        return np.array(
+            [[getattr(block, clock) for block in session.blocks[arm]] for session in sessions]
+        )
+
+    return times(over) / times(under)
+
+
+def _step_seconds(session: Session, arm: str) -> NDArray[np.float64]:
+    return np.array([block.seconds / session.steps for block in session.blocks[arm]])
+
+
+def _spread(values: NDArray[np.float64]) -> Spread:
+    low, middle, high = np.percentile(values, [25, 50, 75]).tolist()
+    return Spread(median=middle, quartiles=(low, high))
+
+
+def _median(values: Iterable[float]) -> float:
+    return float(np.median(list(values)))

@@ -1,0 +1,236 @@
+"""A measuring process: `python -m dcbench.bench.worker REQUEST`, with its result on stdout.
+
+Every figure comes from a process that was started for it, so that the memory and the caches of one
+measurement are not those of another.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Literal, Protocol
+
+from dcbench.bench.cases import Content, Pixels, Task, content_of, random_pixels
+from dcbench.bench.meters import Block, peak_bytes, synchronise, timed
+from dcbench.errors import DcbenchError
+from dcbench.validation import Facts
+
+Side = Literal["fast", "plain"]
+ARMS = ("fast", "plain", "again")
+"""The order of a pair of blocks and its control; every second pair runs backwards."""
+
+WARM_UP_STEPS = 2
+EVALUATED = {"cpu": 200, "cuda": 2000}
+PART_REPEATS = 7
+FEED_REPEATS = 3
+
+
+class Request(Facts):
+    """What a measuring process is asked to do.
+
+    Attributes
+    ----------
+    start : "fast", "plain" or None
+        Report the start of one loop, and nothing else; None: all the blocks.
+    threads : int or None
+        None leaves it to PyTorch.
+    spawned : float
+        When the process was started, in seconds since 1970.
+    title : str
+        What notes begin with.
+    """
+
+    task: Task
+    device: str
+    threads: int | None
+    pairs: int
+    block_seconds: float
+    title: str
+    spawned: float = 0.0
+    start: Side | None = None
+
+
+class Start(Facts):
+    """The start of a loop.
+
+    Attributes
+    ----------
+    seconds : float
+        From the start of the program to the end of the first step.
+    peak_bytes, device_peak_bytes : int or None
+        The most memory in use over the first two steps, of the process and on a GPU.
+    """
+
+    seconds: float
+    peak_bytes: int | None
+    device_peak_bytes: int | None
+
+
+class Session(Facts):
+    """All that one process measures.
+
+    Attributes
+    ----------
+    steps : int
+        Steps in a block.
+    blocks : dict
+        The blocks of each of `ARMS`, in the order of the pairs.
+    matmul, convolution : float
+        FLOP per second of the ceilings.
+    parts : dict
+        Seconds of a step that go to anything but forward and backward passes.
+    feed, evaluation : dict
+        Images per second of each loop: making batches alone, and predicting.
+    """
+
+    steps: int
+    threads: int
+    blocks: dict[str, tuple[Block, ...]]
+    matmul: float
+    convolution: float
+    parts: dict[str, float]
+    feed: dict[str, float]
+    evaluation: dict[str, float]
+
+
+class Loop(Protocol):
+    """What both loops can do; see `PlainLoop`."""
+
+    def train(self, steps: int) -> None:
+        """Take so many steps."""
+
+    def feed(self, steps: int) -> None:
+        """Make the batches of so many steps."""
+
+    def evaluate(self, count: int) -> None:
+        """Predict so many images."""
+
+
+def measure_start(request: Request) -> Start:
+    """Start one loop and take two steps."""
+    import torch
+
+    device = torch.device(request.device)
+    content = content_of(request.task)
+    loop = _loop_class(request.start or "fast")(content, random_pixels(content), device)
+    loop.train(1)
+    synchronise(device)
+    seconds = time.time() - request.spawned
+    loop.train(1)
+    synchronise(device)
+    on_gpu = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None
+    return Start(seconds=seconds, peak_bytes=peak_bytes(), device_peak_bytes=on_gpu)
+
+
+def measure_session(request: Request, note: Callable[[str], None]) -> Session:
+    """Measure the ceilings, the blocks, and what goes with them."""
+    import torch
+
+    from dcbench.bench.ceiling import convolution_speed, matmul_speed
+    from dcbench.bench.fast import FastLoop
+
+    device = torch.device(request.device)
+    content = content_of(request.task)
+    pixels = random_pixels(content)
+    fast = FastLoop(content, pixels, device)
+    loops: dict[str, Loop] = {
+        "fast": fast,
+        "plain": _loop_class("plain")(content, pixels, device),
+        "again": FastLoop(content, pixels, device),
+    }
+    note(f"{request.title}: ceilings and warm-up")
+    matmul = matmul_speed(content.recipe, device)
+    convolution = convolution_speed(content.recipe, device)
+    for loop in loops.values():
+        loop.train(WARM_UP_STEPS)
+    step = timed(lambda: fast.train(1), device).seconds
+    steps = max(1, round(request.block_seconds / step))
+    blocks = _blocks(loops, steps, request, device, note)
+    note(f"{request.title}: parts of a step, batches alone, evaluation")
+    return Session(
+        steps=steps,
+        threads=torch.get_num_threads(),
+        blocks=blocks,
+        matmul=matmul,
+        convolution=convolution,
+        parts=_parts(fast, device),
+        feed={side: _feed_speed(loops[side], content, pixels, device) for side in ARMS[:2]},
+        evaluation={side: _evaluation_speed(loops[side], pixels, device) for side in ARMS[:2]},
+    )
+
+
+def _loop_class(side: Side) -> Callable[[Content, Pixels, Any], Loop]:
+    """The loop of a side; what the other one needs is not imported."""
+    if side == "plain":
+        from dcbench.bench.plain import PlainLoop
+
+        return PlainLoop
+    from dcbench.bench.fast import FastLoop
+
+    return FastLoop
+
+
+def _blocks(
+    loops: dict[str, Loop], steps: int, request: Request, device: Any, note: Callable[[str], None]
+) -> dict[str, tuple[Block, ...]]:
+    found: dict[str, list[Block]] = {arm: [] for arm in ARMS}
+    for pair in range(request.pairs):
+        for arm in ARMS if pair % 2 == 0 else reversed(ARMS):
+            note(f"{request.title}, pair {pair + 1} of {request.pairs}: {steps} steps, {arm}")
+            found[arm].append(timed(partial(loops[arm].train, steps), device))
+    return {arm: tuple(blocks) for arm, blocks in found.items()}
+
+
+def _parts(loop: Any, device: Any) -> dict[str, float]:
+    found = {}
+    for name, work in loop.parts().items():
+        times = sorted(timed(work, device).seconds for _ in range(PART_REPEATS))
+        found[name] = times[PART_REPEATS // 2]
+    found["draws"] /= loop.trainer.steps_per_epoch
+    return found
+
+
+def _feed_speed(loop: Loop, content: Content, pixels: Pixels, device: Any) -> float:
+    """Images per second of making the batches of whole epochs."""
+    count = len(pixels.labels)
+    steps = count // content.recipe.batch_size
+    times = sorted(timed(lambda: loop.feed(steps), device).seconds for _ in range(FEED_REPEATS))
+    return count / times[FEED_REPEATS // 2]
+
+
+def _evaluation_speed(loop: Loop, pixels: Pixels, device: Any) -> float:
+    count = min(EVALUATED[device.type], len(pixels.labels))
+    loop.evaluate(count // 2)
+    return count / timed(lambda: loop.evaluate(count), device).seconds
+
+
+def main() -> int:
+    """Do what the request says; returns the exit code."""
+    request = Request.model_validate_json(sys.argv[1])
+    try:
+        if request.threads is not None:
+            import torch
+
+            torch.set_num_threads(request.threads)
+        if request.start is None:
+            from dcbench.display import note
+
+            result: Facts = measure_session(request, note)
+        else:
+            result = measure_start(request)
+    except KeyboardInterrupt:
+        return 130
+    except DcbenchError as problem:
+        sys.stderr.write(f"error: {problem}\n")
+        return problem.exit_code
+    except Exception as problem:
+        sys.stderr.write(f"error: {type(problem).__name__}: {problem}\n")
+        return 1
+    sys.stdout.write(result.model_dump_json())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
