@@ -47,6 +47,7 @@ class FastLoop:
         """Make the batches of so many steps, and do nothing with them."""
         for draws in itertools.islice(self._batches, steps):
             self.trainer.images.batch(draws)
+            self.trainer.labels[torch.from_numpy(draws.order).to(self._device)]
 
     def evaluate(self, count: int) -> None:
         """Predict so many images."""

@@ -93,8 +93,8 @@ def verdict(controls: dict[str, Ratio], loads: Sequence[float | None]) -> Verdic
     ]
     known = [load for load in loads if load is not None]
     disturbed = sum(load > LOUD for load in known)
-    load = f"others used more than {LOUD} cores in {disturbed} of {len(loads)} blocks"
-    if disturbed > DISTURBED_SHARE * len(loads):
+    load = f"others used more than {LOUD} cores in {disturbed} of {len(known)} blocks"
+    if disturbed > DISTURBED_SHARE * len(known):
         reasons.append(load)
     if reasons:
         return Verdict(outcome="NOISY", reasons=tuple(reasons))

@@ -7,11 +7,14 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from dcbench.bench.cases import Task, content_of
+from dcbench.bench.cases import Content, Task, content_of
 from dcbench.bench.flops import BACKWARD_AND_FORWARD, forward_flops, passes
 from dcbench.bench.intervals import Ratio, Verdict, ratio, verdict
 from dcbench.bench.worker import ARMS, Session, Start
 from dcbench.validation import Facts
+
+CLOCKS = ("seconds", "cpu_seconds")
+"""The fields of a `Block` that ratios are taken of."""
 
 
 class Spread(Facts):
@@ -90,34 +93,13 @@ def summarise(
     """The figures of a task."""
     content = content_of(task)
     recipe = content.recipe
-    flops = forward_flops(recipe.model, content.num_classes)
-    factor = BACKWARD_AND_FORWARD * passes(content)
-    matmul = _median([session.matmul for session in sessions])
-
-    def speed(side: str) -> Speed:
-        step = np.concatenate([_step_seconds(session, side) for session in sessions])
-        reached = recipe.batch_size * factor / np.median(step) / matmul
-        return Speed(
-            images_per_second=_spread(recipe.batch_size / step),
-            step_ms=_spread(1000 * step),
-            feed_speed=_median([session.feed[side] for session in sessions]),
-            evaluation_speed=_median([each.evaluation[side] for each in sessions]),
-            matmul_share=float(reached * flops.all_taps),
-            matmul_share_inside=float(reached * flops.inside),
-            start=starts[side],
-        )
-
-    fast, plain = speed("fast"), speed("plain")
+    fast = _speed(content, sessions, "fast", starts["fast"])
+    wall, cpu = (_ratios(sessions, "again", "fast", clock) for clock in CLOCKS)
+    control = {"wall": ratio(wall), "CPU": ratio(cpu)}
     loads = [
         block.other_load for session in sessions for arm in ARMS for block in session.blocks[arm]
     ]
     known = [load for load in loads if load is not None]
-    control = {"wall": _control(sessions, "seconds"), "CPU": _control(sessions, "cpu_seconds")}
-    controls = {clock: ratio(pairs) for clock, pairs in control.items()}
-    parts = {
-        name: 1000 * _median([session.parts[name] for session in sessions])
-        for name in sessions[0].parts
-    }
     return Result(
         task=task,
         label=content.label,
@@ -130,20 +112,38 @@ def summarise(
         pairs=len(sessions[0].blocks["fast"]),
         steps=tuple(session.steps for session in sessions),
         fast=fast,
-        plain=plain,
-        speed=ratio(_ratios(sessions, "plain", "fast", "seconds"), control["wall"]),
-        cpu_speed=ratio(_ratios(sessions, "plain", "fast", "cpu_seconds"), control["CPU"]),
-        control=controls,
-        matmul_flops=matmul,
-        convolution_flops=_median([session.convolution for session in sessions]),
-        step_shares={name: part / fast.step_ms.median for name, part in parts.items()},
+        plain=_speed(content, sessions, "plain", starts["plain"]),
+        speed=ratio(_ratios(sessions, "plain", "fast", CLOCKS[0]), wall),
+        cpu_speed=ratio(_ratios(sessions, "plain", "fast", CLOCKS[1]), cpu),
+        control=control,
+        matmul_flops=_median(session.matmul for session in sessions),
+        convolution_flops=_median(session.convolution for session in sessions),
+        step_shares={
+            name: 1000 * _median(session.parts[name] for session in sessions) / fast.step_ms.median
+            for name in sessions[0].parts
+        },
         other_load=_spread(np.array(known)) if known else None,
-        verdict=verdict(controls, loads),
+        verdict=verdict(control, loads),
     )
 
 
-def _control(sessions: Sequence[Session], clock: str) -> NDArray[np.float64]:
-    return _ratios(sessions, "again", "fast", clock)
+def _speed(content: Content, sessions: Sequence[Session], side: str, start: Start) -> Speed:
+    batch_size = content.recipe.batch_size
+    flops = forward_flops(content.recipe.model, content.num_classes)
+    step = np.concatenate(
+        [[block.seconds / session.steps for block in session.blocks[side]] for session in sessions]
+    )
+    images = BACKWARD_AND_FORWARD * passes(content) * batch_size / float(np.median(step))
+    reached = images / _median(session.matmul for session in sessions)
+    return Speed(
+        images_per_second=_spread(batch_size / step),
+        step_ms=_spread(1000 * step),
+        feed_speed=_median(session.feed[side] for session in sessions),
+        evaluation_speed=_median(session.evaluation[side] for session in sessions),
+        matmul_share=reached * flops.all_taps,
+        matmul_share_inside=reached * flops.inside,
+        start=start,
+    )
 
 
 def _ratios(sessions: Sequence[Session], over: str, under: str, clock: str) -> NDArray[np.float64]:
@@ -155,10 +155,6 @@ def _ratios(sessions: Sequence[Session], over: str, under: str, clock: str) -> N
         )
 
     return times(over) / times(under)
-
-
-def _step_seconds(session: Session, arm: str) -> NDArray[np.float64]:
-    return np.array([block.seconds / session.steps for block in session.blocks[arm]])
 
 
 def _spread(values: NDArray[np.float64]) -> Spread:

@@ -134,13 +134,14 @@ def estimated_seconds(suite: Suite) -> float:
     """About how long the suite takes, from a matrix product timed now."""
     if suite.threads is not None:
         torch.set_num_threads(suite.threads)
-    return sum(_task_seconds(suite, task) for task in suite.tasks)
+    recipe = content_of(suite.tasks[0]).recipe
+    speed = _USUAL_SHARE * matmul_speed(recipe, suite.device)
+    return sum(_task_seconds(suite, task, speed) for task in suite.tasks)
 
 
-def _task_seconds(suite: Suite, task: Task) -> float:
+def _task_seconds(suite: Suite, task: Task, speed: float) -> float:
     content = content_of(task)
     recipe = content.recipe
-    speed = _USUAL_SHARE * matmul_speed(recipe, suite.device)
     image = forward_flops(recipe.model, content.num_classes).all_taps / speed
     trained = BACKWARD_AND_FORWARD * passes(content) * image
     step = max(_LEAST_STEP, recipe.batch_size * trained)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dcbench.bench.intervals import Ratio
 from dcbench.bench.report import Result, Spread
 
-COLUMNS = ("", "dcbench", "plain PyTorch", "dcbench / plain")
+COLUMNS = ("", "dcbench", "plain PyTorch", "ratio")
 
 IMAGES_NOTE = (
     "images are random bytes, 2000 of 32 x 32 pixels; no dataset is read, and the last batch of an "
@@ -20,7 +20,7 @@ def title(result: Result) -> str:
     return (
         f"{result.task.case}, {result.label}: {result.model}, batch {result.batch_size}, "
         f"{result.precision}, {result.device}, threads: {result.threads}; "
-        f"{result.processes} x {result.pairs} pairs of blocks, quartiles in brackets"
+        f"{result.processes} x {result.pairs} pairs of blocks; (quartiles), [95 % interval]"
     )
 
 
@@ -29,7 +29,7 @@ def rows(result: Result) -> list[Row]:
     fast, plain, control = result.fast, result.plain, result.control
     return [
         (
-            "training, images/s",
+            "train, images/s",
             _spread(fast.images_per_second),
             _spread(plain.images_per_second),
             _ratio(result.speed),
@@ -38,9 +38,9 @@ def rows(result: Result) -> list[Row]:
         ("A/A, wall time", _ratio(control["wall"]), None, None),
         ("A/A, CPU time", _ratio(control["CPU"]), None, None),
         ("ms/step", _spread(fast.step_ms), _spread(plain.step_ms), None),
-        _both("evaluation, images/s", fast.evaluation_speed, plain.evaluation_speed),
+        _both("eval, images/s", fast.evaluation_speed, plain.evaluation_speed),
         _both("batches, images/s", fast.feed_speed, plain.feed_speed),
-        _both("first step after, s", fast.start.seconds, plain.start.seconds),
+        _both("first step, s", fast.start.seconds, plain.start.seconds),
         *_memory(result),
         *_ceilings(result),
     ]
@@ -49,20 +49,20 @@ def rows(result: Result) -> list[Row]:
 def _ceilings(result: Result) -> list[Row]:
     fast, plain = result.fast, result.plain
     found: list[Row] = [
-        ("GFLOP/s, matrices", _figure(result.matmul_flops / 1e9), None, None),
-        ("GFLOP/s, 3x3 conv", _figure(result.convolution_flops / 1e9), None, None),
-        ("of matrices' speed", f"{fast.matmul_share:.0%}", f"{plain.matmul_share:.0%}", None),
+        ("matmul, GFLOP/s", _figure(result.matmul_flops / 1e9), None, None),
+        ("conv, GFLOP/s", _figure(result.convolution_flops / 1e9), None, None),
+        ("share of matmul", f"{fast.matmul_share:.0%}", f"{plain.matmul_share:.0%}", None),
         (
-            "…, without padding",
+            "… no padding",
             f"{fast.matmul_share_inside:.0%}",
             f"{plain.matmul_share_inside:.0%}",
             None,
         ),
-        ("not forward/backward", f"{sum(result.step_shares.values()):.1%}", None, None),
+        ("not fwd + bwd", f"{sum(result.step_shares.values()):.1%}", None, None),
         *((f"… {name}", f"{share:.2%}", None, None) for name, share in result.step_shares.items()),
     ]
     if result.other_load is not None:
-        found.append(("others' load, cores", _spread(result.other_load), None, None))
+        found.append(("others, cores", _spread(result.other_load), None, None))
     return found
 
 
