@@ -82,7 +82,7 @@ def test_promised_commands_are_there():
     expected = {
         *("run", "measure", "methods", "splits", "models", "protocols"),
         *("splits show", "splits verify", "data status", "data fetch", "data verify"),
-        *("leaderboard build", "leaderboard show"),
+        *("leaderboard build", "leaderboard show", "bench"),
     }
     assert expected <= {" ".join(path) for path in ALL}
 

@@ -122,9 +122,14 @@ def _measured(request: Request) -> str:
     if request.threads is not None:
         environment |= dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(request.threads))
     command = [sys.executable, "-m", "dcbench.bench.worker", request.model_dump_json()]
-    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=False)
-    if done.returncode == 130:
-        raise KeyboardInterrupt
+    done = subprocess.run(
+        command,
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
+        start_new_session=True,  # an interrupt is told once, and by this process
+    )
     if done.returncode != 0:
         raise RunError(f"{request.title}: the measuring process ended with {done.returncode}")
     return done.stdout

@@ -10,12 +10,17 @@ import sys
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
+
+import torch
 
 from dcbench.bench.cases import Content, Pixels, Task, content_of, random_pixels
 from dcbench.bench.meters import Block, peak_bytes, synchronise, timed
 from dcbench.errors import DcbenchError
 from dcbench.validation import Facts
+
+if TYPE_CHECKING:
+    from dcbench.bench.fast import FastLoop
 
 Side = Literal["fast", "plain"]
 ARMS = ("fast", "plain", "again")
@@ -110,8 +115,6 @@ class Loop(Protocol):
 
 def measure_start(request: Request) -> Start:
     """Start one loop and take two steps."""
-    import torch
-
     device = torch.device(request.device)
     content = content_of(request.task)
     loop = _loop_class(request.start or "fast")(content, random_pixels(content), device)
@@ -126,8 +129,6 @@ def measure_start(request: Request) -> Start:
 
 def measure_session(request: Request, note: Callable[[str], None]) -> Session:
     """Measure the ceilings, the blocks, and what goes with them."""
-    import torch
-
     from dcbench.bench.ceiling import convolution_speed, matmul_speed
     from dcbench.bench.fast import FastLoop
 
@@ -161,7 +162,7 @@ def measure_session(request: Request, note: Callable[[str], None]) -> Session:
     )
 
 
-def _loop_class(side: Side) -> Callable[[Content, Pixels, Any], Loop]:
+def _loop_class(side: Side) -> Callable[[Content, Pixels, torch.device], Loop]:
     """The loop of a side; what the other one needs is not imported."""
     if side == "plain":
         from dcbench.bench.plain import PlainLoop
@@ -173,7 +174,11 @@ def _loop_class(side: Side) -> Callable[[Content, Pixels, Any], Loop]:
 
 
 def _blocks(
-    loops: dict[str, Loop], steps: int, request: Request, device: Any, note: Callable[[str], None]
+    loops: dict[str, Loop],
+    steps: int,
+    request: Request,
+    device: torch.device,
+    note: Callable[[str], None],
 ) -> dict[str, tuple[Block, ...]]:
     found: dict[str, list[Block]] = {arm: [] for arm in ARMS}
     for pair in range(request.pairs):
@@ -183,7 +188,7 @@ def _blocks(
     return {arm: tuple(blocks) for arm, blocks in found.items()}
 
 
-def _parts(loop: Any, device: Any) -> dict[str, float]:
+def _parts(loop: FastLoop, device: torch.device) -> dict[str, float]:
     found = {}
     for name, work in loop.parts().items():
         times = sorted(timed(work, device).seconds for _ in range(PART_REPEATS))
@@ -192,7 +197,7 @@ def _parts(loop: Any, device: Any) -> dict[str, float]:
     return found
 
 
-def _feed_speed(loop: Loop, content: Content, pixels: Pixels, device: Any) -> float:
+def _feed_speed(loop: Loop, content: Content, pixels: Pixels, device: torch.device) -> float:
     """Images per second of making the batches of whole epochs."""
     count = len(pixels.labels)
     steps = count // content.recipe.batch_size
@@ -200,7 +205,7 @@ def _feed_speed(loop: Loop, content: Content, pixels: Pixels, device: Any) -> fl
     return count / times[FEED_REPEATS // 2]
 
 
-def _evaluation_speed(loop: Loop, pixels: Pixels, device: Any) -> float:
+def _evaluation_speed(loop: Loop, pixels: Pixels, device: torch.device) -> float:
     count = min(EVALUATED[device.type], len(pixels.labels))
     loop.evaluate(count // 2)
     return count / timed(lambda: loop.evaluate(count), device).seconds
@@ -211,8 +216,6 @@ def main() -> int:
     request = Request.model_validate_json(sys.argv[1])
     try:
         if request.threads is not None:
-            import torch
-
             torch.set_num_threads(request.threads)
         if request.start is None:
             from dcbench.display import note
@@ -220,8 +223,6 @@ def main() -> int:
             result: Facts = measure_session(request, note)
         else:
             result = measure_start(request)
-    except KeyboardInterrupt:
-        return 130
     except DcbenchError as problem:
         sys.stderr.write(f"error: {problem}\n")
         return problem.exit_code
