@@ -18,6 +18,8 @@ from dcbench import __version__
 from dcbench.errors import UsageError
 from dcbench.facts import facts_root
 
+OWN_STATUS = Path("/proc/self/status")
+
 
 def find_device(name: str) -> torch.device:
     """The device of a name: `auto` is a CUDA device if there is one, else the CPU."""
@@ -46,13 +48,25 @@ def peak_memory_bytes(device: torch.device) -> int:
     """The most memory that was in use: on the device, or on a CPU by the whole process."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
-    status = Path("/proc/self/status")
-    if status.exists():
-        for line in status.read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024
+    resident = peak_resident_bytes()
+    if resident is not None:
+        return resident
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def peak_resident_bytes(status: Path = OWN_STATUS) -> int | None:
+    """The most memory that this process has had resident; None where /proc does not say.
+
+    `VmHWM` begins anew with a program, unlike `ru_maxrss`, which a process inherits from the one
+    that started it.
+    """
+    if not status.exists():
+        return None
+    for line in status.read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    return None
 
 
 def describe_environment(device: torch.device) -> dict[str, Any]:

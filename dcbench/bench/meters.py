@@ -1,4 +1,4 @@
-"""What is read off the machine: time, CPU time, the load of others, peak memory."""
+"""What is read off the machine: time, CPU time, the load of others."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ import torch
 from dcbench.validation import Facts
 
 PROCESSOR_TIMES = Path("/proc/stat")
-OWN_STATUS = Path("/proc/self/status")
 
 SHORTEST_LOAD = 0.2
 """Seconds below which the load of others is not read: /proc/stat counts in steps of 10 ms."""
@@ -74,20 +73,6 @@ def synchronise(device: torch.device) -> None:
     """Wait until the device has done what it was given."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
-
-
-def peak_bytes(status: Path = OWN_STATUS) -> int | None:
-    """The most memory that this process has had resident; None where /proc does not say.
-
-    `VmHWM` begins anew with a program, unlike `ru_maxrss`, which a process inherits from the one
-    that started it.
-    """
-    if not status.exists():
-        return None
-    for line in status.read_text().splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) * 1024
-    return None
 
 
 def _machine_busy() -> float | None:

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Literal, Protocol
 import torch
 
 from dcbench.bench.cases import Content, Pixels, Task, content_of, random_pixels
-from dcbench.bench.meters import Block, peak_bytes, synchronise, timed
+from dcbench.bench.meters import Block, synchronise, timed
+from dcbench.environment import peak_resident_bytes
 from dcbench.errors import DcbenchError
 from dcbench.validation import Facts
 
@@ -124,7 +125,7 @@ def measure_start(request: Request) -> Start:
     loop.train(1)
     synchronise(device)
     on_gpu = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None
-    return Start(seconds=seconds, peak_bytes=peak_bytes(), device_peak_bytes=on_gpu)
+    return Start(seconds=seconds, peak_bytes=peak_resident_bytes(), device_peak_bytes=on_gpu)
 
 
 def measure_session(request: Request, note: Callable[[str], None]) -> Session:

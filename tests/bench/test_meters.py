@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from dcbench.bench import meters
-from dcbench.bench.meters import busy_seconds, other_load, peak_bytes, timed
+from dcbench.bench.meters import busy_seconds, other_load, timed
+from dcbench.environment import peak_resident_bytes
 
 #       user nice system idle iowait irq softirq steal guest guest_nice
 STAT = "cpu  100 20 30 9000 400 5 6 39 50 7\ncpu0 1 1 1 1 1 1 1 1 1 1\nintr 5\n"
@@ -44,10 +45,10 @@ def test_work_is_done_once_and_its_time_is_counted():
 def test_peak_memory_is_the_high_water_mark_in_bytes(tmp_path: Path):
     status = tmp_path / "status"
     status.write_text("Name:\tpython\nVmPeak:\t 900 kB\nVmHWM:\t     123 kB\nVmRSS:\t 100 kB\n")
-    assert peak_bytes(status) == 123 * 1024
+    assert peak_resident_bytes(status) == 123 * 1024
 
 
 def test_peak_memory_is_unknown_where_the_system_does_not_say(tmp_path: Path):
-    assert peak_bytes(tmp_path / "status") is None
+    assert peak_resident_bytes(tmp_path / "status") is None
     (tmp_path / "status").write_text("Name:\tpython\n")
-    assert peak_bytes(tmp_path / "status") is None
+    assert peak_resident_bytes(tmp_path / "status") is None
