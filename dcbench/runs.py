@@ -133,17 +133,29 @@ def execute(
             reporter.note(f"found {folder / records.RECORD}; not run again")
             return _found(plan, folder)
         images = images_of(plan, data, allow_unverified)
-        for name, reason in images.missing_ood.items():
-            optional = name in plan.protocol.optional_ood
-            so = "is optional and left out" if optional else "is left out, so the run is custom"
-            reporter.note(f"OOD set {name} {so}: {reason}")
+        _note_missing(plan, images, reporter)
         return _Work(plan, folder, images, device, reporter).record()
 
 
-def estimate(plan: Plan, data: Path, device: torch.device, allow_unverified: bool) -> str:
+def estimate(
+    plan: Plan,
+    data: Path,
+    device: torch.device,
+    *,
+    allow_unverified: bool = False,
+    reporter: Reporter | None = None,
+) -> str:
     """How long a plan would take on a device, from a measured step; nothing is written."""
     images = images_of(plan, data, allow_unverified)
+    _note_missing(plan, images, reporter or Silence())
     return _Work(plan, Path(), images, device, Silence()).estimate()
+
+
+def _note_missing(plan: Plan, images: SplitImages, reporter: Reporter) -> None:
+    for name, reason in images.missing_ood.items():
+        optional = name in plan.protocol.optional_ood
+        so = "is optional and left out" if optional else "is left out, so the run is custom"
+        reporter.note(f"OOD set {name} {so}: {reason}")
 
 
 def _found(plan: Plan, folder: Path) -> Record:

@@ -72,7 +72,13 @@ def run(
         with RunProgress(quiet) as reporter:
             _announce(plan, reporter.note)
             if dry_run:
-                said = estimate(plan, folder, found_device, allow_unverified_data)
+                said = estimate(
+                    plan,
+                    folder,
+                    found_device,
+                    allow_unverified=allow_unverified_data,
+                    reporter=reporter,
+                )
                 where = str(root / plan.folder)
                 typer.echo(json.dumps({"folder": where, "estimate": said}) if as_json else said)
                 continue
