@@ -28,3 +28,9 @@ def cuda() -> torch.device:
     if not torch.cuda.is_available():
         pytest.skip("there is no CUDA device")
     return torch.device("cuda")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_thread() -> None:
+    """Layers this small are slower on two threads, and far slower on busy cores."""
+    torch.set_num_threads(1)

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import torch
 import typer
 from typer.testing import CliRunner
 
@@ -20,15 +19,6 @@ from dcbench.training import Trainer
 from tests.test_records import disk_that_fills_at
 
 SOURCE = Path(dcbench.__file__).parents[1]
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """Layers this small are slower on two threads, and far slower on busy cores."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(autouse=True)

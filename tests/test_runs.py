@@ -34,15 +34,6 @@ SHORT = {"epochs": 2}
 FILES = ["history.csv", "model.safetensors", "predictions.npz", "record.json"]
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """Layers this small are slower on two threads, and far slower on busy cores."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, records.Record]:
     """The results folder and the record of a whole run under the protocol."""

@@ -21,15 +21,6 @@ CLASSES, IMAGES, BATCH = 4, 23, 5
 STEPS = 5  # four batches of five images and one of three
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """Layers this small are slower on two threads, and far slower on busy cores."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def a_trainer(
     method: str | Method = "erm", seed: int = 0, device: torch.device = CPU, **changes: Any
 ) -> Trainer:

@@ -19,14 +19,6 @@ SMALL = {"model": "digits-cnn", "batch_size": 20, "precision": "float32"}
 FIXED = {"padding": 0, "flip": False, "rotation": 0}
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def small(method: str = "erm", case: str = "resnet-32", **settings) -> tuple[Content, Pixels]:
     content = content_of(Task(case=case, method=method, settings={**SMALL, **settings}))
     pixels = random_pixels(content)

@@ -13,15 +13,6 @@ from dcbench.models.resnet_cifar import CifarBlock, pad_shortcut
 from dcbench.models.wide_resnet import WideBlock
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """Layers this small are slower on two threads, and far slower on busy cores."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def build_without_memory(name, num_classes):
     with torch.device("meta"):
         return build_model(name, num_classes)
