@@ -103,6 +103,7 @@ def measure(
     logits, labels = predictions.logits, predictions.labels
     probs = metrics.softmax(logits)
     groups = metrics.group_accuracy(logits, labels, predictions.class_counts)
+    inside = metrics.ood_scores(logits)
     return {
         "accuracy": metrics.accuracy(logits, labels),
         "balanced_accuracy": metrics.balanced_accuracy(logits, labels),
@@ -112,15 +113,16 @@ def measure(
         "ece15": metrics.expected_calibration_error(probs, labels),
         "adaptive_ece15": metrics.adaptive_calibration_error(probs, labels),
         "classwise_ece15": metrics.classwise_calibration_error(probs, labels),
-        "ood": {name: _ood_metrics(predictions, name) for name in ood_sets},
+        "ood": {name: _ood_metrics(inside, predictions.ood.get(name)) for name in ood_sets},
     }
 
 
-def _ood_metrics(predictions: Predictions, name: str) -> dict[str, dict[str, float]] | None:
-    if name not in predictions.ood:
+def _ood_metrics(
+    inside: dict[str, NDArray[np.float64]], logits: NDArray[np.float32] | None
+) -> dict[str, dict[str, float]] | None:
+    if logits is None:
         return None
-    inside = metrics.ood_scores(predictions.logits)
-    outside = metrics.ood_scores(predictions.ood[name])
+    outside = metrics.ood_scores(logits)
     return {score: metrics.ood_detection(inside[score], outside[score]) for score in inside}
 
 

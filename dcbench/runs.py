@@ -159,12 +159,12 @@ def _note_missing(plan: Plan, images: SplitImages, reporter: Reporter) -> None:
 
 
 def _found(plan: Plan, folder: Path) -> Record:
-    record = records.read_record(folder)
+    record, asked = records.read_record(folder), plan.configuration
     for key in CONFIGURATION:
-        if getattr(record, key) != plan.configuration[key]:
+        if getattr(record, key) != asked[key]:
             raise RunError(
                 f"{folder / records.RECORD}: was made with another {key}: "
-                f"{_difference(getattr(record, key), plan.configuration[key])}; run it again with "
+                f"{_difference(getattr(record, key), asked[key])}; run it again with "
                 "--restart, or choose another folder with --results"
             )
     return record

@@ -84,13 +84,7 @@ class Trainer:
         self.class_counts = torch.from_numpy(counts).to(device)
         network = initial_network(recipe.model, num_classes, seed)
         self.network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.optimiser = torch.optim.SGD(
-            self.network.parameters(),
-            lr=recipe.learning_rate,
-            momentum=recipe.momentum,
-            nesterov=recipe.nesterov,
-            weight_decay=recipe.weight_decay,
-        )
+        self.optimiser = initial_optimiser(self.network, recipe)
         self.progress = Progress()
         self._loss_sum = torch.zeros((), dtype=torch.float64, device=device)
         self._mark = time.monotonic()
@@ -261,6 +255,17 @@ def initial_network(model: str, num_classes: int, seed: int) -> nn.Module:
     with torch.random.fork_rng(devices=()):
         torch.manual_seed(weights_seed(seed))
         return build_model(model, num_classes)
+
+
+def initial_optimiser(network: nn.Module, recipe: Recipe) -> torch.optim.SGD:
+    """The recipe's SGD over every parameter of a network."""
+    return torch.optim.SGD(
+        network.parameters(),
+        lr=recipe.learning_rate,
+        momentum=recipe.momentum,
+        nesterov=recipe.nesterov,
+        weight_decay=recipe.weight_decay,
+    )
 
 
 def configure_precision(recipe: Recipe, device: torch.device) -> None:

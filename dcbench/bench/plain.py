@@ -20,7 +20,12 @@ from torch.utils.data import DataLoader, Dataset
 from dcbench.bench.cases import Content, Pixels
 from dcbench.methods import Batch
 from dcbench.recipe import Recipe
-from dcbench.training import autocast, configure_precision, initial_network
+from dcbench.training import (
+    autocast,
+    configure_precision,
+    initial_network,
+    initial_optimiser,
+)
 
 Transform = Callable[[Any], Tensor]
 
@@ -78,13 +83,7 @@ class PlainLoop:
         counts = np.bincount(pixels.labels, minlength=content.num_classes)
         self._class_counts = torch.from_numpy(counts.astype(np.float32)).to(device)
         self.network = initial_network(recipe.model, content.num_classes, seed=0).to(device)
-        self.optimiser = torch.optim.SGD(
-            self.network.parameters(),
-            lr=recipe.learning_rate,
-            momentum=recipe.momentum,
-            nesterov=recipe.nesterov,
-            weight_decay=recipe.weight_decay,
-        )
+        self.optimiser = initial_optimiser(self.network, recipe)
         self.network.train()
         self._batches = self._endless()
 

@@ -15,7 +15,7 @@ from dcbench.facts import facts_root
 from dcbench.leaderboard.rows import KEYS, Row, find_records, row_of
 from dcbench.leaderboard.summary import summarise
 from dcbench.leaderboard.tables import read_rows, read_summary_table, with_numbers, write_table
-from dcbench.protocol import load_protocol
+from dcbench.protocol import Asked, load_protocol
 from dcbench.records import writing
 
 
@@ -63,16 +63,20 @@ def build(results: Path, output: Path, *, replace: bool = False) -> Built:
             found[record.protocol, record.split].append(row_of(record))
     if not found and not custom:
         raise UsageError(f"{results}: holds no record; name the results folder with --results")
-    for protocol, split in found:
-        load_protocol(protocol).entry(split_facts(split).recipe)
+    asked = {
+        (protocol, split): load_protocol(protocol).entry(split_facts(split).recipe).asked
+        for protocol, split in found
+    }
     boards = [
-        _update(output, protocol, split, rows, replace)
-        for (protocol, split), rows in sorted(found.items())
+        _update(output, *board, rows, asked[board], replace)
+        for board, rows in sorted(found.items())
     ]
     return Built(boards, custom)
 
 
-def _update(output: Path, protocol: str, split: str, new: list[Row], replace: bool) -> Board:
+def _update(
+    output: Path, protocol: str, split: str, new: list[Row], asked: Asked, replace: bool
+) -> Board:
     folder = output / protocol
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -81,7 +85,6 @@ def _update(output: Path, protocol: str, split: str, new: list[Row], replace: bo
     rows, added = _merged(old, new, path, replace)
     numbers = with_numbers(rows, path)
     write_table(path, pd.DataFrame(rows))
-    asked = load_protocol(protocol).entry(split_facts(split).recipe).asked
     summary = summarise(numbers, asked)
     write_table(folder / f"{split}-summary.csv", summary)
     return Board(protocol, split, path, len(rows), added, summary)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from dcbench.evaluation import flatten
-from dcbench.records import RECORD, Record, read_record
+from dcbench.records import RECORD, Detection, Record, read_record
 
 KEYS = ("subset", "method", "seed")
 TEXT = (
@@ -44,12 +44,11 @@ def row_of(record: Record) -> Row:
 
 
 _SCORES = ("msp", "max_logit", "entropy", "energy")
-_DETECTION = ("auroc", "aupr_in", "aupr_out", "fpr95_ood_pos", "fpr95_id_pos")
 
 
 def _with_all_scores(record: Record) -> dict[str, object]:
     """The metrics with an empty cell for each number of an OOD set that was not there."""
-    nothing = {score: dict.fromkeys(_DETECTION) for score in _SCORES}
+    nothing = {score: dict.fromkeys(Detection.model_fields) for score in _SCORES}
     ood = {name: scores or nothing for name, scores in record.metrics["ood"].items()}
     return {**record.metrics, "ood": ood}
 
