@@ -129,7 +129,7 @@ class Stepper:
             coefficients=epoch["coefficients"][rows],
             class_counts=self._class_counts,
         )
-        self.rate.copy_(epoch["rates"][self._step])
+        self.rate.copy_(torch.take(epoch["rates"], self._step))
         self.optimiser.zero_grad(set_to_none=True)
         with autocast(self._recipe, self._device):
             loss = self._loss(batch)
