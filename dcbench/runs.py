@@ -7,13 +7,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from dcbench import records
 from dcbench.data.datasets import data_root
 from dcbench.environment import find_device
 from dcbench.errors import DcbenchError, RunError
 from dcbench.plans import Plan, plan_run, results_root
 from dcbench.records import CONFIGURATION, Record
-from dcbench.training import train_together
+from dcbench.training import run_error, train_together
 from dcbench.work import Estimate, Reporter, Silence, Work
 from dcbench.workplace import Workplace
 
@@ -131,15 +133,15 @@ def _begun(
         work = Work(plan, folder, place, reporter, together=together)
         work.resume()
         return work
-    except DcbenchError as problem:
-        return problem
+    except (DcbenchError, torch.OutOfMemoryError) as problem:
+        return run_error(problem)
 
 
 def _recorded(work: Work) -> Record | DcbenchError:
     try:
         return work.record()
-    except DcbenchError as problem:
-        return problem
+    except (DcbenchError, torch.OutOfMemoryError) as problem:
+        return run_error(problem)
 
 
 def estimate(plan: Plan, place: Workplace, reporter: Reporter | None = None) -> Estimate:

@@ -142,6 +142,8 @@ class Stepper:
         """The method's loss; what a method of a stranger does wrong is told by its name."""
         try:
             loss = self._method.loss(self._network, batch)
+        except torch.OutOfMemoryError:
+            raise
         except Exception as problem:
             kind = type(problem).__name__
             raise RunError(f"method {self._method.name}: {kind}: {problem}") from problem

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from dcbench.data.augment import DeviceImages
 from dcbench.draws import Draws, draw_epoch, weights_seed
-from dcbench.errors import RunError
+from dcbench.errors import DcbenchError, RunError
 from dcbench.methods import Method
 from dcbench.models import build_model
 from dcbench.precision import configure_precision
@@ -284,7 +284,7 @@ class Training:
     report: Callable[[Progress], None] = lambda progress: None
 
 
-def train_together(trainings: Mapping[int, Training]) -> dict[int, RunError]:
+def train_together(trainings: Mapping[int, Training]) -> dict[int, DcbenchError]:
     """Train several to the end, step by step in turns; on a GPU each on a stream of its own.
 
     Each ends with the same weights as on its own.
@@ -299,7 +299,7 @@ def train_together(trainings: Mapping[int, Training]) -> dict[int, RunError]:
     KeyboardInterrupt
         Interrupted; all states have been saved.
     """
-    failed: dict[int, RunError] = {}
+    failed: dict[int, DcbenchError] = {}
     running = {}
     for place, each in trainings.items():
         stream = _stream(each.trainer.device, alone=len(trainings) == 1)
@@ -313,14 +313,21 @@ def train_together(trainings: Mapping[int, Training]) -> dict[int, RunError]:
                         next(steps)
                 except StopIteration:
                     del running[place]
-                except RunError as problem:
-                    failed[place] = problem
+                except (RunError, torch.OutOfMemoryError) as problem:
+                    failed[place] = run_error(problem)
                     del running[place]
             if stop.asked:
                 for place in running:
                     trainings[place].save(trainings[place].trainer.state())
                 raise KeyboardInterrupt
     return failed
+
+
+def run_error(problem: DcbenchError | torch.OutOfMemoryError) -> DcbenchError:
+    """What a user is told of a run that failed."""
+    if isinstance(problem, DcbenchError):
+        return problem
+    return RunError("the device is out of memory; train fewer runs at once, or smaller batches")
 
 
 def _stream(device: torch.device, *, alone: bool) -> contextlib.AbstractContextManager[Any]:

@@ -209,6 +209,18 @@ def test_training_that_fails_does_not_stop_the_others():
     assert_same(weights(alone), weights(whole))
 
 
+class Greedy(Method):
+    """Asks for more memory than there is, as a GPU's allocator says it."""
+
+    def loss(self, network, batch):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 3.00 GiB")
+
+
+def test_training_that_runs_out_of_memory_says_what_to_do():
+    with pytest.raises(RunError, match="out of memory; train fewer runs at once"):
+        a_trainer(Greedy()).train()
+
+
 class Interrupting(Method):
     """ERM during which the user presses a key, once."""
 
