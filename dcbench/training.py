@@ -317,8 +317,9 @@ def train_together(trainings: Mapping[int, Training]) -> dict[int, DcbenchError]
                     failed[place] = run_error(problem)
                     del running[place]
             if stop.asked:
-                for place in running:
-                    trainings[place].save(trainings[place].trainer.state())
+                for place, (stream, _) in running.items():
+                    with stream:
+                        trainings[place].save(trainings[place].trainer.state())
                 raise KeyboardInterrupt
     return failed
 
