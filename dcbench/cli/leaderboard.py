@@ -73,7 +73,8 @@ def check_leaderboard(
         for line in report.problems or report.sentences:
             stdout.print(line, markup=False, soft_wrap=True)
     if report.problems:
-        raise RunError(f"{folder}: {len(report.problems)} problems")
+        count = len(report.problems)
+        raise RunError(f"{folder}: {count} problem{'s' if count > 1 else ''}")
 
 
 @app.command("show", epilog="Example:  dcbench leaderboard show cifair10-common")

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from scipy import stats
 from typer.testing import CliRunner
 
@@ -194,6 +195,68 @@ def test_number_that_was_changed_under_the_same_predictions_is_not_kept_silently
     except RunError:
         return
     assert table(path)[0]["accuracy"] == true
+
+
+def test_record_of_another_recipe_is_refused_by_name(results: Path, board: Path):
+    put(results, "a")
+    put(results, "b", seed=1, recipe={"epochs": 61})
+    with pytest.raises(RunError, match=r"b/record\.json.*epochs=61 instead of 60"):
+        build(results, board)
+    assert not board.exists()
+
+
+def test_record_of_a_variant_that_the_protocol_allows_is_taken(results: Path, board: Path):
+    changes = {"method": "ic-mixup", "label": "ic-mixup[axes=class]"}
+    put(results, "a", **changes, settings={"axes": "class", "alpha": 1.0})
+    assert build(results, board).boards[0].rows == 1
+    put(results, "b", **changes, seed=1, settings={"axes": "class", "alpha": 0.5})
+    with pytest.raises(RunError, match=r"alpha=0\.5 instead of 1\.0"):
+        build(results, board)
+
+
+def test_rules_that_the_rows_obey_are_kept_beside_them(results: Path, board: Path):
+    put(results, "a")
+    put(results, "b", method="ic-mixup", label="ic-mixup", seed=1)
+    build(results, board)
+    frozen = yaml.safe_load((board / "v1/protocol.yaml").read_text())
+    assert list(frozen["recipes"]) == ["digits"]
+    assert "extends" not in frozen
+    assert frozen["recipes"]["digits"]["training"]["epochs"] == 60
+    assert frozen["recipes"]["digits"]["methods"] == {"erm": {}, "ic-mixup": {"alpha": 1.0}}
+    assert frozen["recipes"]["digits"]["asked"]["seeds"] == list(range(10))
+
+
+def test_rows_of_other_rules_do_not_mix(results: Path, board: Path, tmp_path: Path):
+    put(results, "a")
+    build(results, board)
+    path = board / "v1/protocol.yaml"
+    path.write_text(path.read_text().replace("learning_rate: 0.05", "learning_rate: 0.1"))
+    before = contents(board)
+    put(tmp_path / "more", "a", seed=1)
+    with pytest.raises(RunError, match=r"learning_rate=0\.1 was frozen.*new protocol version"):
+        build(tmp_path / "more", board)
+    assert contents(board) == before
+
+
+def test_source_that_is_told_better_is_no_change_of_rules(results: Path, board: Path):
+    put(results, "a")
+    build(results, board)
+    before = contents(board)
+    path = board / "v1/protocol.yaml"
+    path.write_text(path.read_text().replace("epochs: 'choice:", "epochs: 'hearsay:"))
+    assert contents(board) != before
+    build(results, board)
+    assert contents(board) == before
+
+
+def test_footnote_stays_with_its_row(results: Path, board: Path, tmp_path: Path):
+    put(results, "a")
+    code, _, _ = command("build", "--results", results, "-o", board, "--footnote", "a slow disk")
+    assert code == 0
+    put(results, "b", seed=1)
+    build(results, board)
+    notes = [row["footnote"] for row in table(board / "v1/runs/digits.csv")]
+    assert notes == ["a slow disk", ""]
 
 
 def test_results_folder_without_a_record_is_wrong_use(tmp_path: Path, board: Path):

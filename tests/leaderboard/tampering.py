@@ -1,0 +1,71 @@
+"""Leaderboards of `digits` for tests, and hands that break them."""
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from dcbench import records
+from dcbench.data.splits import load_split
+from dcbench.evaluation import Predictions, measure
+from tests.test_records import a_record
+
+SEEDS = range(10)
+
+
+def predictions(seed: int) -> Predictions:
+    """Predictions for `digits` that follow from a seed."""
+    generator = np.random.default_rng(seed)
+    labels = np.arange(40) % 10
+    logits = (generator.normal(size=(40, 10)) + 2 * np.eye(10)[labels]).astype(np.float32)
+    ood = {
+        name: generator.normal(size=(20, 10)).astype(np.float32) for name in ("gaussian", "uniform")
+    }
+    return Predictions(logits, labels, np.full(10, 15), ood)
+
+
+def put(results: Path, label: str, seed: int, drawn: int) -> None:
+    """A run of a method on `digits`, with the predictions that follow from `drawn`."""
+    folder = results / label / str(seed)
+    folder.mkdir(parents=True)
+    made = predictions(drawn)
+    record = a_record(
+        label=label,
+        method=label.partition("[")[0],
+        seed=seed,
+        index_sha256=load_split("digits", 0).hashes.index_sha256,
+        metrics=measure(made, long_tailed=False, ood_sets=("gaussian", "uniform")),
+        predictions=records.write_predictions(folder, made).model_dump(),
+    )
+    records.write_record(folder, record)
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def write(path: Path, rows: list[dict[str, str]]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def edit(path: Path, change: Callable[[list[dict[str, str]]], object]) -> None:
+    rows = rows_of(path)
+    change(rows)
+    write(path, rows)
+
+
+def set_cell(path: Path, number: int, **cells: str) -> None:
+    edit(path, lambda rows: rows[number].update(cells))
+
+
+def runs(board: Path) -> Path:
+    return board / "v1/runs/digits.csv"
+
+
+def summary(board: Path) -> Path:
+    return board / "v1/digits.csv"

@@ -1,0 +1,69 @@
+import json
+from pathlib import Path
+
+import pytest
+from scipy import stats
+from typer.testing import CliRunner
+
+from dcbench import display
+from dcbench.cli import app
+from tests.leaderboard.tampering import rows_of, runs
+
+
+@pytest.fixture(autouse=True)
+def wide(monkeypatch) -> None:
+    monkeypatch.setattr(display.stdout, "width", 200)
+
+
+def show(board: Path, *arguments: str) -> tuple[int, str, str]:
+    command = ["leaderboard", "show", "digits", "--from", str(board), *arguments]
+    result = CliRunner().invoke(app, command)
+    assert result.exception is None or isinstance(result.exception, SystemExit)
+    return result.exit_code, result.stdout, result.stderr
+
+
+def accuracies(board: Path, method: str) -> list[float]:
+    return [float(row["accuracy"]) for row in rows_of(runs(board)) if row["method"] == method]
+
+
+def test_shared_rank_is_marked_and_said_in_words(whole: Path):
+    code, said, _ = show(whole)
+    lines = [line.split() for line in said.splitlines() if line.strip().startswith("0")]
+    assert code == 0
+    assert {" ".join(line[1:3]) for line in lines} == {"1 ="}
+    means = {name: sum(accuracies(whole, name)) for name in ("erm", "mixup", "remix")}
+    best = max(means, key=means.__getitem__)
+    others = [name for name in sorted(means, key=lambda name: -means[name]) if name != best]
+    assert f"cannot be told apart from {best}, the best: {', '.join(others)}" in said
+
+
+def test_differences_have_interval_and_both_p(whole: Path):
+    code, said, _ = show(whole, "--against", "erm", "--json")
+    rows = {row["method"]: row for row in json.loads(said)}
+    expected = stats.ttest_rel(accuracies(whole, "mixup"), accuracies(whole, "erm"))
+    interval = expected.confidence_interval()
+    assert code == 0
+    assert set(rows) == {"mixup", "remix"}
+    assert rows["mixup"]["p"] == pytest.approx(expected.pvalue, abs=1e-6)
+    assert rows["mixup"]["low"] == pytest.approx(interval.low, abs=1e-6)
+    # erm and mixup, erm and remix with the same p, mixup and remix with p = 1
+    assert rows["mixup"]["p_holm"] == pytest.approx(min(3 * expected.pvalue, 1), abs=1e-6)
+    code, said, _ = show(whole, "--against", "erm")
+    words = " ".join(said.split())
+    assert code == 0
+    assert f"{interval.low:+.2%} to {interval.high:+.2%}" in words
+    assert f"{expected.pvalue:.4f}" in words
+
+
+def test_metric_that_is_no_fraction_is_not_shown_in_percent(whole: Path):
+    code, said, _ = show(whole, "--against", "mixup", "--metric", "nll")
+    assert code == 0
+    assert "%" not in said.replace("95 % interval", "")
+    assert "nll minus that of mixup" in said
+
+
+@pytest.mark.parametrize("option", [("--against", "erms"), ("--against", "erm", "--metric", "acc")])
+def test_unknown_method_or_metric_is_wrong_use(whole: Path, option):
+    code, said, error = show(whole, *option)
+    assert (code, said) == (2, "")
+    assert "error: unknown m" in error
