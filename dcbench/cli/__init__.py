@@ -6,7 +6,7 @@ import logging
 
 import typer
 
-from dcbench.cli import bench, data, leaderboard, listing, run, splits
+from dcbench.cli import bench, data, leaderboard, listing, run, splits, sweep
 from dcbench.cli.options import Guarded
 
 app = typer.Typer(
@@ -20,6 +20,8 @@ app = typer.Typer(
 )
 app.command(epilog=run.RUN_EXAMPLE)(run.run)
 app.command(epilog=run.MEASURE_EXAMPLE)(run.measure)
+app.command(epilog=sweep.SWEEP_EXAMPLE)(sweep.sweep)
+app.command(epilog=sweep.PLAN_EXAMPLE)(sweep.plan)
 app.command(epilog=bench.EXAMPLE)(bench.bench)
 app.command(epilog="Example:  dcbench methods 'ic-*'")(listing.methods)
 app.command(epilog="Example:  dcbench models 'wrn-*'")(listing.models)
