@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Field, field_validator
 
 from dcbench.errors import DataError
 from dcbench.facts import facts_root
-from dcbench.leaderboard.summary import HEADLINES
+from dcbench.leaderboard.columns import HEADLINES
 from dcbench.validation import Facts, validated
 
 
