@@ -6,7 +6,7 @@ import logging
 
 import typer
 
-from dcbench.cli import bench, data, leaderboard, listing, run, splits, sweep
+from dcbench.cli import bench, data, export, leaderboard, listing, run, splits, sweep
 from dcbench.cli.options import Guarded
 
 app = typer.Typer(
@@ -28,6 +28,7 @@ app.command(epilog="Example:  dcbench models 'wrn-*'")(listing.models)
 app.command(epilog="Example:  dcbench protocols")(listing.protocols)
 app.add_typer(splits.app, name="splits")
 app.add_typer(data.app, name="data")
+leaderboard.app.command("latex", epilog=export.EXAMPLE)(export.latex)
 app.add_typer(leaderboard.app, name="leaderboard")
 
 
