@@ -6,7 +6,7 @@ import logging
 
 import typer
 
-from dcbench.cli import bench, data, export, leaderboard, listing, run, splits, sweep
+from dcbench.cli import bench, data, export, growth, leaderboard, listing, run, splits, sweep
 from dcbench.cli.options import Guarded
 
 app = typer.Typer(
@@ -23,6 +23,7 @@ app.command(epilog=run.MEASURE_EXAMPLE)(run.measure)
 app.command(epilog=sweep.SWEEP_EXAMPLE)(sweep.sweep)
 app.command(epilog=sweep.PLAN_EXAMPLE)(sweep.plan)
 app.command(epilog=bench.EXAMPLE)(bench.bench)
+app.command(epilog=growth.EXAMPLE)(growth.growth)
 app.command(epilog="Example:  dcbench methods 'ic-*'")(listing.methods)
 app.command(epilog="Example:  dcbench models 'wrn-*'")(listing.models)
 app.command(epilog="Example:  dcbench protocols")(listing.protocols)
