@@ -51,9 +51,8 @@ def draw_frequency(board: Board, runs: Sequence[StoredRun]) -> Sheet:
     given = looks(run.method for run in runs)
     panels = families(given)
     columns, width = fitted(len(panels), _MOST_COLUMNS)
-    num_classes = len(runs[0].class_counts)
-    grouped = num_classes > _MOST_POINTS
-    groups = f" Each point: neighbouring classes of the {num_classes}." if grouped else ""
+    grouped = len(runs[0].class_counts) > _MOST_POINTS
+    groups = f" Points: {_MOST_POINTS} groups of neighbouring classes." if grouped else ""
     drawn = sheet(
         f"Recall by class frequency on {board.split} ({board.protocol})",
         _NOTE + groups,
