@@ -16,7 +16,7 @@ EXAMPLE = "Example:  dcbench leaderboard figures cifair10-common --results resul
 @app.command("figures", epilog=EXAMPLE)
 def draw_figures(
     splits: Annotated[
-        list[str] | None, typer.Argument(metavar="[SPLIT]...", help="Which splits; else all.")
+        list[str] | None, typer.Argument(metavar="SPLIT", help="Which splits; else all.")
     ] = None,
     protocol: Annotated[str | None, typer.Option(help="Which protocol; else all.")] = None,
     folder: Annotated[
@@ -30,9 +30,9 @@ def draw_figures(
         str, typer.Option("--format", help="svg, pdf, or both with a comma.")
     ] = "svg,pdf",
 ) -> None:
-    """Draw accuracy, calibration, cost, learning curves and OOD detection.
+    """Draw accuracy, calibration, cost, learning curves, class frequency and OOD detection.
 
-    Those of predictions and histories need the stored runs.
+    What is drawn from predictions and histories needs the stored runs.
     """
     from dcbench.display import note
     from dcbench.leaderboard.boards import load_boards

@@ -103,7 +103,9 @@ def draw(
     with writing(output):
         output.mkdir(parents=True, exist_ok=True)
     files = []
-    with matplotlib.rc_context(settings()):
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(settings())
         for name, drawn in _sheets(shown, results, note):
             for form in formats:
                 path = output / f"{name}.{form}"
