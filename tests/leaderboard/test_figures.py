@@ -24,6 +24,7 @@ from dcbench.leaderboard.figures.looks import families, in_order, looks
 from dcbench.leaderboard.figures.ood_scores import shares
 from dcbench.leaderboard.figures.reliability import confidence_and_accuracy, pooled
 from dcbench.leaderboard.figures.roc import true_positive_rate
+from dcbench.leaderboard.figures.sheet import fitted
 from dcbench.leaderboard.figures.spread import interval, percents
 from dcbench.leaderboard.figures.stored import find_stored, read_stored, reduced
 from dcbench.training import EpochSummary
@@ -352,6 +353,11 @@ def test_wrong_use_ends_with_2_and_draws_nothing(
     assert code == 2
     assert message in " ".join(said.split())
     assert not output.exists()
+
+
+def test_no_panel_is_left_alone_in_a_row_where_they_can_be_shared_out():
+    columns = {panels: fitted(panels, 4)[0] for panels in range(1, 9)}
+    assert columns == {1: 1, 2: 2, 3: 3, 4: 4, 5: 3, 6: 3, 7: 4, 8: 4}
 
 
 def test_formats_may_be_one_or_both():

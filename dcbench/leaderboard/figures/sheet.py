@@ -85,8 +85,8 @@ def sheet(
 
 
 def fitted(panels: int, most: int) -> tuple[int, float]:
-    """Columns for so many panels, and the width that they fill."""
-    columns = min(panels, most)
+    """Columns for so many panels in rows of like length, and the width that they fill."""
+    columns = math.ceil(panels / rows_of(panels, most))
     return columns, ONE_COLUMN if columns == 1 else TWO_COLUMNS
 
 
