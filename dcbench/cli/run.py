@@ -61,36 +61,24 @@ def run(
     from dcbench.plans import plan_run, results_root
     from dcbench.protocol import parse_seeds
     from dcbench.runs import estimate, execute
+    from dcbench.workplace import Workplace
 
     asked = parse_settings(settings or [])
     plans = [
         plan_run(method, split, subset=subset, seed=each, protocol=protocol, settings=asked)
         for each in parse_seeds(seeds if seeds is not None else seed)
     ]
-    found_device, root, folder = find_device(device), results_root(results), data_root(data)
+    root = results_root(results)
+    place = Workplace(data_root(data), find_device(device), allow_unverified=allow_unverified_data)
     for plan in plans:
         with RunProgress(quiet) as reporter:
             _announce(plan, reporter.note)
             if dry_run:
-                said = estimate(
-                    plan,
-                    folder,
-                    found_device,
-                    allow_unverified=allow_unverified_data,
-                    reporter=reporter,
-                )
+                said = str(estimate(plan, place, reporter))
                 where = str(root / plan.folder)
                 typer.echo(json.dumps({"folder": where, "estimate": said}) if as_json else said)
                 continue
-            record = execute(
-                plan,
-                root,
-                folder,
-                found_device,
-                restart=restart,
-                allow_unverified=allow_unverified_data,
-                reporter=reporter,
-            )
+            record = execute(plan, root, place, restart=restart, reporter=reporter)
         _show_record(record, root / plan.folder / "record.json", as_json)
 
 
