@@ -299,11 +299,24 @@ def test_several_splits_share_a_figure_of_accuracy(board: Board, tmp_path: Path)
     assert all(name in words for name in (">digits<", f">{SPLIT}<"))
 
 
-def test_runs_of_several_devices_are_told_apart(board: Board, tmp_path: Path):
-    devices = ["a graphics card" if seed else "a processor" for seed in board.runs["seed"]]
-    mixed = Board(board.protocol, board.split, board.runs.assign(device=devices), board.summary)
+@pytest.mark.parametrize(
+    ("column", "other", "told"),
+    [
+        ("device", "a graphics card", "● a graphics card; ■ a processor"),
+        (
+            "runs_together",
+            4,
+            "■ a processor, 2 threads, shared by 4 runs.",
+        ),
+    ],
+)
+def test_times_of_other_devices_or_of_shared_ones_are_told_apart(
+    board: Board, tmp_path: Path, column: str, other: object, told: str
+):
+    values = board.runs[column].where(board.runs["seed"] == 0, other)
+    mixed = Board(board.protocol, board.split, board.runs.assign(**{column: values}), board.summary)
     [_, cost] = draw([mixed], tmp_path, tmp_path / "out", ["svg"])
-    assert "●\N{NO-BREAK SPACE}a graphics card; ■\N{NO-BREAK SPACE}a processor" in cost.read_text()
+    assert told in cost.read_text().replace("\N{NO-BREAK SPACE}", " ")
 
 
 def test_board_without_a_run_of_subset_0_is_wrong_use(board: Board, tmp_path: Path):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import cycle
 
+import pandas as pd
+
 from dcbench.leaderboard.boards import Board
 from dcbench.leaderboard.figures.looks import legend_of, looks
 from dcbench.leaderboard.figures.sheet import Sheet, plain_log, sheet
@@ -22,7 +24,8 @@ _DEVICE_MARKS = {"o": "●", "s": "■", "^": "▲", "D": "◆", "v": "▼", "*"
 def draw_cost(board: Board) -> Sheet:
     """Accuracy against training seconds; where runs are of several devices, a mark for each."""
     given = looks(board.runs["method"])
-    marks = _marks(board.runs["device"])
+    used = _devices(board.runs)
+    marks = _marks(used)
     means = board.runs.groupby("method")["train_seconds"].mean()
     single = len(marks) == 1
     devices = [
@@ -40,7 +43,7 @@ def draw_cost(board: Board) -> Sheet:
         + listed(" Training time in seconds", {each: f"{means[each]:.3g}" for each in given}),
     )
     axes = drawn.figure.subplots()
-    for place, runs in board.runs.groupby(["method", "device"]):
+    for place, runs in board.runs.groupby(["method", used]):
         method, device = map(str, place)
         look = given[method].marks() | {"linestyle": "none"}
         look["marker"] = marks[device] or look["marker"]
@@ -51,6 +54,13 @@ def draw_cost(board: Board) -> Sheet:
     plain_log(axes)
     axes.set(xlabel="Training time (s)", ylabel="Accuracy (%)")
     return drawn
+
+
+def _devices(runs: pd.DataFrame) -> pd.Series[str]:
+    """The device of each run; one that several runs shared is slower, so it counts as another."""
+    together = runs["runs_together"].fillna(1).astype(int)
+    shared = runs["device"] + ", shared by " + together.astype(str) + " runs"
+    return runs["device"].where(together == 1, shared)
 
 
 def _marks(devices: Iterable[str]) -> dict[str, str]:
