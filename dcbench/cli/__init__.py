@@ -6,7 +6,18 @@ import logging
 
 import typer
 
-from dcbench.cli import bench, data, export, growth, leaderboard, listing, run, splits, sweep
+from dcbench.cli import (
+    bench,
+    data,
+    export,
+    figures,
+    growth,
+    leaderboard,
+    listing,
+    run,
+    splits,
+    sweep,
+)
 from dcbench.cli.options import Guarded
 
 app = typer.Typer(
@@ -29,6 +40,7 @@ app.command(epilog="Example:  dcbench models 'wrn-*'")(listing.models)
 app.command(epilog="Example:  dcbench protocols")(listing.protocols)
 app.add_typer(splits.app, name="splits")
 app.add_typer(data.app, name="data")
+leaderboard.app.command("figures", epilog=figures.EXAMPLE)(figures.figures)
 leaderboard.app.command("latex", epilog=export.EXAMPLE)(export.latex)
 app.add_typer(leaderboard.app, name="leaderboard")
 
