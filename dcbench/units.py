@@ -12,3 +12,9 @@ def duration(seconds: float) -> str:
         return f"{minutes} min {rest:02d} s"
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes:02d} min"
+
+
+def span(numbers: tuple[int, ...]) -> str:
+    """Whole numbers in short: `0-9`, or `0,2,5`."""
+    whole = list(numbers) == list(range(numbers[0], numbers[-1] + 1)) and len(numbers) > 1
+    return f"{numbers[0]}-{numbers[-1]}" if whole else ",".join(map(str, numbers))

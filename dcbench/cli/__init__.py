@@ -7,6 +7,7 @@ import logging
 import typer
 
 from dcbench.cli import bench, data, leaderboard, listing, run, splits
+from dcbench.cli import page as page  # registers itself with `leaderboard`
 from dcbench.cli.options import Guarded
 
 app = typer.Typer(
