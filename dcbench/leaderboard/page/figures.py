@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import unescape
 from pathlib import Path
@@ -15,8 +16,9 @@ from dcbench.records import writing
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure: where it lies beside the page, its title, and what it shows in words."""
+    """A figure: its file's name, its place beside the page, its title, what it shows in words."""
 
+    name: str
     href: str
     title: str
     description: str
@@ -48,8 +50,20 @@ def copy_figures(folder: Path, output: Path) -> list[Figure]:
         content = path.read_text(encoding="utf-8", errors="replace")
         title = _element("title", content) or path.stem.replace("-", " ")
         href = quote(f"figures/{name.as_posix()}")
-        figures.append(Figure(href, title, _element("desc", content)))
+        figures.append(Figure(path.stem, href, title, _element("desc", content)))
     return figures
+
+
+def shelved(figures: Iterable[Figure], shelves: Sequence[str]) -> dict[str, list[Figure]]:
+    """Figures by the longest of `shelves`, as `v1-cifair10`, that their name begins with.
+
+    Those that belong to none are under "".
+    """
+    found: dict[str, list[Figure]] = {shelf: [] for shelf in ("", *shelves)}
+    for figure in figures:
+        fitting = [shelf for shelf in shelves if figure.name.startswith(f"{shelf}-")]
+        found[max(fitting, key=len, default="")].append(figure)
+    return found
 
 
 def _element(tag: str, content: str) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 WIDTH, HEIGHT = 170, 28
 _MARGIN = 8.0
-_MOST_STEPS = 6
+_DIGIT, _GAP = 7, 4
 _SLACK = 1e-9
 
 
@@ -83,17 +83,22 @@ def axis_over(runs: Sequence[float], intervals: Sequence[tuple[float, float]]) -
     high = min(max([last, *(high for _, high in intervals)]), last + reach)
     if low == high:
         low, high = low - 1, high + 1
-    step = _round_step((high - low) / _MOST_STEPS)
-    numbers = range(math.ceil(low / step - _SLACK), math.floor(high / step + _SLACK) + 1)
-    return Axis(low, high, tuple(round(number * step, 6) for number in numbers))
+    return Axis(low, high, _ticks(low, high))
 
 
-def _round_step(rough: float) -> float:
-    """The nearest of 1, 2, 5 times a power of ten that is not smaller."""
-    power: float = 10.0 ** math.floor(math.log10(rough))
-    return next(
-        factor * power for factor in (1, 2, 5, 10) if factor * power >= rough * (1 - _SLACK)
+def _ticks(low: float, high: float) -> tuple[float, ...]:
+    """Multiples of 1, 2 or 5 times a power of ten, as close as their labels have room."""
+    smallest = math.floor(math.log10(high - low)) - 1
+    steps = (
+        factor * 10.0**power for power in range(smallest, smallest + 3) for factor in (1, 2, 5)
     )
+    for step in steps:
+        first, last = math.ceil(low / step - _SLACK), math.floor(high / step + _SLACK)
+        ticks = tuple(round(number * step, 6) for number in range(first, last + 1))
+        room = (WIDTH - 2 * _MARGIN) * step / (high - low)
+        if all(room >= _DIGIT * len(f"{tick:g}") + _GAP for tick in ticks):
+            break
+    return ticks
 
 
 def draw(axis: Axis, mean: float, half: float | None, runs: Sequence[tuple[str, float]]) -> Drawing:

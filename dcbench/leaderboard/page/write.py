@@ -18,7 +18,7 @@ from dcbench.leaderboard.boards import Board
 from dcbench.leaderboard.page.columns import METRICS
 from dcbench.leaderboard.page.content import MethodTable, method_tables, slug
 from dcbench.leaderboard.page.downloads import harmless
-from dcbench.leaderboard.page.figures import Figure, copy_figures
+from dcbench.leaderboard.page.figures import Figure, copy_figures, shelved
 from dcbench.leaderboard.page.intervals import HEIGHT, WIDTH
 from dcbench.leaderboard.page.rules import Rules, rules_of
 from dcbench.leaderboard.reported import Reported
@@ -39,6 +39,7 @@ class Panel:
     tables: list[MethodTable]
     reported: list[Reported]
     rules: Rules
+    figures: list[Figure]
     summary_csv: str
     runs_csv: str
 
@@ -60,7 +61,7 @@ def write_page(
     output
         The folder; what the page does not write there stays.
     figures
-        A folder of SVG files to show.
+        A folder of SVG files to show; one called `<protocol>-<split>-…` stands in that section.
 
     Returns
     -------
@@ -78,10 +79,14 @@ def write_page(
         raise UsageError("there is no leaderboard to show; `dcbench leaderboard build` makes them")
     with writing(output):
         output.mkdir(parents=True, exist_ok=True)
-    shown = copy_figures(figures, output) if figures else []
-    panels = [_panel(board, reported, output) for board in boards]
+    names = [f"{board.protocol}-{board.split}" for board in boards]
+    shelves = shelved(copy_figures(figures, output) if figures else (), names)
+    panels = [
+        _panel(board, reported, shelves[name], output)
+        for board, name in zip(boards, names, strict=True)
+    ]
     page = output / "index.html"
-    text = _render(panels, shown)
+    text = _render(panels, shelves[""])
     write_whole(page, lambda file: file.write(text.encode()))
     return page
 
@@ -115,7 +120,9 @@ def _source_hash(text: str) -> Markup:
     return Markup("'sha256-{}'").format(digest)
 
 
-def _panel(board: Board, reported: Sequence[Reported], output: Path) -> Panel:
+def _panel(
+    board: Board, reported: Sequence[Reported], figures: list[Figure], output: Path
+) -> Panel:
     tables = method_tables(board)
     rows = [row for row in reported if row.split == board.split and row.value is not None]
     metrics = [metric for table in tables for metric in table.run_metrics]
@@ -130,6 +137,7 @@ def _panel(board: Board, reported: Sequence[Reported], output: Path) -> Panel:
         tables=tables,
         reported=rows,
         rules=rules,
+        figures=figures,
         summary_csv=_write_csv(board.summary, output, f"{folder}/{board.split}.csv"),
         runs_csv=_write_csv(board.runs, output, f"{folder}/runs/{board.split}.csv"),
     )

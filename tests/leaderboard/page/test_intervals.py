@@ -26,11 +26,11 @@ def test_axis_of_equal_runs_has_a_length():
     ("runs", "ticks"),
     [
         ([0, 100], (0, 20, 40, 60, 80, 100)),
-        ([50, 50.3], (50, 50.05, 50.1, 50.15, 50.2, 50.25, 50.3)),
-        ([47, 61], (50, 55, 60)),
+        ([50, 50.3], (50, 50.1, 50.2, 50.3)),
+        ([47, 61], (48, 50, 52, 54, 56, 58, 60)),
     ],
 )
-def test_ticks_are_round(runs, ticks):
+def test_ticks_are_round_and_their_labels_have_room(runs, ticks):
     assert axis_over(runs, []).ticks == ticks
 
 

@@ -60,12 +60,16 @@ class Page(HTMLParser):
         return " ".join(re.sub(r"<[^>]*>", " ", self.source).split())
 
 
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Page:
+    return made(tmp_path_factory.mktemp("made"))
+
+
 def made(tmp_path: Path, boards=None, published=(), figures=None) -> Page:
     return Page(write_page(boards or two_boards(), published, tmp_path / "page", figures))
 
 
-def test_hostile_method_name_is_text_and_no_element(tmp_path: Path):
-    page = made(tmp_path)
+def test_hostile_method_name_is_text_and_no_element(page: Page):
     assert len(page.all("script")) == 1
     assert "<script>alert" not in page.source
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page.source
@@ -78,8 +82,7 @@ def test_quotes_in_a_method_name_stay_inside_their_attribute(tmp_path: Path):
     assert {"data-name": name, "data-state": "ranked"} in page.all("tbody")
 
 
-def test_page_loads_nothing_from_elsewhere(tmp_path: Path):
-    page = made(tmp_path)
+def test_page_loads_nothing_from_elsewhere(page: Page):
     loading = [
         value
         for tag, attributes in page.elements
@@ -94,8 +97,7 @@ def test_page_loads_nothing_from_elsewhere(tmp_path: Path):
     )
 
 
-def test_policy_forbids_the_network_and_knows_this_style_and_script_alone(tmp_path: Path):
-    page = made(tmp_path)
+def test_policy_forbids_the_network_and_knows_this_style_and_script_alone(page: Page):
     policy = next(
         each["content"]
         for each in page.all("meta")
@@ -127,8 +129,7 @@ def test_every_run_is_there_as_a_dot_and_as_a_row(tmp_path: Path):
             assert f"subset 0, seed {run['seed']}: {percent}</title>" in page.source
 
 
-def test_shared_rank_is_told_with_the_methods_that_share_it(tmp_path: Path):
-    page = made(tmp_path)
+def test_shared_rank_is_told_with_the_methods_that_share_it(page: Page):
     row = next(
         row for row in re.findall(r"<tbody.*?</tbody>", page.source, re.S) if ">mixup<" in row
     )
@@ -136,8 +137,7 @@ def test_shared_rank_is_told_with_the_methods_that_share_it(tmp_path: Path):
     assert "level with ic-mixup" in row
 
 
-def test_provisional_method_has_no_rank_though_its_mean_is_the_best(tmp_path: Path):
-    page = made(tmp_path)
+def test_provisional_method_has_no_rank_though_its_mean_is_the_best(page: Page):
     assert page.methods()[:5] == ["ic-mixup", "mixup", HOSTILE, "erm", "remix"]
     row = page.table("provisional")
     assert 'data-name="remix"' in row
@@ -180,8 +180,8 @@ def test_single_run_has_no_interval(tmp_path: Path):
     assert 'aria-label="mean 50.00; runs: 50.00"' in row
 
 
-def test_columns_without_a_value_are_left_out(tmp_path: Path):
-    words = made(tmp_path).words()
+def test_columns_without_a_value_are_left_out(page: Page):
+    words = page.words()
     assert "AUROC % CIFAR-100, near" in words
     assert "AUROC % SVHN" not in words
     assert "Few %" not in words
@@ -204,8 +204,8 @@ def test_rules_are_those_of_the_protocol_and_the_split(tmp_path: Path):
         assert fact in words
 
 
-def test_test_images_that_a_split_leaves_out_are_counted(tmp_path: Path):
-    assert "test set of CIFAR-10, without 329 listed images" in made(tmp_path).words()
+def test_test_images_that_a_split_leaves_out_are_counted(page: Page):
+    assert "test set of CIFAR-10, without 329 listed images" in page.words()
 
 
 def test_downloads_hold_the_numbers_of_the_boards(tmp_path: Path):
@@ -258,6 +258,18 @@ def test_figures_are_copied_with_their_words(tmp_path: Path):
     ]
     assert "<figcaption>A &amp; B</figcaption>" in page.source
     assert (tmp_path / "page/figures/v1/bars[1].svg").read_text() == content
+
+
+def test_figure_stands_in_the_section_that_its_name_begins_with(tmp_path: Path):
+    folder = tmp_path / "drawn"
+    folder.mkdir()
+    names = ("v1-lite-cifair10-common-roc", "v1-digits-roc", "v1-lite-all-roc")
+    for name in names:
+        (folder / f"{name}.svg").write_text("<svg/>")
+    boards = [board({"erm": (0.5,)}, {}, split="cifair10"), *two_boards()]
+    sections = made(tmp_path, boards, figures=folder).source.split("<section ")[1:]
+    found = [re.findall(r'img src="figures/(.*?).svg"', section) for section in sections]
+    assert found == [[], [names[0]], [names[1]], [names[2]]]
 
 
 def test_folder_without_figures_is_told(tmp_path: Path):
