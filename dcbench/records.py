@@ -55,6 +55,12 @@ class Cost(Facts):
     images_per_second: float = Field(description="training images, over all epochs")
     peak_memory_bytes: int = Field(description="of the device; on a CPU, of the whole process")
     device: str
+    model_flops: int | None = Field(
+        default=None, description="floating-point operations of the whole training"
+    )
+    ceiling_share: float | None = Field(
+        default=None, description="share of the speed that the device reaches on the model alone"
+    )
 
 
 class Detection(Facts):

@@ -21,13 +21,14 @@ def build_leaderboard(
     replace: Annotated[
         bool, typer.Option(help="Let a record take the place of a row with other numbers.")
     ] = False,
+    footnote: Annotated[str, typer.Option(help="What the rows' readers should know.")] = "",
 ) -> None:
     """Turn records into CSV: one row a run, and a summary a method."""
     from dcbench.display import note
     from dcbench.leaderboard.build import build
     from dcbench.plans import results_root
 
-    built = build(results_root(results), output, replace=replace)
+    built = build(results_root(results), output, replace=replace, footnote=footnote)
     for board in built.boards:
         _show_summary(board.summary, f"{board.split}, protocol {board.protocol}")
         note(f"{board.rows} rows in {board.path}, {board.added} of them new")
@@ -45,9 +46,9 @@ def show_leaderboard(
     as_json: Json = False,
 ) -> None:
     """Show the summary of a split."""
-    from dcbench.leaderboard.build import read_summary
+    from dcbench.leaderboard.boards import load_board
 
-    summary = read_summary(split, protocol, folder)
+    summary = load_board(split, protocol, folder).summary
     if as_json:
         typer.echo(summary.to_json(orient="records"))
     else:
@@ -56,6 +57,6 @@ def show_leaderboard(
 
 def _show_summary(summary: Any, title: str) -> None:
     from dcbench.display import show_table
-    from dcbench.leaderboard.build import display_rows
+    from dcbench.leaderboard.display import display_rows
 
     show_table(*display_rows(summary), title)

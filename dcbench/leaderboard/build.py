@@ -1,25 +1,40 @@
-"""Leaderboards from records: `<protocol>/<split>.csv`, and `<split>-summary.csv` beside it."""
+"""Leaderboards from records: rows, summaries, frozen rules and a description of the columns."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Hashable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pandas as pd
 
 from dcbench.data.splits import split_facts
 from dcbench.errors import RunError, UsageError
-from dcbench.facts import facts_root
-from dcbench.leaderboard.rows import KEYS, Row, find_records, row_of
+from dcbench.leaderboard.frozen import (
+    FROZEN,
+    changed_rules,
+    departures,
+    freeze,
+    read_frozen,
+    used_by,
+    write_frozen,
+)
+from dcbench.leaderboard.readme import readme
+from dcbench.leaderboard.rows import Row, find_records, in_order, key_of, row_of, run_title
 from dcbench.leaderboard.summary import summarise
-from dcbench.leaderboard.tables import read_rows, read_summary_table, with_numbers, write_table
-from dcbench.protocol import Asked, load_protocol
-from dcbench.records import writing
+from dcbench.leaderboard.tables import (
+    is_rows,
+    read_rows,
+    runs_path,
+    summary_path,
+    with_numbers,
+    write_table,
+)
+from dcbench.protocol import Protocol, load_protocol
+from dcbench.records import write_whole, writing
 
 
-class Board(NamedTuple):
+class Written(NamedTuple):
     """A leaderboard that has been written."""
 
     protocol: str
@@ -33,11 +48,11 @@ class Board(NamedTuple):
 class Built(NamedTuple):
     """What `build` did."""
 
-    boards: list[Board]
+    boards: list[Written]
     custom: list[Path]
 
 
-def build(results: Path, output: Path, *, replace: bool = False) -> Built:
+def build(results: Path, output: Path, *, replace: bool = False, footnote: str = "") -> Built:
     """Add the records under `results` to the leaderboards under `output`.
 
     Rows that are there already stay. Custom runs are left out.
@@ -46,110 +61,103 @@ def build(results: Path, output: Path, *, replace: bool = False) -> Built:
     ----------
     replace
         Let a record take the place of a row of the same run with other predictions.
+    footnote
+        Of the rows of these records; without it, a row that is there keeps its own.
 
     Raises
     ------
     UsageError
         There is no record.
     RunError
-        A row of the same run has other predictions, and `replace` is not set.
+        A row of the same run has other predictions, and `replace` is not set; or the rules are not
+        those that the rows obey.
     """
-    found: dict[tuple[str, str], list[Row]] = defaultdict(list)
+    found: dict[str, dict[str, list[Row]]] = defaultdict(lambda: defaultdict(list))
     custom = []
+    protocols: dict[str, Protocol] = {}
     for path, record in find_records(results):
         if record.status == "custom":
             custom.append(path)
-        else:
-            found[record.protocol, record.split].append(row_of(record))
+            continue
+        if record.protocol not in protocols:
+            protocols[record.protocol] = load_protocol(record.protocol)
+        rules = protocols[record.protocol]
+        other = departures(record, rules.entry(split_facts(record.split).recipe))
+        if other:
+            raise RunError(
+                f"{path}: ran under other rules than protocol {rules.name} has now: "
+                f"{'; '.join(other)}; run it again"
+            )
+        found[record.protocol][record.split].append(row_of(record, footnote))
     if not found and not custom:
         raise UsageError(f"{results}: holds no record; name the results folder with --results")
-    asked = {
-        (protocol, split): load_protocol(protocol).entry(split_facts(split).recipe).asked
-        for protocol, split in found
-    }
     boards = [
-        _update(output, *board, rows, asked[board], replace)
-        for board, rows in sorted(found.items())
+        board
+        for name, new in sorted(found.items())
+        for board in _update(output / name, protocols[name], new, replace)
     ]
+    if boards:
+        write_whole(output / "README.md", lambda file: file.write(readme().encode()))
     return Built(boards, custom)
 
 
 def _update(
-    output: Path, protocol: str, split: str, new: list[Row], asked: Asked, replace: bool
-) -> Board:
-    folder = output / protocol
+    folder: Path, rules: Protocol, new: dict[str, list[Row]], replace: bool
+) -> list[Written]:
+    """Bring the folder of a protocol up to date; nothing is written before all is known to fit."""
+    old = _stored(folder)
+    merged = {
+        split: _merged(old.get(split, []), rows, folder, split, replace)
+        for split, rows in new.items()
+    }
+    rows = old | {split: both for split, (both, _) in merged.items()}
+    frozen = read_frozen(folder)
+    changed = changed_rules(frozen, rules) if frozen else []
+    if changed:
+        raise RunError(
+            f"{folder / FROZEN}: {'; '.join(changed)}: rows of other rules do not mix; a changed "
+            "rule is a new protocol version: restore baselines/, or give the rules another name"
+        )
+    tables = {split: with_numbers(rows[split], runs_path(folder, split)) for split in sorted(rows)}
     with writing(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{split}.csv"
-    old = read_rows(path) if path.exists() else []
-    rows, added = _merged(old, new, path, replace)
-    numbers = with_numbers(rows, path)
-    write_table(path, pd.DataFrame(rows))
-    summary = summarise(numbers, asked)
-    write_table(folder / f"{split}-summary.csv", summary)
-    return Board(protocol, split, path, len(rows), added, summary)
+        (folder / "runs").mkdir(parents=True, exist_ok=True)
+    write_frozen(folder, freeze(rules, used_by(rows)))
+    boards = []
+    for split, numbers in tables.items():
+        path = runs_path(folder, split)
+        write_table(path, pd.DataFrame(rows[split]))
+        summary = summarise(numbers, rules.entry(split_facts(split).recipe).asked)
+        write_table(summary_path(folder, split), summary)
+        (folder / f"{split}-summary.csv").unlink(missing_ok=True)
+        if split in new:
+            boards.append(
+                Written(rules.name, split, path, len(rows[split]), merged[split][1], summary)
+            )
+    return boards
 
 
-def _merged(old: list[Row], new: list[Row], path: Path, replace: bool) -> tuple[list[Row], int]:
+def _stored(folder: Path) -> dict[str, list[Row]]:
+    """The rows of every split in the folder of a protocol; also where they once lay."""
+    paths = {path.stem: path for path in sorted(folder.glob("*.csv")) if is_rows(path)}
+    paths |= {path.stem: path for path in sorted((folder / "runs").glob("*.csv"))}
+    return {split: read_rows(path) for split, path in paths.items()}
+
+
+def _merged(
+    old: list[Row], new: list[Row], folder: Path, split: str, replace: bool
+) -> tuple[list[Row], int]:
     """Old and new rows in the order of their keys, and how many runs are new."""
-    by_key = {_key(row): row for row in old}
+    by_key = {key_of(row): row for row in old}
     added = 0
     for row in new:
-        before = by_key.get(_key(row))
+        before = by_key.get(key_of(row))
         added += before is None
-        same = before is None or before["predictions_sha256"] == row["predictions_sha256"]
-        if not same and not replace:
-            run = ", ".join(f"{key} {row[key]}" for key in KEYS)
+        same = before is not None and before["predictions_sha256"] == row["predictions_sha256"]
+        if before is not None and not same and not replace:
             raise RunError(
-                f"{path}: the row of {run} has other predictions than the record; "
-                "--replace takes the record's"
+                f"{runs_path(folder, split)}: the row of {run_title(key_of(row))} has other "
+                "predictions than the record; --replace takes the record's"
             )
-        by_key[_key(row)] = row
-    return [by_key[key] for key in sorted(by_key)], added
-
-
-def _key(row: Row) -> tuple[int, str, int]:
-    return int(row["subset"]), row["method"], int(row["seed"])
-
-
-def read_summary(split: str, protocol: str, folder: Path | None = None) -> pd.DataFrame:
-    """The summary of a split, from `folder` or from the leaderboards that ship."""
-    split_facts(split)
-    load_protocol(protocol)
-    path = (folder or facts_root() / "leaderboard") / protocol / f"{split}-summary.csv"
-    if not path.exists():
-        raise UsageError(
-            f"{path}: there is no leaderboard of {split} under protocol {protocol} yet"
-        )
-    return read_summary_table(path)
-
-
-def display_rows(summary: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
-    """A summary for people: percent, with the half-width of the 95 % interval."""
-    shown = {
-        "accuracy %": "accuracy",
-        "few %": "accuracy_few",
-        "medium %": "accuracy_medium",
-        "ECE-15 %": "ece15",
-        "NLL": "nll",
-    }
-    near = [name for name in summary.columns if name.endswith(".msp.auroc_mean")][:1]
-    shown |= {f"AUROC {name.split('.')[1]} %": name.removesuffix("_mean") for name in near}
-    shown = {title: key for title, key in shown.items() if summary[f"{key}_mean"].notna().any()}
-    rows = [
-        [
-            str(row["subsets"]),
-            str(row["method"]),
-            f"{row['n']}/{row['asked']}",
-            *(_with_interval(row, key, 1 if key == "nll" else 100) for key in shown.values()),
-        ]
-        for row in summary.to_dict("records")
-    ]
-    return ["subsets", "method", "runs", *shown], rows
-
-
-def _with_interval(row: dict[Hashable, Any], key: str, scale: int) -> str:
-    mean, half = row[f"{key}_mean"] * scale, row[f"{key}_ci95"] * scale
-    digits = 3 if scale == 1 else 2
-    interval = f" ± {half:.{digits}f}" if half == half else ""
-    return f"{mean:.{digits}f}{interval}" if mean == mean else "–"
+        note = before["footnote"] if before and same and not row["footnote"] else row["footnote"]
+        by_key[key_of(row)] = {**row, "footnote": note}
+    return in_order(by_key[key] for key in sorted(by_key)), added

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from dcbench.evaluation import flatten
+from dcbench.leaderboard.columns import COLUMNS, LAST_COLUMNS, SCORES
 from dcbench.records import RECORD, Detection, Record, read_record
-
-KEYS = ("subset", "method", "seed")
-TEXT = (
-    *("subsets", "method", "status", "unverified_data", "device", "index_sha256"),
-    *("predictions_sha256", "dcbench", "commit", "torch", "finished"),
-)
-"""Columns of a leaderboard or its summary that are no numbers."""
 
 Row = dict[str, str]
 """Every cell as it stands in the CSV."""
 
+Key = tuple[int, str, int]
+"""Subset, method and seed of a row."""
 
-def row_of(record: Record) -> Row:
-    """The row of a record; a metric that does not apply is an empty cell."""
+
+def row_of(record: Record, footnote: str = "") -> Row:
+    """The row of a record; a metric or a cost that is not there is an empty cell."""
     metrics = {key: _fixed(value) for key, value in flatten(_with_all_scores(record)).items()}
+    cost = record.cost
     return {
         "subset": str(record.subset),
         "method": record.label,
@@ -29,10 +27,13 @@ def row_of(record: Record) -> Row:
         "status": record.status,
         "unverified_data": " ".join(record.unverified_data),
         **metrics,
-        "train_seconds": f"{record.cost.train_seconds:.1f}",
-        "evaluate_seconds": f"{record.cost.evaluate_seconds:.1f}",
-        "peak_memory_bytes": str(record.cost.peak_memory_bytes),
-        "device": record.cost.device,
+        "train_seconds": f"{cost.train_seconds:.1f}",
+        "evaluate_seconds": f"{cost.evaluate_seconds:.1f}",
+        "images_per_second": f"{cost.images_per_second:.1f}",
+        "peak_memory_bytes": str(cost.peak_memory_bytes),
+        "model_flops": "" if cost.model_flops is None else str(cost.model_flops),
+        "ceiling_share": _fixed(cost.ceiling_share),
+        "device": cost.device,
         "index_sha256": record.index_sha256,
         "predictions_sha256": record.predictions.sha256,
         "schema_version": str(record.schema_version),
@@ -40,21 +41,38 @@ def row_of(record: Record) -> Row:
         "commit": str(record.environment.get("commit") or ""),
         "torch": str(record.environment.get("torch", "")),
         "finished": record.finished,
+        "footnote": footnote,
     }
-
-
-_SCORES = ("msp", "max_logit", "entropy", "energy")
 
 
 def _with_all_scores(record: Record) -> dict[str, object]:
     """The metrics with an empty cell for each number of an OOD set that was not there."""
-    nothing = {score: dict.fromkeys(Detection.model_fields) for score in _SCORES}
+    nothing = {score: dict.fromkeys(Detection.model_fields) for score in SCORES}
     ood = {name: scores or nothing for name, scores in record.metrics["ood"].items()}
     return {**record.metrics, "ood": ood}
 
 
 def _fixed(value: float | None) -> str:
     return "" if value is None else f"{value:.6f}"
+
+
+def key_of(row: Row) -> Key:
+    """What a row is found by, and sorted by."""
+    return int(row["subset"]), row["method"], int(row["seed"])
+
+
+def run_title(key: Key) -> str:
+    """A run in words."""
+    subset, method, seed = key
+    return f"subset {subset}, method {method}, seed {seed}"
+
+
+def in_order(rows: Iterable[Row]) -> list[Row]:
+    """Rows with the same columns in the order of `COLUMNS`; a cell that a row lacks is empty."""
+    rows = list(rows)
+    first, last = ([column.name for column in part] for part in (COLUMNS, LAST_COLUMNS))
+    others = dict.fromkeys(name for row in rows for name in row if name not in {*first, *last})
+    return [{name: row.get(name, "") for name in (*first, *others, *last)} for row in rows]
 
 
 def find_records(results: Path) -> Iterator[tuple[Path, Record]]:

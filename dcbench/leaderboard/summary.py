@@ -1,33 +1,46 @@
-"""Means over runs, with their spread: one row a method."""
+"""Means over runs, with their spread and the methods' ranks: one row a method."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import product
 
-import numpy as np
 import pandas as pd
 from scipy import stats
 
+from dcbench.leaderboard.columns import COSTS, HEADLINES, SPREAD
+from dcbench.leaderboard.ranks import standings
 from dcbench.protocol import Asked
 
-HEADLINES = (
-    *("accuracy", "balanced_accuracy", "accuracy_many", "accuracy_medium", "accuracy_few"),
-    *("nll", "brier", "ece15", "adaptive_ece15", "classwise_ece15"),
-)
-SPREAD = ("mean", "sd", "ci95")
+RANKED, PROVISIONAL = "ranked", "provisional"
 
 
 def half_width_95(values: Sequence[float]) -> float:
     """Half of the 95 % interval of the mean by Student's t; NaN for fewer than two values."""
     if len(values) < 2:
         return math.nan
-    error = float(np.std(values, ddof=1)) / math.sqrt(len(values))
-    return float(stats.t.ppf(0.975, len(values) - 1)) * error
+    return float(stats.t.ppf(0.975, len(values) - 1)) * _deviation(values) / math.sqrt(len(values))
+
+
+def _mean(values: Sequence[float]) -> float:
+    """Mean, rounded once; NaN where a value is lacking."""
+    return math.fsum(values) / len(values)
+
+
+def _deviation(values: Sequence[float]) -> float:
+    """Standard deviation of a sample (ddof = 1); NaN for fewer than two values."""
+    if len(values) < 2:
+        return math.nan
+    mean = _mean(values)
+    return math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1))
 
 
 def summarise(rows: pd.DataFrame, asked: Asked) -> pd.DataFrame:
-    """Mean, standard deviation (ddof = 1) and 95 % interval of each headline metric.
+    """Mean, standard deviation (ddof = 1) and 95 % interval of each headline metric, and ranks.
+
+    A metric or cost that a run of a method lacks has no mean for that method. A method with fewer
+    runs than the protocol asks is provisional and has no rank.
 
     Parameters
     ----------
@@ -41,26 +54,37 @@ def summarise(rows: pd.DataFrame, asked: Asked) -> pd.DataFrame:
     DataFrame
         One row for each method over subset 0, and one over all subsets where there are others.
     """
-    columns = [*HEADLINES, *(name for name in rows.columns if name.endswith(".msp.auroc"))]
-    groups = [("0", rows[rows["subset"] == 0])]
+    subset_0 = asked.model_copy(update={"subsets": (0,)})
+    groups = [("0", rows[rows["subset"] == 0], subset_0)]
     if (rows["subset"] != 0).any():
-        groups.append(("all", rows))
+        groups.append(("all", rows, asked))
+    table = pd.DataFrame([row for group in groups for row in _of_group(*group)])
+    return table.astype({"rank": "Int64"}) if len(table) else table
+
+
+def _of_group(title: str, rows: pd.DataFrame, asked: Asked) -> list[dict[str, object]]:
+    needed = set(product(asked.subsets, asked.seeds))
+    values = rows.pivot(index=["subset", "seed"], columns="method", values="accuracy")
+    whole = [str(name) for name in values if needed <= set(values[name].dropna().index)]
+    places = standings(values.loc[values.index.isin(needed), whole])
+    metrics = [*HEADLINES, *(name for name in rows.columns if name.endswith(".msp.auroc"))]
     table = []
-    for title, group in groups:
-        for method, runs in group.groupby("method", sort=True):
-            row: dict[str, object] = {"subsets": title, "method": method, "n": len(runs)}
-            row["asked"] = len(asked.seeds) * (1 if title == "0" else len(asked.subsets))
-            for column in columns:
-                row.update(_spread(column, runs[column].dropna().tolist()))
-            table.append(row)
-    return pd.DataFrame(table)
+    for method, runs in rows.groupby("method", sort=True):
+        place = places.get(str(method))
+        row: dict[str, object] = {"subsets": title, "method": method, "n": len(runs)}
+        row["asked"] = len(needed)
+        row["state"] = RANKED if place else PROVISIONAL
+        row["rank"] = place.rank if place else None
+        row["tied"] = " ".join(place.tied) if place else ""
+        for metric in metrics:
+            row.update(_spread(metric, runs[metric].tolist()))
+        row |= {f"{cost}_mean": _mean(runs[cost].tolist()) for cost in COSTS}
+        names = (name for cell in runs["unverified_data"] for name in cell.split())
+        row["unverified_data"] = " ".join(dict.fromkeys(names))
+        table.append(row)
+    return table
 
 
 def _spread(column: str, values: list[float]) -> dict[str, float]:
-    mean = float(np.mean(values)) if values else math.nan
-    deviation = float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
-    return {
-        f"{column}_mean": mean,
-        f"{column}_sd": deviation,
-        f"{column}_ci95": half_width_95(values),
-    }
+    spread = (_mean(values), _deviation(values), half_width_95(values))
+    return {f"{column}_{kind}": value for kind, value in zip(SPREAD, spread, strict=True)}

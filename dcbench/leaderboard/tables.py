@@ -10,63 +10,127 @@ from pathlib import Path
 import pandas as pd
 
 from dcbench.errors import DataError
-from dcbench.leaderboard.rows import KEYS, TEXT, Row
-from dcbench.leaderboard.summary import HEADLINES, SPREAD
+from dcbench.leaderboard.columns import COSTS, HEADLINES, KEYS, SPREAD, TEXT_COLUMNS
+from dcbench.leaderboard.rows import Row, in_order, key_of, run_title
 from dcbench.records import write_whole
+
+
+def runs_path(folder: Path, split: str) -> Path:
+    """The rows of a split, in the folder of a protocol."""
+    return folder / "runs" / f"{split}.csv"
+
+
+def summary_path(folder: Path, split: str) -> Path:
+    """The summary of a split, in the folder of a protocol."""
+    return folder / f"{split}.csv"
 
 
 def read_rows(path: Path) -> list[Row]:
     """The rows of a leaderboard, cell by cell as they are written.
 
+    Columns that came after the file was written are there, and empty.
+
     Raises
     ------
     DataError
         The file is no such table: a column is lacking, a row is longer or shorter than the header,
-        or a key is no whole number.
+        a key is no whole number, or a run is there twice.
     """
-    rows = _read(path, (*KEYS, *HEADLINES, "predictions_sha256"))
+    return parse_rows(_content(path), path)
+
+
+def parse_rows(content: bytes, where: Path | str) -> list[Row]:
+    """The rows in the bytes of a file; as `read_rows`."""
+    rows = parse_cells(content, where)
     for line, row in enumerate(rows, start=2):
         for key in ("subset", "seed"):
             if not row[key].isdecimal():
-                raise DataError(f"{path}, line {line}: {key}='{row[key]}' is no whole number")
-    return rows
+                raise DataError(f"{where}, line {line}: {key}='{row[key]}' is no whole number")
+    keys = [key_of(row) for row in rows]
+    for line, found in enumerate(keys, start=2):
+        if found in keys[: line - 2]:
+            raise DataError(f"{where}, line {line}: {run_title(found)} is there twice")
+    return in_order(rows)
 
 
-def read_summary_table(path: Path) -> pd.DataFrame:
-    """A summary, with its metrics as numbers; errors as for `read_rows`."""
+def parse_cells(content: bytes, where: Path | str) -> list[Row]:
+    """The rows in the bytes of a file, whatever their cells hold; errors of the table alone."""
+    return _parse(content, where, (*KEYS, *HEADLINES, "predictions_sha256"))
+
+
+def read_summary_rows(path: Path) -> list[Row]:
+    """The rows of a summary, cell by cell; errors as for `read_rows`."""
     spreads = [f"{name}_{kind}" for name in HEADLINES for kind in SPREAD]
-    return with_numbers(_read(path, ("subsets", "method", "n", "asked", *spreads)), path)
+    required = ("subsets", "method", "n", "asked", "state", "rank", "tied", *spreads)
+    return _parse(_content(path), path, required)
 
 
-def with_numbers(rows: Iterable[Row], path: Path) -> pd.DataFrame:
+def read_summary(path: Path) -> pd.DataFrame:
+    """A summary with its numbers as numbers; `rank` is a nullable whole number."""
+    table = with_numbers(read_summary_rows(path), path)
+    return table.astype({"rank": "Int64"})
+
+
+def with_numbers(rows: Iterable[Row], where: Path | str) -> pd.DataFrame:
     """Rows as a table whose columns are numbers, but for those of text; an empty cell is NaN."""
     table = pd.DataFrame(rows)
-    for column in (name for name in table.columns if name not in TEXT):
+    for column in (name for name in table.columns if name not in TEXT_COLUMNS):
         try:
             table[column] = pd.to_numeric(table[column].replace("", None))
         except ValueError as problem:
-            raise DataError(f"{path}: column {column}: {problem}") from None
+            raise DataError(f"{where}: column {column}: {problem}") from None
     return table
 
 
+def table_text(table: pd.DataFrame) -> str:
+    """A table as CSV: numbers with six decimals, costs with their own."""
+    table = table.copy()
+    for name, decimals in COSTS.items():
+        if f"{name}_mean" in table.columns:
+            values = table[f"{name}_mean"].tolist()
+            table[f"{name}_mean"] = [
+                f"{value:.{decimals}f}" if value == value else "" for value in values
+            ]
+    return table.to_csv(index=False, float_format="%.6f", lineterminator="\n")
+
+
 def write_table(path: Path, table: pd.DataFrame) -> None:
-    """Write a table in one piece, numbers with six decimals."""
-    text = table.to_csv(index=False, float_format="%.6f", lineterminator="\n")
-    write_whole(path, lambda file: file.write(text.encode()))
+    """Write a table in one piece."""
+    write_whole(path, lambda file: file.write(table_text(table).encode()))
 
 
-def _read(path: Path, required: Sequence[str]) -> list[Row]:
+def is_rows(path: Path) -> bool:
+    """Whether a file holds rows, as `<split>.csv` once did, and not a summary."""
+    return path.exists() and has_rows(_content(path))
+
+
+def has_rows(content: bytes) -> bool:
+    """Whether the header of a table is that of rows."""
+    return content.startswith(",".join(KEYS).encode() + b",")
+
+
+def _content(path: Path) -> bytes:
     try:
-        content = path.read_bytes().decode()
-        header, *lines = list(csv.reader(io.StringIO(content), strict=True)) or [[]]
-    except (OSError, UnicodeDecodeError, csv.Error) as problem:
-        raise DataError(f"{path}: cannot be read: {problem}") from None
+        return path.read_bytes()
+    except OSError as problem:
+        raise DataError(f"{path}: cannot be read: {problem.strerror}") from None
+
+
+def _parse(content: bytes, where: Path | str, required: Sequence[str]) -> list[Row]:
+    try:
+        text = io.StringIO(content.decode(), newline="")
+        header, *lines = list(csv.reader(text, strict=True)) or [[]]
+    except (UnicodeDecodeError, csv.Error) as problem:
+        raise DataError(f"{where}: cannot be read: {problem}") from None
     lacking = [column for column in required if column not in header]
     if lacking:
-        raise DataError(f"{path}: no such table: there is no column {', '.join(lacking)}")
+        raise DataError(f"{where}: no such table: there is no column {', '.join(lacking)}")
+    twice = [column for column in dict.fromkeys(header) if header.count(column) > 1]
+    if twice:
+        raise DataError(f"{where}: column {', '.join(twice)} is there twice")
     for number, line in enumerate(lines, start=2):
         if len(line) != len(header):
             raise DataError(
-                f"{path}, line {number}: {len(line)} cells where the header has {len(header)}"
+                f"{where}, line {number}: {len(line)} cells where the header has {len(header)}"
             )
     return [dict(zip(header, line, strict=True)) for line in lines]

@@ -12,7 +12,9 @@ from dcbench import display, records
 from dcbench.cli import app
 from dcbench.errors import DataError, RunError, UsageError
 from dcbench.evaluation import measure
-from dcbench.leaderboard.build import build, read_rows, read_summary
+from dcbench.leaderboard.boards import load_board
+from dcbench.leaderboard.build import build
+from dcbench.leaderboard.tables import read_rows
 from tests.test_records import a_record, disk_that_fills_at, some_predictions
 
 
@@ -30,6 +32,12 @@ def put(results: Path, name: str, **changes: Any) -> records.Record:
 def table(path: Path) -> list[dict[str, str]]:
     with path.open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file in a folder."""
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
 @pytest.fixture
@@ -62,7 +70,7 @@ def test_rows_stand_in_the_order_of_subset_method_and_seed_as_a_number(results: 
     for number, (subset, label, seed) in enumerate(asked):
         put(results, str(number), subset=subset, label=label, seed=seed)
     build(results, board)
-    rows = table(board / "v1/digits.csv")
+    rows = table(board / "v1/runs/digits.csv")
     found = [(int(row["subset"]), row["method"], int(row["seed"])) for row in rows]
     assert found == sorted(asked)
 
@@ -70,7 +78,7 @@ def test_rows_stand_in_the_order_of_subset_method_and_seed_as_a_number(results: 
 def test_row_has_its_keys_first_then_fractions_with_six_decimals(results: Path, board: Path):
     record = put(results, "a")
     build(results, board)
-    [row] = table(board / "v1/digits.csv")
+    [row] = table(board / "v1/runs/digits.csv")
     assert list(row)[:3] == ["subset", "method", "seed"]
     assert row["accuracy"] == f"{record.metrics['accuracy']:.6f}"
     assert 0 < float(row["accuracy"]) <= 1
@@ -90,24 +98,26 @@ def test_ood_set_that_was_not_there_leaves_empty_cells(results: Path, board: Pat
     metrics = measure(some_predictions(), long_tailed=False, ood_sets=("noise", "svhn"))
     put(results, "a", metrics=metrics)
     build(results, board)
-    [row] = table(board / "v1/digits.csv")
+    [row] = table(board / "v1/runs/digits.csv")
     empty = [key for key, value in row.items() if key.startswith("ood.svhn.") and value == ""]
     assert len(empty) == 4 * 5
-    [summary] = table(board / "v1/digits-summary.csv")
+    [summary] = table(board / "v1/digits.csv")
     assert summary["ood.svhn.msp.auroc_mean"] == ""
     assert summary["ood.noise.msp.auroc_mean"] != ""
 
 
 def test_each_split_and_protocol_has_a_file_of_its_own(results: Path, board: Path):
     put(results, "a")
-    put(results, "b", split="cifair10")
+    put(results, "b", split="cifair10", recipe={"epochs": 500})
     built = build(results, board)
     assert [(each.protocol, each.split, each.rows, each.added) for each in built.boards] == [
         ("v1", "cifair10", 1, 1),
         ("v1", "digits", 1, 1),
     ]
-    assert sorted(path.name for path in (board / "v1").iterdir()) == [
-        *("cifair10-summary.csv", "cifair10.csv", "digits-summary.csv", "digits.csv")
+    written = [path for path in board.rglob("*") if path.is_file()]
+    assert sorted(str(path.relative_to(board)) for path in written) == [
+        *("README.md", "v1/cifair10.csv", "v1/digits.csv", "v1/protocol.yaml"),
+        *("v1/runs/cifair10.csv", "v1/runs/digits.csv"),
     ]
 
 
@@ -116,7 +126,7 @@ def test_custom_run_is_left_out_and_named(results: Path, board: Path):
     put(results, "b", seed=1, status="custom", departures=["epochs=1 instead of 60"])
     built = build(results, board)
     assert built.custom == [results / "b" / "record.json"]
-    assert [row["seed"] for row in table(board / "v1/digits.csv")] == ["0"]
+    assert [row["seed"] for row in table(board / "v1/runs/digits.csv")] == ["0"]
     code, _, said = command("build", "--results", results, "-o", board)
     assert code == 0
     assert f"left out, custom: {results / 'b' / 'record.json'}" in said
@@ -131,11 +141,11 @@ def test_custom_runs_alone_make_no_leaderboard(results: Path, board: Path):
 def test_rows_that_are_there_already_stay(results: Path, board: Path, tmp_path: Path):
     put(results, "a", seed=3)
     build(results, board)
-    before = table(board / "v1/digits.csv")
+    before = table(board / "v1/runs/digits.csv")
     put(tmp_path / "more", "b", seed=1)
     built = build(tmp_path / "more", board)
     assert (built.boards[0].rows, built.boards[0].added) == (2, 1)
-    after = table(board / "v1/digits.csv")
+    after = table(board / "v1/runs/digits.csv")
     assert [row["seed"] for row in after] == ["1", "3"]
     assert after[1] == before[0]
 
@@ -144,10 +154,10 @@ def test_same_run_twice_is_one_row(results: Path, board: Path, tmp_path: Path):
     put(results, "a")
     put(results, "copy-of-a")
     build(results, board)
-    before = (board / "v1/digits.csv").read_bytes()
+    before = (board / "v1/runs/digits.csv").read_bytes()
     built = build(results, board)
     assert (built.boards[0].rows, built.boards[0].added) == (1, 0)
-    assert (board / "v1/digits.csv").read_bytes() == before
+    assert (board / "v1/runs/digits.csv").read_bytes() == before
 
 
 def test_run_with_other_predictions_is_refused_unless_it_may_replace(
@@ -155,18 +165,18 @@ def test_run_with_other_predictions_is_refused_unless_it_may_replace(
 ):
     put(results, "a", seed=1)
     build(results, board)
-    before = [path.read_bytes() for path in sorted((board / "v1").iterdir())]
+    before = contents(board)
     changed = {"file": "predictions.npz", "sha256": "f" * 64}
     metrics = measure(some_predictions(7), long_tailed=False, ood_sets=("noise",))
     put(tmp_path / "other", "a", seed=1, predictions=changed, metrics=metrics)
     with pytest.raises(RunError, match=r"subset 0, method erm, seed 1.*--replace") as caught:
         build(tmp_path / "other", board)
-    assert str(board / "v1/digits.csv") in str(caught.value)
-    assert [path.read_bytes() for path in sorted((board / "v1").iterdir())] == before
+    assert str(board / "v1/runs/digits.csv") in str(caught.value)
+    assert contents(board) == before
     code, _, said = command("build", "--results", tmp_path / "other", "-o", board)
     assert (code, "--replace" in said) == (1, True)
     assert command("build", "--results", tmp_path / "other", "-o", board, "--replace")[0] == 0
-    [row] = table(board / "v1/digits.csv")
+    [row] = table(board / "v1/runs/digits.csv")
     assert row["predictions_sha256"] == "f" * 64
     assert row["accuracy"] == f"{metrics['accuracy']:.6f}"
 
@@ -176,7 +186,7 @@ def test_number_that_was_changed_under_the_same_predictions_is_not_kept_silently
 ):
     record = put(results, "a")
     build(results, board)
-    path = board / "v1/digits.csv"
+    path = board / "v1/runs/digits.csv"
     true = f"{record.metrics['accuracy']:.6f}"
     path.write_text(path.read_text().replace(f",{true},", ",0.999999,", 1))
     try:
@@ -247,7 +257,7 @@ def test_leaderboard_that_is_not_one_ends_with_3_by_name_and_is_left_as_it_is(
     results: Path, board: Path, content
 ):
     put(results, "a")
-    path = board / "v1/digits.csv"
+    path = board / "v1/runs/digits.csv"
     path.parent.mkdir(parents=True)
     path.write_bytes(content)
     code, _, said = command("build", "--results", results, "-o", board)
@@ -259,7 +269,7 @@ def test_leaderboard_that_is_not_one_ends_with_3_by_name_and_is_left_as_it_is(
 def test_leaderboard_with_no_rows_yet_takes_them(results: Path, board: Path):
     put(results, "a")
     build(results, board)
-    path = board / "v1/digits.csv"
+    path = board / "v1/runs/digits.csv"
     whole = path.read_bytes()
     path.write_bytes(whole.splitlines(keepends=True)[0])
     build(results, board)
@@ -277,11 +287,11 @@ def test_folder_that_cannot_be_written_ends_with_1(results: Path, tmp_path: Path
 def test_old_leaderboard_stays_when_the_disk_fills(results: Path, board: Path, tmp_path: Path):
     put(results, "a")
     build(results, board)
-    before = (board / "v1/digits.csv").read_bytes()
+    before = (board / "v1/runs/digits.csv").read_bytes()
     put(tmp_path / "more", "b", seed=5)
     with disk_that_fills_at(200), pytest.raises(RunError):
         build(tmp_path / "more", board)
-    assert (board / "v1/digits.csv").read_bytes() == before
+    assert (board / "v1/runs/digits.csv").read_bytes() == before
 
 
 ODD_NAMES = ["ic-mixup[alpha=0.2,axes=class]", 'a "quoted", name', "NA", "007", "é", " spaced "]
@@ -293,17 +303,17 @@ def test_names_with_commas_brackets_and_quotes_come_back_and_give_the_same_bytes
     for number, name in enumerate(ODD_NAMES):
         put(results, str(number), label=name)
     build(results, board)
-    path = board / "v1/digits.csv"
-    before = path.read_bytes(), (board / "v1/digits-summary.csv").read_bytes()
+    path = board / "v1/runs/digits.csv"
+    before = path.read_bytes(), (board / "v1/digits.csv").read_bytes()
     assert sorted(row["method"] for row in table(path)) == sorted(ODD_NAMES)
     assert sorted(row["method"] for row in read_rows(path)) == sorted(ODD_NAMES)
     build(results, board)
-    assert (path.read_bytes(), (board / "v1/digits-summary.csv").read_bytes()) == before
+    assert (path.read_bytes(), (board / "v1/digits.csv").read_bytes()) == before
     for number in range(1, len(ODD_NAMES)):
         (results / str(number) / "record.json").unlink()
     build(results, board)
     assert path.read_bytes() == before[0]
-    methods = [row["method"] for row in table(board / "v1/digits-summary.csv")]
+    methods = [row["method"] for row in table(board / "v1/digits.csv")]
     assert sorted(methods) == sorted(ODD_NAMES)
 
 
@@ -314,15 +324,13 @@ def test_order_of_the_records_does_not_change_a_byte(results: Path, tmp_path: Pa
         put(tmp_path / "turned", names[-1 - seed], seed=seed)
     build(results, tmp_path / "one")
     build(tmp_path / "turned", tmp_path / "other")
-    for name in ("digits.csv", "digits-summary.csv"):
-        one, other = (tmp_path / board / "v1" / name for board in ("one", "other"))
-        assert one.read_bytes() == other.read_bytes()
+    assert contents(tmp_path / "one") == contents(tmp_path / "other")
 
 
 def test_summary_has_mean_deviation_and_interval_of_the_rows(results: Path, board: Path):
     accuracies = [put(results, str(n), seed=n).metrics["accuracy"] for n in range(3)]
     build(results, board)
-    [row] = table(board / "v1/digits-summary.csv")
+    [row] = table(board / "v1/digits.csv")
     mean = sum(accuracies) / 3
     deviation = math.sqrt(sum((value - mean) ** 2 for value in accuracies) / 2)
     low, high = stats.t.interval(0.95, df=2, loc=mean, scale=deviation / math.sqrt(3))
@@ -337,7 +345,7 @@ def test_summary_of_one_run_has_no_spread(results: Path, board: Path):
     put(results, "a")
     put(results, "b", subset=1)
     build(results, board)
-    zero, every = table(board / "v1/digits-summary.csv")
+    zero, every = table(board / "v1/digits.csv")
     assert (zero["subsets"], zero["n"], zero["asked"]) == ("0", "1", "10")
     assert (zero["accuracy_sd"], zero["accuracy_ci95"]) == ("", "")
     assert (every["subsets"], every["n"], every["asked"]) == ("all", "2", "30")
@@ -387,9 +395,12 @@ def test_leaderboard_that_is_not_there_yet_ends_with_2(board: Path):
     "content", [b"", b"\xff\xfe\x00", b"a,b\n1,2\n", b"subsets,method,n,asked,accuracy_mean\n0"]
 )
 @pytest.mark.parametrize("as_json", [(), ("--json",)])
-def test_summary_that_cannot_be_read_ends_with_3_by_name(board: Path, content, as_json):
-    path = board / "v1/digits-summary.csv"
-    path.parent.mkdir(parents=True)
+def test_summary_that_cannot_be_read_ends_with_3_by_name(
+    results: Path, board: Path, content, as_json
+):
+    put(results, "a")
+    build(results, board)
+    path = board / "v1/digits.csv"
     path.write_bytes(content)
     code, out, said = command("show", "digits", "--from", board, *as_json)
     assert code == 3
@@ -400,7 +411,7 @@ def test_summary_that_cannot_be_read_ends_with_3_by_name(board: Path, content, a
 def test_summary_is_read_as_it_was_written(results: Path, board: Path):
     put(results, "a")
     [built] = build(results, board).boards
-    found = read_summary("digits", "v1", board)
+    found = load_board("digits", "v1", board).summary
     assert found.columns.tolist() == built.summary.columns.tolist()
     assert found["accuracy_mean"].tolist() == pytest.approx(
         built.summary["accuracy_mean"], abs=1e-6

@@ -6,7 +6,8 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from dcbench.leaderboard.summary import HEADLINES, half_width_95, summarise
+from dcbench.leaderboard.columns import COSTS, HEADLINES
+from dcbench.leaderboard.summary import half_width_95, summarise
 from dcbench.protocol import Asked
 
 ASKED = Asked.model_validate({"subsets": "0-2", "seeds": "0-9"})
@@ -15,10 +16,10 @@ VALUES = [0.5, 0.52, 0.47, 0.55]
 
 def rows(*runs: tuple[int, str, float | None]) -> pd.DataFrame:
     """A table of runs: subset, method, and a value for every metric."""
-    columns = [*HEADLINES, "ood.mnist.msp.auroc", "ood.mnist.energy.auroc"]
+    columns = [*HEADLINES, "ood.mnist.msp.auroc", "ood.mnist.energy.auroc", *COSTS]
     return pd.DataFrame(
         [
-            {"subset": subset, "method": method, "seed": seed}
+            {"subset": subset, "method": method, "seed": seed, "unverified_data": ""}
             | dict.fromkeys(columns, math.nan if value is None else value)
             for seed, (subset, method, value) in enumerate(runs)
         ]
@@ -76,11 +77,15 @@ def test_metric_that_no_run_has_is_empty():
     assert np.isnan(row["accuracy_few_sd"])
 
 
-def test_run_without_a_metric_does_not_lower_its_mean():
-    row = summarise(rows((0, "erm", 0.2), (0, "erm", None), (0, "erm", 0.4)), ASKED).iloc[0]
-    assert row["n"] == 3
-    assert row["accuracy_mean"] == pytest.approx(0.3)
-    assert row["accuracy_sd"] == pytest.approx(statistics.stdev([0.2, 0.4]))
+def test_metric_that_one_run_lacks_is_not_averaged_over_the_others():
+    runs = rows((0, "erm", 0.2), (0, "erm", 0.3), (0, "erm", 0.4), (0, "mixup", 0.6))
+    runs.loc[1, ["nll", "train_seconds"]] = math.nan
+    erm, mixup = summarise(runs, ASKED).to_dict("records")
+    assert erm["n"] == 3
+    assert all(math.isnan(erm[f"nll_{kind}"]) for kind in ("mean", "sd", "ci95"))
+    assert math.isnan(erm["train_seconds_mean"])
+    assert erm["accuracy_mean"] == pytest.approx(0.3)
+    assert (mixup["nll_mean"], mixup["train_seconds_mean"]) == (0.6, 0.6)
 
 
 def test_methods_are_apart_and_in_order_over_subset_0_and_over_all():

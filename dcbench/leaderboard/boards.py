@@ -1,0 +1,76 @@
+"""Leaderboards as they are read by whatever shows them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from dcbench.data.splits import split_facts
+from dcbench.errors import UsageError
+from dcbench.facts import facts_root
+from dcbench.leaderboard.tables import (
+    read_rows,
+    read_summary,
+    runs_path,
+    summary_path,
+    with_numbers,
+)
+from dcbench.protocol import load_protocol
+
+
+@dataclass(frozen=True)
+class Board:
+    """The results on one split under one protocol.
+
+    Attributes
+    ----------
+    runs : DataFrame
+        One row a run, with the columns of `runs/<split>.csv`; an empty cell of a number is NaN.
+    summary : DataFrame
+        One row a method, with the columns of `<split>.csv`; `rank` is a nullable whole number.
+    """
+
+    protocol: str
+    split: str
+    runs: pd.DataFrame
+    summary: pd.DataFrame
+
+
+def load_board(split: str, protocol: str, folder: Path | None = None) -> Board:
+    """The leaderboard of a split, from `folder` or from those that ship.
+
+    Raises
+    ------
+    UsageError
+        An unknown split or protocol, or no leaderboard of them.
+    DataError
+        A file is no such table.
+    """
+    split_facts(split)
+    load_protocol(protocol)
+    return _load(_root(folder) / protocol, split)
+
+
+def load_boards(folder: Path | None = None) -> list[Board]:
+    """Every leaderboard in `folder` or of those that ship; errors as for `load_board`."""
+    root = _root(folder)
+    if not root.is_dir():
+        raise UsageError(f"{root}: there is no such folder")
+    return [_load(path.parents[1], path.stem) for path in sorted(root.glob("*/runs/*.csv"))]
+
+
+def _root(folder: Path | None) -> Path:
+    return folder or facts_root() / "leaderboard"
+
+
+def _load(folder: Path, split: str) -> Board:
+    rows, summary = runs_path(folder, split), summary_path(folder, split)
+    for path in (rows, summary):
+        if not path.exists():
+            raise UsageError(
+                f"{path}: there is no leaderboard of {split} under protocol {folder.name} yet"
+            )
+    runs = with_numbers(read_rows(rows), rows)
+    return Board(folder.name, split, runs, read_summary(summary))

@@ -1,0 +1,79 @@
+"""`leaderboard/README.md`: what the files and their columns hold, from the code's own words."""
+
+from __future__ import annotations
+
+from dcbench.leaderboard.columns import (
+    COLUMNS,
+    COSTS,
+    HEADLINES,
+    KEYS,
+    LAST_COLUMNS,
+    SUMMARY_COLUMNS,
+    Column,
+)
+
+_FILES = f"""# Leaderboards
+
+Written by `dcbench leaderboard build`, checked by `dcbench leaderboard check`, never edited by hand
+(but for `CHANGELOG.md`).
+
+| file | holds |
+|---|---|
+| `<protocol>/runs/<split>.csv` | one row a run, sorted by {", ".join(f"`{key}`" for key in KEYS)} |
+| `<protocol>/<split>.csv` | one row a method, over subset 0 and over all subsets |
+| `<protocol>/protocol.yaml` | the rules that the rows obey; another rule is another protocol |
+| `CHANGELOG.md` | which rows were changed or removed, and why |
+
+CSV in UTF-8, lines end with a line feed. Metrics are fractions, not percent. An empty cell: it does
+not apply, or was not measured.
+"""
+
+_RANKS = """
+A method has a rank once it has every run that the protocol asks (`state` is `ranked`); until then
+it is `provisional`. Runs of two methods are paired by subset and seed, and a paired t-test
+compares their accuracies; Holm's correction is over all pairs of ranked methods, so that choosing
+the best by its mean does no harm. The method with the largest mean has rank 1, and all that
+cannot be told apart from it (corrected p of 0.05 or more) share the rank; then the rest in the
+same way. `tied` are the methods of the same rank that it cannot be told apart from. All runs
+share the test set, and those of a subset its images: what is compared is training on these
+images, not on new draws of them.
+"""
+
+
+def readme() -> str:
+    """The text of `leaderboard/README.md`."""
+    ood = (
+        "| `ood.<set>.<score>.<metric>` | a fraction from 0 to 1 with six decimals | `auroc`, "
+        "`aupr_in`, `aupr_out`, `fpr95_ood_pos`, `fpr95_id_pos` of an OOD set by the scores `msp`, "
+        "`max_logit`, `entropy`, `energy`; empty: the set was not there |"
+    )
+    means = [
+        f"| `<metric>_mean`, `_sd`, `_ci95` | six decimals | mean, standard deviation (n − 1) and "
+        "half-width of the 95 % interval (Student's t) over the runs of "
+        f"{', '.join(f'`{name}`' for name in HEADLINES)}, and `ood.<set>.msp.auroc`; empty where a "
+        "run lacks the metric |",
+        "| `<cost>_mean` | as in the rows | mean over the runs of "
+        f"{', '.join(f'`{name}`' for name in COSTS)}; empty where a run lacks it |",
+    ]
+    *first, last = map(_line, SUMMARY_COLUMNS)
+    parts = [
+        _FILES,
+        _table(
+            "Rows: `<protocol>/runs/<split>.csv`",
+            [*map(_line, COLUMNS), ood, *map(_line, LAST_COLUMNS)],
+        ),
+        _table("Summaries: `<protocol>/<split>.csv`", [*first, *means, last]),
+        _RANKS,
+    ]
+    return "".join(parts)
+
+
+def _table(title: str, lines: list[str]) -> str:
+    return "\n".join(
+        ["", f"## {title}", "", "| column | cell | meaning |", "|---|---|---|", *lines, ""]
+    )
+
+
+def _line(column: Column) -> str:
+    words = f"{column.kind.words}, or empty" if column.empty else column.kind.words
+    return f"| `{column.name}` | {words} | {column.meaning} |"
