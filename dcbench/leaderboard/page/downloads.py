@@ -7,8 +7,20 @@ from typing import Any
 
 import pandas as pd
 
+from dcbench.leaderboard.columns import COSTS
+
 _FORMULA = re.compile(r"[=+\-@\t\r\n]")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+
+
+def with_decimals(runs: pd.DataFrame) -> pd.DataFrame:
+    """Rows of runs with costs as the leaderboard writes them, not with six decimals."""
+    costs = {name: decimals for name, decimals in COSTS.items() if name in runs.columns}
+    written = {
+        name: [f"{value:.{decimals}f}" if value == value else "" for value in runs[name].tolist()]
+        for name, decimals in costs.items()
+    }
+    return runs.assign(**written)
 
 
 def harmless(table: pd.DataFrame) -> pd.DataFrame:

@@ -17,7 +17,7 @@ from dcbench.errors import UsageError
 from dcbench.leaderboard.boards import Board
 from dcbench.leaderboard.page.columns import METRICS
 from dcbench.leaderboard.page.content import MethodTable, method_tables, slug
-from dcbench.leaderboard.page.downloads import harmless
+from dcbench.leaderboard.page.downloads import harmless, with_decimals
 from dcbench.leaderboard.page.figures import Figure, copy_figures, shelved
 from dcbench.leaderboard.page.intervals import HEIGHT, WIDTH
 from dcbench.leaderboard.page.rules import Rules, rules_of
@@ -73,7 +73,7 @@ def write_page(
     UsageError
         There is no board, or no figure in `figures`.
     RunError
-        The folder cannot be written.
+        A file cannot be written.
     """
     if not boards:
         raise UsageError("there is no leaderboard to show; `dcbench leaderboard build` makes them")
@@ -139,7 +139,7 @@ def _panel(
         rules=rules,
         figures=figures,
         summary_csv=_write_csv(board.summary, output, f"{folder}/{board.split}.csv"),
-        runs_csv=_write_csv(board.runs, output, f"{folder}/runs/{board.split}.csv"),
+        runs_csv=_write_csv(with_decimals(board.runs), output, f"{folder}/runs/{board.split}.csv"),
     )
 
 

@@ -9,13 +9,10 @@ from typing import Any
 import pandas as pd
 
 from dcbench.leaderboard.boards import Board
+from dcbench.leaderboard.columns import HEADLINES
 from dcbench.leaderboard.reported import Reported
 
 HOSTILE = "<script>alert(1)</script>"
-HEADLINES = (
-    *("accuracy", "balanced_accuracy", "accuracy_many", "accuracy_medium", "accuracy_few"),
-    *("nll", "brier", "ece15", "adaptive_ece15", "classwise_ece15"),
-)
 OOD = tuple(f"ood.{name}.msp.auroc" for name in ("cifar100", "mnist", "svhn", "gaussian"))
 
 

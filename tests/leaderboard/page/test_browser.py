@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -68,6 +69,13 @@ def look(page: Any, selector: str) -> Any:
     return page.find_element("css selector", selector)
 
 
+def wait_until(holds: Callable[[], bool], seconds: float = 10) -> None:
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end, "it never held"
+        time.sleep(0.02)
+
+
 def press(page: Any, keys: str) -> None:
     from selenium.webdriver.common.action_chains import ActionChains
 
@@ -100,7 +108,8 @@ def test_nothing_is_logged_and_no_request_leaves_the_page(page):
     for tab in page.find_elements("css selector", "[role=tab]"):
         tab.click()
     image = look(page, "#figures img")
-    assert page.execute_script("return arguments[0].naturalWidth", image) == 40
+    wide = "return arguments[0].naturalWidth"
+    wait_until(lambda: page.execute_script(wide, image) == 40)
     header_of_first = look(page, f"a[href='{FIRST}']")
     header_of_first.click()
     header(page, "Accuracy").click()

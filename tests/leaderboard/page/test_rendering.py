@@ -13,6 +13,8 @@ import pandas as pd
 import pytest
 
 from dcbench.errors import RunError, UsageError
+from dcbench.facts import facts_root
+from dcbench.leaderboard.boards import load_boards
 from dcbench.leaderboard.page import write_page
 from tests.leaderboard.page.made import HOSTILE, board, digest, reported, two_boards
 
@@ -219,6 +221,16 @@ def test_downloads_hold_the_numbers_of_the_boards(tmp_path: Path):
     wanted = two_boards()[0].runs
     assert runs["accuracy"].tolist() == wanted["accuracy"].tolist()
     assert runs["method"].tolist() == wanted["method"].tolist()
+
+
+def test_downloads_of_the_published_leaderboards_are_their_files(tmp_path: Path):
+    made(tmp_path, load_boards())
+    copies = tmp_path / "page/csv"
+    files = list((facts_root() / "leaderboard").rglob("*.csv"))
+    assert files
+    for path in files:
+        copy = copies / path.relative_to(facts_root() / "leaderboard")
+        assert copy.read_text() == path.read_text()
 
 
 def test_formula_in_a_table_is_neutralised_in_its_download(tmp_path: Path):
