@@ -99,7 +99,9 @@ def _render(panels: Sequence[Panel], figures: Sequence[Figure]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    style, script = (_HERE / "page.css").read_text(), (_HERE / "page.js").read_text()
+    style, script = (
+        (_HERE / name).read_text(encoding="utf-8") for name in ("page.css", "page.js")
+    )
     return environment.get_template("page.html.j2").render(
         panels=panels,
         figures=figures,
