@@ -44,6 +44,12 @@ def device_title(device: torch.device) -> str:
     return f"{_processor()}, {torch.get_num_threads()} threads"
 
 
+def synchronise(device: torch.device) -> None:
+    """Wait until the device has done what it was given."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
 def peak_memory_bytes(device: torch.device) -> int:
     """The most memory that was in use: on the device, or on a CPU by the whole process."""
     if device.type == "cuda":

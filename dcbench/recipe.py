@@ -35,7 +35,9 @@ class Recipe(Facts):
     normalisation: Literal["split", "cifar10", "cifar100"] = Field(
         "split", description="channel statistics: of the images trained on, or published ones"
     )
-    precision: Literal["float32", "tf32", "bf16"] = "float32"
+    precision: Literal["float32", "tf32", "bf16"] = Field(
+        "float32", description="of products; tf32 is float32 where there is no CUDA device"
+    )
     fit: Literal["train", "trainval"] = Field(
         "trainval", description="train on the training part, or on train and val together"
     )

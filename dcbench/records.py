@@ -29,6 +29,7 @@ from dcbench.validation import Facts, validated
 
 SCHEMA_VERSION: Literal[1] = 1
 RECORD, PREDICTIONS, HISTORY = "record.json", "predictions.npz", "history.csv"
+CHECKPOINT_VERSION = 2
 WEIGHTS, CHECKPOINT, LOCK = "model.safetensors", "checkpoint.pt", ".lock"
 
 
@@ -56,11 +57,12 @@ class Cost(Facts):
     peak_memory_bytes: int = Field(description="of the device; on a CPU, of the whole process")
     device: str
     model_flops: int | None = Field(
-        default=None, description="floating-point operations of the whole training"
+        None, description="of all forward and backward passes, as flop counters count them"
     )
     ceiling_share: float | None = Field(
-        default=None, description="share of the speed that the device reaches on the model alone"
+        None, description="model_flops a second, beside a large matrix product on the device"
     )
+    runs_together: int = Field(1, description="that shared the device, each on its own stream")
 
 
 class Detection(Facts):
@@ -223,6 +225,12 @@ def read_predictions(folder: Path, record: Record) -> Predictions:
         raise DataError(f"{path}: not a predictions file: {problem}") from None
 
 
+def write_weights(folder: Path, content: bytes) -> StoredFile:
+    """Store the weights, which are serialised already."""
+    digest = write_whole(folder / WEIGHTS, lambda file: file.write(content))
+    return StoredFile(file=WEIGHTS, sha256=digest)
+
+
 def write_history(folder: Path, history: Sequence[EpochSummary]) -> None:
     """One row an epoch: its mean loss, the last learning rate, seconds."""
 
@@ -270,7 +278,8 @@ def read_record(path: Path) -> Record:
 def write_checkpoint(folder: Path, configuration: dict[str, Any], state: dict[str, Any]) -> None:
     """Store a state of training with the configuration it belongs to, behind its SHA-256."""
     payload = io.BytesIO()
-    torch.save({"configuration": _canonical(configuration), "state": state}, payload)
+    stored = {"version": CHECKPOINT_VERSION, "configuration": _canonical(configuration)}
+    torch.save({**stored, "state": state}, payload)
     content = payload.getvalue()
     digest = hashlib.sha256(content).digest()
     write_whole(folder / CHECKPOINT, lambda file: file.write(digest + content))
@@ -292,6 +301,8 @@ def read_checkpoint(folder: Path, configuration: dict[str, Any]) -> dict[str, An
     if hashlib.sha256(payload).digest() != digest:
         raise DataError(f"{path}: the checkpoint is damaged; begin again with --restart")
     content = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
+    if content.get("version") != CHECKPOINT_VERSION:
+        raise DataError(f"{path}: written by another version; begin again with --restart")
     if content["configuration"] != _canonical(configuration):
         raise DataError(
             f"{path}: the checkpoint is of a run with another recipe, settings or code; begin "

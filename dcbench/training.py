@@ -1,4 +1,4 @@
-"""The loop: draws, batches, the method's loss, a step; and checkpoints to go on from.
+"""The loop: epochs of steps, and states to go on from.
 
 A step is a function of (weights, batch, draws) alone, so a run that was killed goes on from its
 checkpoint to the same weights, bit for bit on one machine.
@@ -7,13 +7,11 @@ checkpoint to the same weights, bit for bit on one machine.
 from __future__ import annotations
 
 import contextlib
-import copy
 import math
-import os
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Self
 
@@ -24,10 +22,15 @@ from torch import Tensor, nn
 
 from dcbench.data.augment import DeviceImages
 from dcbench.draws import Draws, draw_epoch, weights_seed
-from dcbench.errors import RunError
-from dcbench.methods import Batch, Method
+from dcbench.errors import DcbenchError, OutOfTimeError, RunError
+from dcbench.methods import Method
 from dcbench.models import build_model
+from dcbench.precision import configure_precision
 from dcbench.recipe import Recipe
+from dcbench.stepping import Stepper
+
+SAVE_EVERY = 30.0
+"""Seconds between two states that are saved."""
 
 DIVERGED = 1e3
 """Mean loss of an epoch beyond which a run is given up; chance is below 15 for any method here."""
@@ -54,6 +57,23 @@ class Progress:
     history: list[EpochSummary] = field(default_factory=list)
 
 
+class StepCost(NamedTuple):
+    """What a training step costs.
+
+    Attributes
+    ----------
+    seconds : float
+    images : int
+        Number of training images in the step.
+    passed : int
+        How many images went through the network: more, where a method also learns mixed ones.
+    """
+
+    seconds: float
+    images: int
+    passed: int
+
+
 class Trainer:
     """One training run.
 
@@ -65,6 +85,8 @@ class Trainer:
     num_classes : int
     method, recipe, seed
         What to train with; the seed decides the initial weights and every draw.
+    capture : bool
+        Take the steps of a method that allows it as CUDA graphs, where the device is a GPU.
     """
 
     def __init__(
@@ -75,31 +97,47 @@ class Trainer:
         method: Method,
         recipe: Recipe,
         seed: int,
+        *,
+        capture: bool = True,
     ) -> None:
         device = images.device
         configure_precision(recipe, device)
-        self.images, self.method, self.recipe, self.seed = images, method, recipe, seed
-        self.labels = torch.from_numpy(labels).to(device)
-        counts = np.bincount(labels, minlength=num_classes).astype(np.float32)
-        self.class_counts = torch.from_numpy(counts).to(device)
+        self.device, self.method, self.recipe, self.seed = device, method, recipe, seed
+        self.num_images, self.num_classes = len(labels), num_classes
         network = initial_network(recipe.model, num_classes, seed)
         self.network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.optimiser = initial_optimiser(self.network, recipe)
+        counts = np.bincount(labels, minlength=num_classes).astype(np.float32)
+        self.stepper = Stepper(
+            self.network,
+            images,
+            torch.from_numpy(labels).to(device),
+            torch.from_numpy(counts).to(device),
+            method,
+            recipe,
+            capture=capture and method.capturable and device.type == "cuda",
+        )
         self.progress = Progress()
-        self._loss_sum = torch.zeros((), dtype=torch.float64, device=device)
         self._mark = time.monotonic()
+
+    def begin_again(self, seed: int) -> None:
+        """Become the run of another seed: as a new trainer, with what this one has captured."""
+        self.seed, self.progress = seed, Progress()
+        initial = initial_network(self.recipe.model, self.num_classes, seed)
+        self.network.load_state_dict(initial.state_dict())
+        for buffer in (*self.stepper.momentum, self.stepper.loss_sum):
+            buffer.zero_()
 
     @property
     def steps_per_epoch(self) -> int:
         """Number of batches in an epoch, the short last one included."""
-        return math.ceil(len(self.labels) / self.recipe.batch_size)
+        return math.ceil(self.num_images / self.recipe.batch_size)
 
     def draws(self, epoch: int) -> Draws:
         """All draws of an epoch."""
         return draw_epoch(
             self.seed,
             epoch,
-            len(self.labels),
+            self.num_images,
             self.recipe.batch_size,
             padding=self.recipe.padding,
             flip=self.recipe.flip,
@@ -107,55 +145,21 @@ class Trainer:
             mixing=self.method.mixing,
         )
 
-    def step(self, draws: Draws, learning_rate: float) -> Tensor:
-        """Take one step and return its loss, detached, on the device."""
-        device = self.images.device
-        batch = Batch(
-            images=self.images.batch(draws),
-            labels=self.labels[torch.from_numpy(draws.order).to(device)],
-            partners=torch.from_numpy(draws.partners).to(device),
-            coefficients=torch.from_numpy(draws.coefficients).to(device),
-            class_counts=self.class_counts,
-        )
-        for group in self.optimiser.param_groups:
-            group["lr"] = learning_rate
-        with autocast(self.recipe, device):
-            loss = self._loss(batch)
-        self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        self.optimiser.step()
-        return loss.detach()
+    def load(self, epoch: int, step: int = 0, draws: Draws | None = None) -> None:
+        """Get ready for step `step` of an epoch; the draws are made unless they are given."""
+        first = epoch * self.steps_per_epoch
+        rates = [self._rate(first + number) for number in range(self.steps_per_epoch)]
+        self.stepper.load(draws or self.draws(epoch), np.array(rates), step)
 
-    def _loss(self, batch: Batch) -> Tensor:
-        """The method's loss; what a method of a stranger does wrong is told by its name."""
-        try:
-            loss = self.method.loss(self.network, batch)
-        except Exception as problem:
-            kind = type(problem).__name__
-            raise RunError(f"method {self.method.name}: {kind}: {problem}") from problem
-        if not isinstance(loss, Tensor) or loss.numel() != 1 or not loss.requires_grad:
-            raise RunError(
-                f"method {self.method.name}: loss(network, batch) should be a scalar tensor that "
-                "depends on the weights"
-            )
-        return loss
+    def _rate(self, step: int) -> float:
+        return self.recipe.learning_rate_at(step, self.steps_per_epoch)
 
-    def train(
-        self,
-        *,
-        save: Callable[[dict[str, Any]], None] | None = None,
-        save_every: float = 30.0,
-        report: Callable[[Progress], None] = lambda progress: None,
-    ) -> None:
-        """Train from wherever the progress stands to the last epoch.
+    def size_of(self, step: int) -> int:
+        """Number of images in a batch of an epoch."""
+        return min(self.recipe.batch_size, self.num_images - step * self.recipe.batch_size)
 
-        Parameters
-        ----------
-        save
-            Called with `state()` after a step, at most every `save_every` seconds, when the run is
-            interrupted by SIGINT or SIGTERM, and at the end.
-        report
-            Called at the start and after each epoch.
+    def train(self, **hooks: Any) -> None:
+        """Train from wherever the progress stands to the last epoch; see `Training` for `hooks`.
 
         Raises
         ------
@@ -164,38 +168,39 @@ class Trainer:
         KeyboardInterrupt
             Interrupted; the state has been saved.
         """
+        for failure in train_together({0: Training(self, **hooks)}).values():
+            raise failure
+
+    def steps(
+        self,
+        save: Callable[[dict[str, Any]], None],
+        save_every: float,
+        report: Callable[[Progress], None],
+    ) -> Iterator[None]:
+        """Train; yields after each step, which a GPU may still be at work on."""
         self.network.train()
         report(self.progress)
+        progress = self.progress
         self._mark = last_save = time.monotonic()
-        with StopSignal() as stop:
-            while self.progress.epoch < self.recipe.epochs:
-                draws = self.draws(self.progress.epoch)
-                for batch in draws.batches(self.recipe.batch_size, self.progress.step):
-                    self._advance(batch)
-                    due = stop.asked or time.monotonic() - last_save >= save_every
-                    if save is not None and due:
-                        save(self.state())
-                        self._mark = last_save = time.monotonic()
-                    if stop.asked:
-                        raise KeyboardInterrupt
-                self._close_epoch()
-                report(self.progress)
-        if save is not None:
-            save(self.state())
-
-    def _advance(self, draws: Draws) -> None:
-        loss = self.step(draws, self._learning_rate())
-        self._loss_sum += loss.double() * len(draws.order)
-        self.progress.step += 1
-
-    def _learning_rate(self, steps_back: int = 0) -> float:
-        done = self.progress.epoch * self.steps_per_epoch + self.progress.step
-        return self.recipe.learning_rate_at(done - steps_back, self.steps_per_epoch)
+        draws = self.draws(progress.epoch)
+        while progress.epoch < self.recipe.epochs:
+            self.load(progress.epoch, progress.step, draws)
+            while progress.step < self.steps_per_epoch:
+                self.stepper.advance(self.size_of(progress.step))
+                progress.step += 1
+                if time.monotonic() - last_save >= save_every:
+                    save(self.state())
+                    self._mark = last_save = time.monotonic()
+                yield
+            draws = self.draws(progress.epoch + 1)  # while a GPU is at work on this epoch
+            self._close_epoch()
+            report(progress)
+        save(self.state())
 
     def _account(self) -> None:
         """Bring the sums of the progress up to date; waits for the device."""
         progress = self.progress
-        progress.loss_sum = self._loss_sum.item()
+        progress.loss_sum = self.stepper.loss_sum.item()
         now = time.monotonic()
         progress.seconds += now - self._mark
         progress.epoch_seconds += now - self._mark
@@ -204,18 +209,18 @@ class Trainer:
     def _close_epoch(self) -> None:
         self._account()
         progress = self.progress
-        loss = progress.loss_sum / len(self.labels)
+        loss = progress.loss_sum / self.num_images
         if not abs(loss) < DIVERGED:
             raise RunError(
                 f"training has diverged: the loss is {loss:g} in epoch {progress.epoch} of "
                 f"{self.recipe.epochs}; try a smaller learning_rate than "
                 f"{self.recipe.learning_rate:g}"
             )
-        rate = self._learning_rate(steps_back=1)
+        rate = self._rate((progress.epoch + 1) * self.steps_per_epoch - 1)
         progress.history.append(EpochSummary(progress.epoch, loss, rate, progress.epoch_seconds))
         progress.epoch, progress.step = progress.epoch + 1, 0
         progress.loss_sum, progress.epoch_seconds = 0.0, 0.0
-        self._loss_sum.zero_()
+        self.stepper.loss_sum.zero_()
 
     def state(self) -> dict[str, Any]:
         """Everything that a run needs to go on from here, as tensors and plain values."""
@@ -223,31 +228,134 @@ class Trainer:
         history = [tuple(row) for row in self.progress.history]
         return {
             "network": self.network.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
+            "momentum": self.stepper.momentum,
             "progress": {**vars(self.progress), "history": history},
         }
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go back, or on, to a state."""
         self.network.load_state_dict(state["network"])
-        self.optimiser.load_state_dict(state["optimiser"])
+        for buffer, stored in zip(self.stepper.momentum, state["momentum"], strict=True):
+            buffer.copy_(stored)
         history = [EpochSummary(*row) for row in state["progress"]["history"]]
         self.progress = Progress(**{**state["progress"], "history": history})
-        self._loss_sum.fill_(self.progress.loss_sum)
+        self.stepper.loss_sum.fill_(self.progress.loss_sum)
 
-    def measure_step(self, steps: int = 3) -> float:
-        """Seconds that a step takes on this device; the run is left as it was."""
-        self._mark = time.monotonic()
-        before = copy.deepcopy(self.state())
+    def measure_step(self, steps: int = 3) -> StepCost:
+        """What a step costs on this device; the run is left as it was."""
         self.network.train()
-        batch = next(self.draws(self.progress.epoch).batches(self.recipe.batch_size))
-        times = []
-        for _ in range(steps + 1):
-            started = time.perf_counter()
-            self.step(batch, 0.0).item()
-            times.append(time.perf_counter() - started)
-        self.restore(before)
-        return min(times[1:])
+        self.load(epoch=0)
+        passed = 0
+
+        def count(network: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+            nonlocal passed
+            passed += len(inputs[0])
+
+        size, times = self.size_of(0), []
+        with self.stepper.preserved():
+            hook = self.network.register_forward_pre_hook(count)
+            self.stepper.take(size)
+            hook.remove()
+            for _ in range(steps + 1):
+                self.stepper.rewind()
+                started = time.perf_counter()
+                self.stepper.advance(size)
+                self.stepper.loss_sum.item()
+                times.append(time.perf_counter() - started)
+        return StepCost(seconds=min(times[1:]), images=size, passed=passed)
+
+
+@dataclass
+class Training:
+    """A trainer with what is to be done on its way.
+
+    Attributes
+    ----------
+    save
+        Called with `Trainer.state()` after a step, at most every `save_every` seconds, when the
+        training is interrupted by SIGINT or SIGTERM, and at the end.
+    report
+        Called at the start and after each epoch.
+    """
+
+    trainer: Trainer
+    save: Callable[[dict[str, Any]], None] = lambda state: None
+    save_every: float = SAVE_EVERY
+    report: Callable[[Progress], None] = lambda progress: None
+
+
+def train_together(
+    trainings: Mapping[int, Training], deadline: float | None = None
+) -> dict[int, DcbenchError]:
+    """Train several to the end, step by step in turns; on a GPU each on a stream of its own.
+
+    Each ends with the same weights as on its own.
+
+    Parameters
+    ----------
+    deadline
+        On the clock of `time.monotonic`: whatever is not done by then is saved and left.
+
+    Returns
+    -------
+    dict
+        The errors of those that failed, by their keys, while the others go on; `OutOfTimeError` for
+        those that were left.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        Interrupted; all states have been saved.
+    """
+    failed: dict[int, DcbenchError] = {}
+    running = {}
+    for place, each in trainings.items():
+        stream = _stream(each.trainer.device, alone=len(trainings) == 1)
+        steps = each.trainer.steps(each.save, each.save_every, each.report)
+        running[place] = (stream, steps)
+    with StopSignal() as stop:
+        while running:
+            for place, (stream, steps) in list(running.items()):
+                try:
+                    with stream:
+                        next(steps)
+                except StopIteration:
+                    del running[place]
+                except (RunError, torch.OutOfMemoryError) as problem:
+                    failed[place] = run_error(problem)
+                    del running[place]
+            late = deadline is not None and time.monotonic() >= deadline
+            if stop.asked or late:
+                for place, (stream, _) in running.items():
+                    with stream:
+                        trainings[place].save(trainings[place].trainer.state())
+                    failed[place] = _left(trainings[place].trainer)
+                running.clear()
+            if stop.asked:
+                raise KeyboardInterrupt
+    return failed
+
+
+def _left(trainer: Trainer) -> OutOfTimeError:
+    return OutOfTimeError(
+        f"out of time in epoch {trainer.progress.epoch} of {trainer.recipe.epochs}"
+    )
+
+
+def run_error(problem: DcbenchError | torch.OutOfMemoryError) -> DcbenchError:
+    """What a user is told of a run that failed."""
+    if isinstance(problem, DcbenchError):
+        return problem
+    return RunError("the device is out of memory; train fewer runs at once, or smaller batches")
+
+
+def _stream(device: torch.device, *, alone: bool) -> contextlib.AbstractContextManager[Any]:
+    """The context to train in: on a GPU that is shared, a new stream behind the current one."""
+    if alone or device.type != "cuda":
+        return contextlib.nullcontext()
+    stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+    stream.wait_stream(torch.cuda.current_stream(device))
+    return torch.cuda.stream(stream)
 
 
 def initial_network(model: str, num_classes: int, seed: int) -> nn.Module:
@@ -255,33 +363,6 @@ def initial_network(model: str, num_classes: int, seed: int) -> nn.Module:
     with torch.random.fork_rng(devices=()):
         torch.manual_seed(weights_seed(seed))
         return build_model(model, num_classes)
-
-
-def initial_optimiser(network: nn.Module, recipe: Recipe) -> torch.optim.SGD:
-    """The recipe's SGD over every parameter of a network."""
-    return torch.optim.SGD(
-        network.parameters(),
-        lr=recipe.learning_rate,
-        momentum=recipe.momentum,
-        nesterov=recipe.nesterov,
-        weight_decay=recipe.weight_decay,
-    )
-
-
-def configure_precision(recipe: Recipe, device: torch.device) -> None:
-    """Set the process up for the recipe's arithmetic, and for the same result every time."""
-    if device.type != "cuda":
-        return
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    torch.backends.cudnn.benchmark = False
-    torch.backends.cuda.matmul.allow_tf32 = recipe.precision == "tf32"
-    torch.backends.cudnn.allow_tf32 = recipe.precision == "tf32"
-
-
-def autocast(recipe: Recipe, device: torch.device) -> contextlib.AbstractContextManager[Any]:
-    """The context that forward passes run in under the recipe's precision."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=recipe.precision == "bf16")
 
 
 class StopSignal:

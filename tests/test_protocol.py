@@ -198,7 +198,7 @@ RELEASE = {
 def test_training_of_v1_is_that_of_the_sources(recipe, expected):
     training = load_protocol("v1").entry(recipe).training.model_dump()
     assert {key: training[key] for key in expected} == expected
-    assert training["precision"] == "float32"
+    assert training["precision"] == "tf32"
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from scipy.special import log_softmax
 from sklearn.metrics import accuracy_score, balanced_accuracy_score
 
 import dcbench
-from dcbench import records, runs
+from dcbench import records, runs, workplace
 from dcbench.data.datasets import load_image_set
 from dcbench.data.splits import load_split
 from dcbench.environment import find_device
@@ -26,6 +26,7 @@ from dcbench.models import build_model
 from dcbench.plans import plan_run, results_root
 from dcbench.recompute import measure_again
 from dcbench.runs import execute
+from dcbench.workplace import Workplace
 from tests.test_records import a_record, disk_that_fills_at, some_predictions
 
 SOURCE = Path(dcbench.__file__).parents[1]
@@ -92,7 +93,7 @@ def test_record_has_the_promised_keys_and_values(finished):
     assert content["predictions"].keys() == {"file", "sha256"}
     assert content["cost"].keys() == {
         *("train_seconds", "evaluate_seconds", "images_per_second"),
-        *("peak_memory_bytes", "device"),
+        *("peak_memory_bytes", "device", "model_flops", "ceiling_share", "runs_together"),
     }
     assert content["schema_version"] == 1
     assert (record.protocol, record.status, record.departures) == ("v1", "protocol", ())
@@ -102,6 +103,12 @@ def test_record_has_the_promised_keys_and_values(finished):
     assert record.recipe["epochs"] == 60
     assert record.started <= record.finished
     assert record.cost.train_seconds > 0
+    # digits-cnn on 8 x 8 pixels, a multiply-add as two; 150 images, clean and mixed, 60 epochs;
+    # a backward pass takes two forward passes.
+    image = 2 * (8 * 8 * 16 * 27 + 4 * 4 * 32 * 144 + 4 * 4 * 32 * 288 + 32 * 10)
+    assert record.cost.model_flops == 3 * image * 150 * 2 * 60
+    assert 0 < record.cost.ceiling_share < 1
+    assert record.cost.runs_together == 1
     assert record.cost.peak_memory_bytes > 10_000_000
     assert record.environment["torch"] == torch.__version__
     assert record.environment["dcbench"] == dcbench.__version__
@@ -177,7 +184,7 @@ def test_finished_run_is_found_and_not_repeated(tmp_path: Path):
     before = {name: (folder / name).stat().st_mtime_ns for name in FILES}
     listener = Listener()
     plan = plan_run("erm", "digits", settings=SHORT)
-    again = execute(plan, tmp_path, tmp_path, CPU, reporter=listener)
+    again = execute(plan, tmp_path, Workplace(tmp_path, CPU), reporter=listener)
     assert again == first
     assert {name: (folder / name).stat().st_mtime_ns for name in FILES} == before
     assert listener.epochs == []
@@ -267,8 +274,8 @@ def with_ood(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
         split = load_split(name, subset)
         return dataclasses.replace(split, facts=split.facts.model_copy(update={"ood": names}))
 
-    runs._images.cache_clear()
-    monkeypatch.setattr("dcbench.runs.load_split", load)
+    workplace._load.cache_clear()
+    monkeypatch.setattr("dcbench.workplace.load_split", load)
     monkeypatch.setattr("dcbench.plans.load_split", load)
 
 
@@ -282,8 +289,8 @@ def test_missing_ood_set_is_recorded_and_custom_unless_the_protocol_can_do_witho
     with_ood(monkeypatch, "uniform", absent)
     listener = Listener()
     plan = plan_run("erm", "digits", settings=SHORT)
-    record = execute(plan, tmp_path / "r", tmp_path / "nowhere", CPU, reporter=listener)
-    runs._images.cache_clear()
+    record = execute(plan, tmp_path / "r", Workplace(tmp_path / "nowhere", CPU), reporter=listener)
+    workplace._load.cache_clear()
     assert record.departures == ("epochs=2 instead of 60", *departures)
     assert record.data[f"ood.{absent}"] is None
     assert record.metrics["ood"][absent] is None
@@ -296,7 +303,12 @@ def test_missing_ood_set_is_recorded_and_custom_unless_the_protocol_can_do_witho
 
 def test_reporter_hears_of_every_epoch_and_of_every_image(tmp_path: Path):
     listener = Listener()
-    execute(plan_run("erm", "digits", settings=SHORT), tmp_path, tmp_path, CPU, reporter=listener)
+    execute(
+        plan_run("erm", "digits", settings=SHORT),
+        tmp_path,
+        Workplace(tmp_path, CPU),
+        reporter=listener,
+    )
     assert listener.epochs == [0, 1, 2]
     assert listener.predicted[-1] == (1197 + 2 * 2000, 1197 + 2 * 2000)
     assert any("12 steps" in note for note in listener.notes)
@@ -304,7 +316,7 @@ def test_reporter_hears_of_every_epoch_and_of_every_image(tmp_path: Path):
 
 def test_estimate_writes_nothing(tmp_path: Path):
     plan = plan_run("erm", "digits")
-    text = runs.estimate(plan, tmp_path, CPU, allow_unverified=False)
+    text = str(runs.estimate(plan, Workplace(tmp_path, CPU)))
     assert "360 steps" in text  # 60 epochs of six batches of 25
     assert "5197 images" in text
     assert list(tmp_path.iterdir()) == []
@@ -329,7 +341,7 @@ def test_run_that_could_not_be_written_is_written_later_without_training_again(t
     assert "record.json" not in names(folder_of(tmp_path))
     listener = Listener()
     plan = plan_run("erm", "digits", settings=SHORT)
-    record = execute(plan, tmp_path, tmp_path, CPU, reporter=listener)
+    record = execute(plan, tmp_path, Workplace(tmp_path, CPU), reporter=listener)
     assert "going on from epoch 2, step 0" in listener.notes
     assert listener.epochs == [2]
     assert record.predictions == short_run(tmp_path / "another").predictions
@@ -348,9 +360,8 @@ def in_a_process(code: str, *arguments: object) -> subprocess.Popen:
 RUN_WITH_A_CHECKPOINT_EVERY_STEP = """
 import sys, torch
 torch.set_num_threads(1)
-from dcbench.training import Trainer
-Trainer.train.__kwdefaults__["save_every"] = 0.0
-import dcbench
+import functools, dcbench, dcbench.work
+dcbench.work.Training = functools.partial(dcbench.work.Training, save_every=0.0)
 dcbench.run("ic-regmixup", "digits", seed=1, device="cpu", results=sys.argv[1])
 """
 
@@ -370,7 +381,7 @@ def test_run_that_was_killed_ends_as_one_that_was_not_bit_for_bit(finished, tmp_
     assert not (folder / "record.json").exists()
     listener = Listener()
     plan = plan_run("ic-regmixup", "digits", seed=1)
-    record = execute(plan, tmp_path, tmp_path, CPU, reporter=listener)
+    record = execute(plan, tmp_path, Workplace(tmp_path, CPU), reporter=listener)
     assert any(note.startswith("going on from epoch") for note in listener.notes)
     whole, expected = finished
     assert record.predictions.sha256 == expected.predictions.sha256
@@ -386,13 +397,16 @@ import sys, time, torch
 from pathlib import Path
 torch.set_num_threads(1)
 from dcbench.plans import plan_run
-from dcbench.runs import Silence, execute
+from dcbench.runs import execute
+from dcbench.workplace import Workplace
+from dcbench.work import Silence
+from dcbench.workplace import Workplace
 class Slow(Silence):
     def epoch(self, plan, progress):
         print("training", flush=True)
         time.sleep(0.3)
 plan = plan_run("erm", "digits", settings={"epochs": 4})
-execute(plan, Path(sys.argv[1]), Path(), torch.device("cpu"), reporter=Slow())
+execute(plan, Path(sys.argv[1]), Workplace(Path(), torch.device("cpu")), reporter=Slow())
 """
 
 
@@ -402,7 +416,7 @@ def test_second_process_waits_for_the_first_and_finds_its_record(tmp_path: Path)
     assert process.stdout.readline() == "training\n"
     listener = Listener()
     plan = plan_run("erm", "digits", settings={"epochs": 4})
-    record = execute(plan, tmp_path, tmp_path, CPU, reporter=listener)
+    record = execute(plan, tmp_path, Workplace(tmp_path, CPU), reporter=listener)
     process.communicate(timeout=60)
     assert process.returncode == 0
     folder = tmp_path / plan.folder
@@ -480,7 +494,7 @@ def test_address_of_a_run_is_its_configuration():
 def test_training_part_alone_leaves_the_validation_part_out(tmp_path: Path):
     plan = plan_run("erm", "digits", settings={**SHORT, "fit": "train"})
     assert plan.num_images == 100
-    record = execute(plan, tmp_path, tmp_path, CPU)
+    record = execute(plan, tmp_path, Workplace(tmp_path, CPU))
     assert record.data["fit"].images == 100
     assert plan_run("erm", "digits").num_images == 150
 

@@ -176,7 +176,7 @@ def test_measuring_a_step_leaves_the_run_as_it_was():
     whole, measured = a_trainer("regmixup"), a_trainer("regmixup")
     whole.train()
     before = weights(measured)
-    assert measured.measure_step() > 0
+    assert measured.measure_step().seconds > 0
     assert_same(before, weights(measured))
     assert (measured.progress.epoch, measured.progress.step, measured.progress.history) == (
         *(0, 0),
@@ -193,9 +193,8 @@ def test_measuring_a_step_leaves_a_resumed_run_as_it_was():
     resumed = a_trainer("ic-mixup")
     resumed.restore(copy.deepcopy(state))
     resumed.measure_step()
-    buffers = resumed.optimiser.state_dict()["state"]
-    for key, entry in state["optimiser"]["state"].items():
-        assert torch.equal(buffers[key]["momentum_buffer"], entry["momentum_buffer"])
+    for buffer, stored in zip(resumed.stepper.momentum, state["momentum"], strict=True):
+        assert torch.equal(buffer, stored)
     resumed.train()
     assert_same(weights(whole), weights(resumed))
     assert losses(whole) == losses(resumed)
@@ -416,11 +415,3 @@ def test_run_that_was_stopped_on_a_gpu_ends_with_the_same_weights(cuda, precisio
     resumed.measure_step()
     resumed.train()
     assert_same(weights(whole), weights(resumed))
-
-
-@pytest.mark.gpu
-def test_first_loss_on_a_gpu_is_that_on_a_cpu(cuda):
-    here, there = a_trainer("ic-mixup"), a_trainer("ic-mixup", device=cuda)
-    batch = next(here.draws(0).batches(BATCH))
-    one, other = here.step(batch, 0.1).item(), there.step(batch, 0.1).item()
-    assert one == pytest.approx(other, rel=1e-4)

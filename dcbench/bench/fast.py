@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import torch
 
 from dcbench.bench.cases import Content, Pixels
 from dcbench.data.augment import DeviceImages
-from dcbench.draws import Draws
 from dcbench.evaluation import predict
-from dcbench.training import Trainer, autocast
+from dcbench.precision import autocast
+from dcbench.training import Trainer
 
 
 class FastLoop:
@@ -19,7 +18,7 @@ class FastLoop:
 
     def __init__(self, content: Content, pixels: Pixels, device: torch.device) -> None:
         recipe = content.recipe
-        images = DeviceImages(
+        self._images = DeviceImages(
             pixels.images,
             mean=pixels.mean,
             std=pixels.std,
@@ -28,26 +27,32 @@ class FastLoop:
             border=recipe.border,
         )
         self.trainer = Trainer(
-            images, pixels.labels, content.num_classes, content.method, recipe, seed=0
+            self._images, pixels.labels, content.num_classes, content.method, recipe, seed=0
         )
         self.trainer.network.train()
         self._recipe, self._pixels, self._device = recipe, pixels, device
-        self._batches = self._endless()
-
-    def _endless(self) -> Iterator[Draws]:
-        for epoch in itertools.count():
-            yield from self.trainer.draws(epoch).batches(self._recipe.batch_size)
+        self._taken = 0
 
     def train(self, steps: int) -> None:
         """Take so many steps."""
-        for draws in itertools.islice(self._batches, steps):
-            self.trainer.step(draws, self._recipe.learning_rate)
+        trainer = self.trainer
+        for _ in range(steps):
+            epoch, step = divmod(self._taken, trainer.steps_per_epoch)
+            if step == 0:
+                trainer.load(epoch)
+            trainer.stepper.advance(self._recipe.batch_size)
+            self._taken += 1
 
     def feed(self, steps: int) -> None:
         """Make the batches of so many steps, and do nothing with them."""
-        for draws in itertools.islice(self._batches, steps):
-            self.trainer.images.batch(draws)
-            self.trainer.labels[torch.from_numpy(draws.order).to(self._device)]
+        labels = torch.from_numpy(self._pixels.labels).to(self._device)
+        for epoch in range(-(-steps // self.trainer.steps_per_epoch)):
+            draws = self.trainer.draws(epoch)
+            addresses = torch.from_numpy(self._images.addresses(draws)).to(self._device)
+            for rows in torch.split(addresses, self._recipe.batch_size)[:steps]:
+                self._images.crops(rows)
+                labels[rows[:, 1]]
+            steps -= self.trainer.steps_per_epoch
 
     def evaluate(self, count: int) -> None:
         """Predict so many images."""
@@ -62,11 +67,10 @@ class FastLoop:
         To be called after a step, so that there are gradients. The weights stay as they are.
         """
         trainer = self.trainer
-        batch = next(self._batches)
-        for group in trainer.optimiser.param_groups:
-            group["lr"] = 0.0
+        draws = next(trainer.draws(0).batches(self._recipe.batch_size))
+        trainer.stepper.rate.zero_()
         return {
-            "draws": lambda: trainer.draws(0),
-            "batch": lambda: trainer.images.batch(batch),
-            "optimiser": trainer.optimiser.step,
+            "draws": lambda: trainer.load(0),
+            "batch": lambda: self._images.batch(draws),
+            "optimiser": trainer.stepper.optimiser.step,
         }

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from dcbench.environment import synchronise
 from dcbench.validation import Facts
 
 PROCESSOR_TIMES = Path("/proc/stat")
@@ -67,12 +68,6 @@ def timed(work: Callable[[], object], device: torch.device) -> Block:
     after = _machine_busy()
     load = None if busy is None or after is None else other_load(seconds, after - busy, own)
     return Block(seconds=seconds, cpu_seconds=own, other_load=load)
-
-
-def synchronise(device: torch.device) -> None:
-    """Wait until the device has done what it was given."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
 
 
 def _machine_busy() -> float | None:

@@ -19,13 +19,10 @@ from torch.utils.data import DataLoader, Dataset
 
 from dcbench.bench.cases import Content, Pixels
 from dcbench.methods import Batch
+from dcbench.precision import autocast, configure_precision
 from dcbench.recipe import Recipe
-from dcbench.training import (
-    autocast,
-    configure_precision,
-    initial_network,
-    initial_optimiser,
-)
+from dcbench.stepping import make_optimiser
+from dcbench.training import initial_network
 
 Transform = Callable[[Any], Tensor]
 
@@ -83,7 +80,7 @@ class PlainLoop:
         counts = np.bincount(pixels.labels, minlength=content.num_classes)
         self._class_counts = torch.from_numpy(counts.astype(np.float32)).to(device)
         self.network = initial_network(recipe.model, content.num_classes, seed=0).to(device)
-        self.optimiser = initial_optimiser(self.network, recipe)
+        self.optimiser = make_optimiser(self.network, recipe, recipe.learning_rate)
         self.network.train()
         self._batches = self._endless()
 

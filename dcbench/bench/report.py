@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dcbench.bench.cases import Content, Task, content_of
-from dcbench.bench.flops import BACKWARD_AND_FORWARD, forward_flops, passes
+from dcbench.bench.flops import passes
 from dcbench.bench.intervals import Ratio, Verdict, ratio, verdict
 from dcbench.bench.worker import ARMS, Session, Start
+from dcbench.flops import BACKWARD_AND_FORWARD, forward_flops
 from dcbench.validation import Facts
 
 CLOCKS = ("seconds", "cpu_seconds")

@@ -13,11 +13,12 @@ from typing import Any, NamedTuple
 import torch
 
 from dcbench.bench.cases import CASES, Task, content_of
-from dcbench.bench.ceiling import matmul_speed
-from dcbench.bench.flops import BACKWARD_AND_FORWARD, forward_flops, passes
+from dcbench.bench.flops import passes
 from dcbench.bench.report import Result, summarise
 from dcbench.bench.worker import ARMS, EVALUATED, WARM_UP_STEPS, Request, Session, Side, Start
+from dcbench.ceiling import matmul_speed
 from dcbench.errors import RunError
+from dcbench.flops import BACKWARD_AND_FORWARD, forward_flops
 from dcbench.units import duration
 
 CPU_METHODS = ("erm",)

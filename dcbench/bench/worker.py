@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Literal, Protocol
 import torch
 
 from dcbench.bench.cases import Content, Pixels, Task, content_of, random_pixels
-from dcbench.bench.meters import Block, synchronise, timed
-from dcbench.environment import peak_resident_bytes
+from dcbench.bench.meters import Block, timed
+from dcbench.environment import peak_resident_bytes, synchronise
 from dcbench.errors import DcbenchError
 from dcbench.validation import Facts
 
@@ -130,8 +130,8 @@ def measure_start(request: Request) -> Start:
 
 def measure_session(request: Request, note: Callable[[str], None]) -> Session:
     """Measure the ceilings, the blocks, and what goes with them."""
-    from dcbench.bench.ceiling import convolution_speed, matmul_speed
     from dcbench.bench.fast import FastLoop
+    from dcbench.ceiling import convolution_speed, matmul_speed
 
     device = torch.device(request.device)
     content = content_of(request.task)

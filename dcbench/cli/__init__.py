@@ -6,8 +6,7 @@ import logging
 
 import typer
 
-from dcbench.cli import bench, data, leaderboard, listing, run, splits
-from dcbench.cli import page as page  # registers itself with `leaderboard`
+from dcbench.cli import bench, data, export, leaderboard, listing, page, run, splits, sweep
 from dcbench.cli.options import Guarded
 
 app = typer.Typer(
@@ -21,12 +20,16 @@ app = typer.Typer(
 )
 app.command(epilog=run.RUN_EXAMPLE)(run.run)
 app.command(epilog=run.MEASURE_EXAMPLE)(run.measure)
+app.command(epilog=sweep.SWEEP_EXAMPLE)(sweep.sweep)
+app.command(epilog=sweep.PLAN_EXAMPLE)(sweep.plan)
 app.command(epilog=bench.EXAMPLE)(bench.bench)
 app.command(epilog="Example:  dcbench methods 'ic-*'")(listing.methods)
 app.command(epilog="Example:  dcbench models 'wrn-*'")(listing.models)
 app.command(epilog="Example:  dcbench protocols")(listing.protocols)
 app.add_typer(splits.app, name="splits")
 app.add_typer(data.app, name="data")
+leaderboard.app.command("latex", epilog=export.EXAMPLE)(export.latex)
+leaderboard.app.command("page", epilog=page.EXAMPLE)(page.page)
 app.add_typer(leaderboard.app, name="leaderboard")
 
 

@@ -7,10 +7,9 @@ from typing import Annotated
 
 import typer
 
-from dcbench.cli.leaderboard import app
+EXAMPLE = "Example:  dcbench leaderboard page -o page --figures figures"
 
 
-@app.command("page", epilog="Example:  dcbench leaderboard page -o page --figures figures")
 def page(
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the page.")],
     folder: Annotated[

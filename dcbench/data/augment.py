@@ -65,28 +65,41 @@ class DeviceImages:
         self._std = torch.from_numpy(std).to(device)
         self.device = device
 
-    def batch(self, draws: Draws) -> Tensor:
-        """The images of one batch of draws: float32 [B, 3, H, W], channels last in memory."""
-        flips = self._upload(draws.flips.astype(np.int64))
-        top, left = self._upload(draws.offsets).unbind(1)
-        left = torch.where(flips == 1, self._last_offset - left, left)
-        pixels = self._windows[flips, self._upload(draws.order), top, left]
+    def addresses(self, draws: Draws) -> NDArray[np.int64]:
+        """Where the pixels of each image are found, for `crops`: int64 [N, 4] or [N, 10].
+
+        The columns are orientation, image, top and left; and, where there are angles, the six of
+        `rotation_maps`.
+        """
+        top, left = draws.offsets.T
+        left = np.where(draws.flips, self._last_offset - left, left)
+        columns = np.stack([draws.flips, draws.order, top, left], axis=1).astype(np.int64)
         if draws.angles.any():
-            pixels = rotate_nearest(pixels, draws.angles)
+            height, width = self._windows.shape[4:6]
+            columns = np.hstack([columns, rotation_maps(draws.angles, height, width)])
+        return columns
+
+    def batch(self, draws: Draws) -> Tensor:
+        """The images of some draws: float32 [B, 3, H, W], channels last in memory."""
+        return self.crops(torch.from_numpy(self.addresses(draws)).to(self.device))
+
+    def crops(self, addresses: Tensor) -> Tensor:
+        """As `batch`, of addresses [B, 4 or 10] that are on the device."""
+        flips, images, top, left = addresses[:, :4].unbind(1)
+        pixels = self._windows[flips, images, top, left]
+        if addresses.shape[1] > 4:
+            pixels = rotate_nearest(pixels, addresses[:, 4:])
         return normalise(pixels, self._mean, self._std).permute(0, 3, 1, 2)
 
-    def _upload(self, array: NDArray[np.int64]) -> Tensor:
-        return torch.from_numpy(array).to(self.device, non_blocking=True)
 
-
-def rotate_nearest(images: Tensor, angles: NDArray[np.float64]) -> Tensor:
-    """Rotate counter-clockwise about the centre, nearest neighbour, black outside.
+def rotate_nearest(images: Tensor, maps: Tensor) -> Tensor:
+    """Rotate about the centre, nearest neighbour, black outside.
 
     Parameters
     ----------
     images : uint8 [B, H, W, C]
-    angles : float64 [B]
-        Degrees.
+    maps : int64 [B, 6]
+        By how much and about where: `rotation_maps` of the angles.
 
     Notes
     -----
@@ -94,19 +107,11 @@ def rotate_nearest(images: Tensor, angles: NDArray[np.float64]) -> Tensor:
     result is the same to the pixel.
     """
     batch, height, width, channels = images.shape
-    device = images.device
-    per_column, per_row, origin = _inverse_rotation(angles, height, width)
-    rows = torch.arange(height, device=device).view(1, height, 1)
-    columns = torch.arange(width, device=device).view(1, 1, width)
-
-    def source(axis: int) -> Tensor:
-        a, b, c = (
-            torch.from_numpy(part[:, axis]).to(device).view(batch, 1, 1)
-            for part in (per_column, per_row, origin)
-        )
-        return (c + a * columns + b * rows) >> 16
-
-    x, y = source(0), source(1)
+    rows = torch.arange(height, device=images.device).view(1, height, 1)
+    columns = torch.arange(width, device=images.device).view(1, 1, width)
+    per_column, per_row, origin = maps.view(batch, 3, 2, 1, 1).unbind(1)
+    source = (origin + per_column * columns.unsqueeze(1) + per_row * rows.unsqueeze(1)) >> 16
+    x, y = source.unbind(1)
     inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
     index = torch.where(inside, y * width + x, 0).view(batch, height * width, 1)
     flat = images.reshape(batch, height * width, channels)
@@ -114,10 +119,19 @@ def rotate_nearest(images: Tensor, angles: NDArray[np.float64]) -> Tensor:
     return rotated * inside.unsqueeze(-1)
 
 
-def _inverse_rotation(
-    angles: NDArray[np.float64], height: int, width: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Steps of the source (x, y) per column and per row, and its place at the first pixel."""
+def rotation_maps(angles: NDArray[np.float64], height: int, width: int) -> NDArray[np.int64]:
+    """Where a rotated image's pixels come from, in 16.16 fixed point.
+
+    Parameters
+    ----------
+    angles : float64 [B]
+        Degrees, counter-clockwise.
+
+    Returns
+    -------
+    int64 [B, 6]
+        Steps of the source (x, y) per column, per row, and its place at the first pixel.
+    """
     radians: NDArray[np.float64] = -np.deg2rad(np.mod(angles, 360.0))
     cos, sin = np.round(np.cos(radians), 15), np.round(np.sin(radians), 15)
     centre_x, centre_y = width / 2, height / 2
@@ -132,7 +146,7 @@ def _inverse_rotation(
         return np.floor(values * _FIXED_POINT + 0.5).astype(np.int64)
 
     first_pixel_centre = origin + 0.5 * per_column + 0.5 * per_row
-    return fixed(per_column), fixed(per_row), fixed(first_pixel_centre)
+    return fixed(np.hstack([per_column, per_row, first_pixel_centre]))
 
 
 def channel_statistics(

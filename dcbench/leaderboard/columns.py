@@ -21,6 +21,7 @@ COSTS = {
     "peak_memory_bytes": 0,
     "model_flops": 0,
     "ceiling_share": 6,
+    "runs_together": 1,
 }
 """Columns of cost, and the decimals that each is written with."""
 
@@ -108,13 +109,19 @@ LAST_COLUMNS = (
     Column("evaluate_seconds", TENTHS, "duration of the predictions of all test and OOD images"),
     Column("images_per_second", TENTHS, "training images over training time", empty=True),
     Column("peak_memory_bytes", WHOLE, "memory of the device; on a CPU, of the whole process"),
-    Column("model_flops", WHOLE, "floating-point operations of the whole training", empty=True),
+    Column(
+        "model_flops",
+        WHOLE,
+        "floating-point operations of all forward and backward passes",
+        empty=True,
+    ),
     Column(
         "ceiling_share",
         POSITIVE,
-        "share of the speed that the device reaches on the model's operations alone",
+        "model_flops a second, as a share of a large matrix product's on the device",
         empty=True,
     ),
+    Column("runs_together", WHOLE, "runs that shared the device, each of them slower", empty=True),
     Column("device", TEXT, "what it ran on; costs on different devices do not compare"),
     Column("index_sha256", SHA256, "hash of the indices of the training images"),
     Column("predictions_sha256", SHA256, "hash of the stored predictions, `predictions.npz`"),

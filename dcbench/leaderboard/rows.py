@@ -33,6 +33,7 @@ def row_of(record: Record, footnote: str = "") -> Row:
         "peak_memory_bytes": str(cost.peak_memory_bytes),
         "model_flops": "" if cost.model_flops is None else str(cost.model_flops),
         "ceiling_share": _fixed(cost.ceiling_share),
+        "runs_together": str(cost.runs_together),
         "device": cost.device,
         "index_sha256": record.index_sha256,
         "predictions_sha256": record.predictions.sha256,

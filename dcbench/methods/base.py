@@ -49,9 +49,16 @@ class Method(Facts):
 
     A method sees one batch and the network; it owns neither the optimiser nor the loop, and it
     never sees the test set.
+
+    Attributes
+    ----------
+    capturable : bool
+        Whether a step may be captured as a CUDA graph. False for a method whose loss reads values
+        back to the host, branches on them, or keeps state of its own from step to step.
     """
 
     name: ClassVar[str] = ""
+    capturable: ClassVar[bool] = True
     source_sha256: ClassVar[str | None] = None
 
     @property

@@ -3,7 +3,8 @@ import torch
 from torch import nn
 
 from dcbench.bench.cases import CASES, Task, content_of
-from dcbench.bench.flops import forward_flops, inside_share, passes
+from dcbench.bench.flops import passes
+from dcbench.flops import forward_flops, inside_share
 
 
 @pytest.mark.parametrize(

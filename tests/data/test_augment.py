@@ -7,7 +7,13 @@ from PIL import Image
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms import functional as tv
 
-from dcbench.data.augment import DeviceImages, channel_statistics, normalise, rotate_nearest
+from dcbench.data.augment import (
+    DeviceImages,
+    channel_statistics,
+    normalise,
+    rotate_nearest,
+    rotation_maps,
+)
 from dcbench.draws import Draws, draw_epoch
 
 MEAN = np.array([0.4914, 0.4822, 0.4465], dtype=np.float32)
@@ -21,6 +27,11 @@ def pixels(count: int, height: int = 32, width: int = 32, seed: int = 0) -> np.n
 
 def some_draws(count: int, padding: int = 0, rotation: float = 0.0, flip: bool = True) -> Draws:
     return draw_epoch(0, 0, count, count, padding=padding, flip=flip, rotation=rotation)
+
+
+def rotated_by(images: torch.Tensor, angles: list[float] | np.ndarray) -> torch.Tensor:
+    maps = rotation_maps(np.asarray(angles), images.shape[1], images.shape[2])
+    return rotate_nearest(images, torch.from_numpy(maps))
 
 
 def draws_of(order=(0,), offsets=((0, 0),), flips=(False,), angles=(0.0,), dtype=np.int64) -> Draws:
@@ -141,7 +152,7 @@ def test_rotation_is_pillows_to_the_pixel_at_any_angle(height: int, width: int):
     drawn = np.random.default_rng(1).uniform(-400, 400, 200)
     angles = np.concatenate([np.array(ANGLES, dtype=np.float64), drawn])
     images = pixels(len(angles), height, width)
-    rotated = rotate_nearest(torch.from_numpy(images), angles).numpy()
+    rotated = rotated_by(torch.from_numpy(images), angles).numpy()
     for image, angle, found in zip(images, angles, rotated, strict=True):
         expected = np.asarray(Image.fromarray(image).rotate(angle, Image.Resampling.NEAREST))
         assert np.array_equal(found, expected), f"{angle} degrees"
@@ -150,7 +161,7 @@ def test_rotation_is_pillows_to_the_pixel_at_any_angle(height: int, width: int):
 def test_rotation_turns_counter_clockwise():
     corners = np.zeros((1, 3, 3, 3), dtype=np.uint8)
     corners[0, 0, 2] = 200  # top right
-    turned = rotate_nearest(torch.from_numpy(corners), np.array([90.0]))
+    turned = rotated_by(torch.from_numpy(corners), [90.0])
     expected = np.zeros_like(corners)
     expected[0, 0, 0] = 200  # top left
     assert np.array_equal(turned.numpy(), expected)
@@ -158,9 +169,9 @@ def test_rotation_turns_counter_clockwise():
 
 def test_images_of_one_batch_are_turned_each_by_its_own_angle():
     images = torch.from_numpy(pixels(2))
-    together = rotate_nearest(images, np.array([10.0, -70.0]))
-    assert torch.equal(together[:1], rotate_nearest(images[:1], np.array([10.0])))
-    assert torch.equal(together[1:], rotate_nearest(images[1:], np.array([-70.0])))
+    together = rotated_by(images, [10.0, -70.0])
+    assert torch.equal(together[:1], rotated_by(images[:1], [10.0]))
+    assert torch.equal(together[1:], rotated_by(images[1:], [-70.0]))
 
 
 def test_normalise_divides_by_255_and_keeps_the_bytes():

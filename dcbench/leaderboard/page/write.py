@@ -37,7 +37,7 @@ class Panel:
     split: str
     states: list[str]
     tables: list[MethodTable]
-    reported: list[Reported]
+    reported: dict[str, list[Reported]]
     rules: Rules
     figures: list[Figure]
     summary_csv: str
@@ -57,7 +57,8 @@ def write_page(
     boards
         One section each.
     reported
-        Published numbers; those of a board's split stand below its rows, without a rank.
+        Published numbers; those of a board's split stand below its rows, table by table and
+        without a rank.
     output
         The folder; what the page does not write there stays.
     figures
@@ -99,9 +100,7 @@ def _render(panels: Sequence[Panel], figures: Sequence[Figure]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    style, script = (
-        (_HERE / name).read_text(encoding="utf-8") for name in ("page.css", "page.js")
-    )
+    style, script = ((_HERE / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
     return environment.get_template("page.html.j2").render(
         panels=panels,
         figures=figures,
@@ -126,7 +125,10 @@ def _panel(
     board: Board, reported: Sequence[Reported], figures: list[Figure], output: Path
 ) -> Panel:
     tables = method_tables(board)
-    rows = [row for row in reported if row.split == board.split and row.value is not None]
+    published: dict[str, list[Reported]] = {}
+    for row in reported:
+        if row.split == board.split:
+            published.setdefault(row.table, []).append(row)
     metrics = [metric for table in tables for metric in table.run_metrics]
     rules = rules_of(board.protocol, board.split, metrics)
     states = {row.state for table in tables for row in table.rows}
@@ -135,9 +137,9 @@ def _panel(
         key=slug(board.protocol, board.split),
         protocol=board.protocol,
         split=board.split,
-        states=[*sorted(states, reverse=True), *(["reported"] if rows else [])],
+        states=[*sorted(states, reverse=True), *(["reported"] if published else [])],
         tables=tables,
-        reported=rows,
+        reported=published,
         rules=rules,
         figures=figures,
         summary_csv=_write_csv(board.summary, output, f"{folder}/{board.split}.csv"),

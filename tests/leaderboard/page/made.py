@@ -11,6 +11,7 @@ import pandas as pd
 from dcbench.leaderboard.boards import Board
 from dcbench.leaderboard.columns import HEADLINES
 from dcbench.leaderboard.reported import Reported
+from dcbench.validation import validated
 
 HOSTILE = "<script>alert(1)</script>"
 OOD = tuple(f"ood.{name}.msp.auroc" for name in ("cifar100", "mnist", "svhn", "gaussian"))
@@ -86,7 +87,13 @@ def two_boards() -> list[Board]:
 
 def reported(method: str, value: float | None, **others: Any) -> Reported:
     """A published accuracy of the first board's split."""
-    facts = {"split": "cifair10-common", "method": method, "metric": "accuracy", "value": value}
-    facts |= {"table": "made", "source": "Made 2020", "url": "https://example.org/a?b=1&c=2"}
-    facts |= {"averaged": "3 runs", "recipe_differs": True, "note": "", **others}
-    return Reported(**facts)
+    facts: dict[str, Any] = {
+        "table": "made",
+        "split": "cifair10-common",
+        "subsets": "0 1",
+        "method": method,
+    }
+    facts |= {"metric": "accuracy", "value": "" if value is None else value}
+    facts |= {"averaged": "", "recipe_differs": "yes", "source": "Made 2020", "note": "by hand"}
+    facts |= {"url": "https://example.org/a?b=1&c=2", **others}
+    return validated(Reported, facts, "made")

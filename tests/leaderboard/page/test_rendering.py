@@ -162,8 +162,18 @@ def test_reported_number_stands_apart_marked_with_its_source_and_without_a_rank(
         assert "Other" not in path.read_text()
 
 
-def test_reported_number_that_could_not_be_read_is_left_out(tmp_path: Path):
-    assert "Reported in papers" not in made(tmp_path, published=[reported("Other", None)]).words()
+def test_reported_number_that_cannot_be_read_is_unclear_and_sorted_by_none(tmp_path: Path):
+    row = made(tmp_path, published=[reported("Other", None)]).table("reported")
+    assert '<td class="num">unclear</td>' in row
+
+
+def test_reported_numbers_of_two_tables_are_kept_apart(tmp_path: Path):
+    published = [reported("a", 0.5, table="one split"), reported("b", 0.6, table="three splits")]
+    page = made(tmp_path, published=published)
+    tables = re.findall(r'<table class="sortable reported".*?</table>', page.source, re.S)
+    names = [re.findall('data-name="(.*?)"', table) for table in tables]
+    assert names == [["a"], ["b"]]
+    assert ">one split</h4>" in page.source
 
 
 def test_numbers_are_percent_with_the_half_width_of_their_interval(tmp_path: Path):

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 import torch
 from torch import nn
 
-from dcbench.bench.flops import inside_share
-from dcbench.bench.meters import timed
+from dcbench.environment import synchronise
+from dcbench.flops import inside_share
+from dcbench.precision import autocast
 from dcbench.recipe import Recipe
-from dcbench.training import autocast
 
 REPEATS = 5
-MATRIX = {"cpu": 2048, "cuda": 8192}
+MATRIX = {"cpu": 1024, "cuda": 8192}
 CONVOLUTION_BATCH = {"cpu": 128, "cuda": 1024}
 _CHANNELS, _SIZE = 64, 32
 
@@ -38,6 +39,12 @@ def convolution_speed(recipe: Recipe, device: torch.device) -> float:
 
 def _fastest(work: Callable[[], object], recipe: Recipe, device: torch.device) -> float:
     """Seconds of the fastest of several times, after one that warms up."""
+    times = []
     with torch.no_grad(), autocast(recipe, device):
-        blocks = [timed(work, device) for _ in range(REPEATS + 1)]
-    return min(block.seconds for block in blocks[1:])
+        for _ in range(REPEATS + 1):
+            synchronise(device)
+            began = time.perf_counter()
+            work()
+            synchronise(device)
+            times.append(time.perf_counter() - began)
+    return min(times[1:])
