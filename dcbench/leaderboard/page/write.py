@@ -15,7 +15,7 @@ from markupsafe import Markup
 from dcbench import __version__
 from dcbench.errors import UsageError
 from dcbench.leaderboard.boards import Board
-from dcbench.leaderboard.page.columns import METRICS
+from dcbench.leaderboard.page.columns import METRICS, Metric
 from dcbench.leaderboard.page.content import MethodTable, method_tables, slug
 from dcbench.leaderboard.page.downloads import harmless, with_decimals
 from dcbench.leaderboard.page.figures import Figure, copy_figures, shelved
@@ -37,7 +37,7 @@ class Panel:
     split: str
     states: list[str]
     tables: list[MethodTable]
-    reported: dict[str, list[Reported]]
+    reported: dict[tuple[str, Metric], list[Reported]]
     rules: Rules
     figures: list[Figure]
     summary_csv: str
@@ -108,7 +108,6 @@ def _render(panels: Sequence[Panel], figures: Sequence[Figure]) -> str:
         script=Markup(script),
         style_hash=_source_hash(style),
         script_hash=_source_hash(script),
-        metrics=METRICS,
         width=WIDTH,
         height=HEIGHT,
         version=__version__,
@@ -125,10 +124,10 @@ def _panel(
     board: Board, reported: Sequence[Reported], figures: list[Figure], output: Path
 ) -> Panel:
     tables = method_tables(board)
-    published: dict[str, list[Reported]] = {}
+    published: dict[tuple[str, Metric], list[Reported]] = {}
     for row in reported:
         if row.split == board.split:
-            published.setdefault(row.table, []).append(row)
+            published.setdefault((row.table, METRICS[row.metric]), []).append(row)
     metrics = [metric for table in tables for metric in table.run_metrics]
     rules = rules_of(board.protocol, board.split, metrics)
     states = {row.state for table in tables for row in table.rows}

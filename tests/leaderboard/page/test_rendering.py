@@ -167,13 +167,18 @@ def test_reported_number_that_cannot_be_read_is_unclear_and_sorted_by_none(tmp_p
     assert '<td class="num">unclear</td>' in row
 
 
-def test_reported_numbers_of_two_tables_are_kept_apart(tmp_path: Path):
-    published = [reported("a", 0.5, table="one split"), reported("b", 0.6, table="three splits")]
+def test_reported_numbers_of_two_tables_or_metrics_are_kept_apart(tmp_path: Path):
+    published = [
+        reported("a", 0.5, table="one split"),
+        reported("b", 0.6, table="three splits"),
+        reported("c", 0.1, table="one split", metric="ece15"),
+    ]
     page = made(tmp_path, published=published)
     tables = re.findall(r'<table class="sortable reported".*?</table>', page.source, re.S)
     names = [re.findall('data-name="(.*?)"', table) for table in tables]
-    assert names == [["a"], ["b"]]
+    assert names == [["a"], ["b"], ["c"]]
     assert ">one split</h4>" in page.source
+    assert ">one split: ECE-15 %</h4>" in page.source
 
 
 def test_numbers_are_percent_with_the_half_width_of_their_interval(tmp_path: Path):
