@@ -18,6 +18,12 @@ def duration(seconds: float) -> str:
     return f"{hours} h {minutes:02d} min"
 
 
+def span(numbers: tuple[int, ...]) -> str:
+    """Whole numbers in short: `0-9`, or `0,2,5`."""
+    whole = list(numbers) == list(range(numbers[0], numbers[-1] + 1)) and len(numbers) > 1
+    return f"{numbers[0]}-{numbers[-1]}" if whole else ",".join(map(str, numbers))
+
+
 def parse_duration(text: str) -> float:
     """Seconds of `90s`, `9m` or `1.5h`.
 

@@ -14,6 +14,7 @@ from dcbench.cli import (
     growth,
     leaderboard,
     listing,
+    page,
     run,
     splits,
     sweep,
@@ -42,6 +43,7 @@ app.add_typer(splits.app, name="splits")
 app.add_typer(data.app, name="data")
 leaderboard.app.command("figures", epilog=figures.EXAMPLE)(figures.figures)
 leaderboard.app.command("latex", epilog=export.EXAMPLE)(export.latex)
+leaderboard.app.command("page", epilog=page.EXAMPLE)(page.page)
 app.add_typer(leaderboard.app, name="leaderboard")
 
 

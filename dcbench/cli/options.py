@@ -63,9 +63,3 @@ def _cell(value: Any) -> Any:
     if isinstance(value, dict):
         return ", ".join(f"{key}={each}" for key, each in value.items()) or None
     return value
-
-
-def span(numbers: tuple[int, ...]) -> str:
-    """Whole numbers in short: `0-9`, or `0,2,5`."""
-    whole = list(numbers) == list(range(numbers[0], numbers[-1] + 1)) and len(numbers) > 1
-    return f"{numbers[0]}-{numbers[-1]}" if whole else ",".join(map(str, numbers))

@@ -114,7 +114,6 @@ def plan(
     as_json: Json = False,
 ) -> None:
     """Say what the runs that a protocol asks of some splits cost here, from measured steps."""
-    from dcbench.cli.options import span
     from dcbench.data.datasets import data_root
     from dcbench.data.splits import split_facts
     from dcbench.methods import method_names
@@ -122,6 +121,7 @@ def plan(
     from dcbench.protocol import load_protocol
     from dcbench.sweep.asked import Block, requests_of
     from dcbench.sweep.engines import Site
+    from dcbench.units import span
 
     rules = load_protocol(protocol)
     named = tuple(_split_list(methods) if methods else method_names())

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from dcbench.leaderboard.boards import Board
 
 from dcbench.errors import UsageError
+from dcbench.leaderboard.boards import Board
 from dcbench.leaderboard.export import escape_latex, escape_markdown, to_latex, to_markdown
 from dcbench.leaderboard.paper import TITLES, paper_table
 from dcbench.leaderboard.reported import load_reported
