@@ -172,20 +172,20 @@ def choose(entry: Entry, method: type[Method], asked: Mapping[str, Any]) -> Choi
     before = {**training, **defaults, **given}
     after = {**recipe.model_dump(), **chosen.settings}
     differing = {key: after[key] for key in sorted(asked) if after[key] != before[key]}
-    pairs = [f"{key}={_plain(value)}" for key, value in differing.items()]
+    pairs = [f"{key}={as_text(value)}" for key, value in differing.items()]
     return Choice(
         method=chosen,
         recipe=recipe,
         label=f"{method.name}[{','.join(pairs)}]" if pairs else method.name,
         departures=tuple(
-            f"{key}={_plain(value)} instead of {_plain(before[key])}"
+            f"{key}={as_text(value)} instead of {as_text(before[key])}"
             for key, value in differing.items()
             if value not in entry.variants.get(key, ())
         ),
     )
 
 
-def _plain(value: Any) -> str:
-    """A value as it may stand in a folder's name."""
+def as_text(value: Any) -> str:
+    """A value as it stands in a label, and so in a folder's name."""
     text = "-".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
     return re.sub(r"[^A-Za-z0-9.+-]", "_", text)

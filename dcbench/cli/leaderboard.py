@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from dcbench.cli.options import Json, ResultsOption
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from dcbench.leaderboard.boards import Board
 
 app = typer.Typer(help="Records to leaderboards.", no_args_is_help=True)
 
@@ -36,6 +41,41 @@ def build_leaderboard(
         note(f"left out, custom: {path}")
 
 
+@app.command("check", epilog="Example:  dcbench leaderboard check --predictions results")
+def check_leaderboard(
+    folder: Annotated[Path, typer.Argument(help="Leaderboards, one folder a protocol.")] = Path(
+        "leaderboard"
+    ),
+    predictions: Annotated[
+        Path | None, typer.Option(help="Results folder: compute metrics again from what it holds.")
+    ] = None,
+    base: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FOLDER|REVISION",
+            help="Old rows to compare with; else where git's branch left the main one.",
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Say everything that is wrong with leaderboards, one line a problem."""
+    import json
+    from dataclasses import asdict
+
+    from dcbench.display import stdout
+    from dcbench.errors import RunError
+    from dcbench.leaderboard.checks import check
+
+    report = check(folder, predictions=predictions, base=base)
+    if as_json:
+        typer.echo(json.dumps(asdict(report)))
+    else:
+        for line in report.problems or report.sentences:
+            stdout.print(line, markup=False, soft_wrap=True)
+    if report.problems:
+        raise RunError(f"{folder}: {len(report.problems)} problems")
+
+
 @app.command("show", epilog="Example:  dcbench leaderboard show cifair10-common")
 def show_leaderboard(
     split: Annotated[str, typer.Argument(metavar="SPLIT")],
@@ -43,20 +83,50 @@ def show_leaderboard(
     folder: Annotated[
         Path | None, typer.Option("--from", help="Leaderboards; else those that ship.")
     ] = None,
+    against: Annotated[
+        str | None, typer.Option(metavar="METHOD", help="Paired differences to this method.")
+    ] = None,
+    metric: Annotated[str, typer.Option(help="What --against compares.")] = "accuracy",
     as_json: Json = False,
 ) -> None:
-    """Show the summary of a split."""
+    """Show the methods of a split by rank, or their differences to one of them."""
     from dcbench.leaderboard.boards import load_board
 
-    summary = load_board(split, protocol, folder).summary
-    if as_json:
-        typer.echo(summary.to_json(orient="records"))
+    board = load_board(split, protocol, folder)
+    if against is not None:
+        _show_differences(board, against, metric, as_json)
+    elif as_json:
+        typer.echo(board.summary.to_json(orient="records"))
     else:
-        _show_summary(summary, f"{split}, protocol {protocol}")
+        _show_summary(board.summary, f"{split}, protocol {protocol}")
 
 
-def _show_summary(summary: Any, title: str) -> None:
-    from dcbench.display import show_table
-    from dcbench.leaderboard.display import display_rows
+def _show_summary(summary: pd.DataFrame, title: str) -> None:
+    from dcbench.display import show_table, stdout
+    from dcbench.leaderboard.display import display_rows, ties
 
     show_table(*display_rows(summary), title)
+    for sentence in ties(summary):
+        stdout.print(sentence, markup=False, soft_wrap=True)
+
+
+def _show_differences(board: Board, against: str, metric: str, as_json: bool) -> None:
+    from dataclasses import asdict
+
+    import pandas as pd
+
+    from dcbench.display import show_table
+    from dcbench.leaderboard.display import difference_rows
+    from dcbench.leaderboard.statistics import differences_to
+
+    differences = differences_to(board, against, metric)
+    if as_json:
+        rows = [
+            {"subsets": subsets, **asdict(each)}
+            for subsets, group in differences.items()
+            for each in group
+        ]
+        typer.echo(pd.DataFrame(rows).to_json(orient="records"))
+        return
+    title = f"{metric} minus that of {against}: {board.split}, protocol {board.protocol}"
+    show_table(*difference_rows(differences), title)

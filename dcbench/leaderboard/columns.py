@@ -155,6 +155,12 @@ TEXT_COLUMNS = frozenset(
 """Columns of the rows or of a summary that are no numbers."""
 
 
+def is_fraction(name: str) -> bool:
+    """Whether a column holds fractions, which people read in percent."""
+    kinds = {column.name: column.kind for column in (*COLUMNS, *LAST_COLUMNS)}
+    return name.startswith("ood.") or kinds.get(name) == FRACTION
+
+
 def ood_columns(image_set: str) -> tuple[Column, ...]:
     """The columns of an OOD set: `ood.<set>.<score>.<metric>`, empty where it was not there."""
     return tuple(

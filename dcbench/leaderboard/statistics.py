@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import pandas as pd
 
 from dcbench.errors import UsageError, unknown
+from dcbench.leaderboard.boards import Board
 from dcbench.leaderboard.ranks import paired_p, pairwise
 from dcbench.leaderboard.summary import half_width_95
 
@@ -81,24 +81,47 @@ def paired_difference(
 
 
 def differences_to(
-    runs: pd.DataFrame, against: str, complete: Sequence[str], metric: str = "accuracy"
-) -> list[Difference]:
-    """The difference of every other method to one, with p corrected over all complete pairs.
+    board: Board, against: str, metric: str = "accuracy"
+) -> dict[str, list[Difference]]:
+    """The difference of every other method to one, over subset 0 and over all subsets.
 
-    Methods that share no run with `against` are left out; errors as for `paired_difference`.
+    p is corrected over all pairs of the methods that are ranked there and lack no run's metric.
+    Methods that share no run with `against` are left out.
+
+    Returns
+    -------
+    dict
+        By `subsets` of the summary: `0`, and `all` where there are others.
+
+    Raises
+    ------
+    UsageError
+        An unknown method or metric.
     """
+    runs = board.runs
+    if against not in set(runs["method"]):
+        raise unknown("method of this leaderboard", against, set(runs["method"]))
+    found = {}
+    for subsets, rows in board.summary.groupby("subsets", sort=True):
+        chosen = runs[runs["subset"] == 0] if subsets == "0" else runs
+        ranked = set(rows.loc[rows["rank"].notna(), "method"])
+        found[str(subsets)] = _differences(chosen, ranked, against, metric)
+    return found
+
+
+def _differences(
+    runs: pd.DataFrame, ranked: set[str], against: str, metric: str
+) -> list[Difference]:
     values = _by_method(runs, metric)
-    if against not in values:
-        raise unknown("method of this leaderboard", against, map(str, values))
-    whole = [name for name in complete if name in values]
-    corrected = pairwise(values[whole].dropna())
+    whole = [str(name) for name in values if name in ranked and values[name].notna().all()]
+    corrected = pairwise(values.loc[:, whole])
     found = []
-    for method in values:
-        if method == against or not (values[method] - values[against]).notna().any():
-            continue
-        difference = paired_difference(runs, str(method), against, metric)
-        p_holm = corrected.get(frozenset((str(method), against)))
-        found.append(replace(difference, p_holm=p_holm))
+    for method in map(str, values):
+        shared = against in values and (values[method] - values[against]).notna().any()
+        if method != against and shared:
+            difference = paired_difference(runs, method, against, metric)
+            p_holm = corrected.get(frozenset((method, against)))
+            found.append(replace(difference, p_holm=p_holm))
     return found
 
 

@@ -14,6 +14,9 @@ from dcbench.leaderboard.columns import COSTS, HEADLINES, KEYS, SPREAD, TEXT_COL
 from dcbench.leaderboard.rows import Row, in_order, key_of, run_title
 from dcbench.records import write_whole
 
+_LARGEST = 1e100
+"""No number of a leaderboard comes near it; sums of larger ones may overflow."""
+
 
 def runs_path(folder: Path, split: str) -> Path:
     """The rows of a split, in the folder of a protocol."""
@@ -60,9 +63,14 @@ def parse_cells(content: bytes, where: Path | str) -> list[Row]:
 
 def read_summary_rows(path: Path) -> list[Row]:
     """The rows of a summary, cell by cell; errors as for `read_rows`."""
+    return parse_summary_rows(_content(path), path)
+
+
+def parse_summary_rows(content: bytes, where: Path | str) -> list[Row]:
+    """The rows in the bytes of a summary; errors as for `read_rows`."""
     spreads = [f"{name}_{kind}" for name in HEADLINES for kind in SPREAD]
     required = ("subsets", "method", "n", "asked", "state", "rank", "tied", *spreads)
-    return _parse(_content(path), path, required)
+    return _parse(content, where, required)
 
 
 def read_summary(path: Path) -> pd.DataFrame:
@@ -76,9 +84,14 @@ def with_numbers(rows: Iterable[Row], where: Path | str) -> pd.DataFrame:
     table = pd.DataFrame(rows)
     for column in (name for name in table.columns if name not in TEXT_COLUMNS):
         try:
-            table[column] = pd.to_numeric(table[column].replace("", None))
-        except ValueError as problem:
+            numbers = pd.to_numeric(table[column].replace("", None))
+            if not pd.api.types.is_integer_dtype(numbers):
+                numbers = numbers.astype("float64")
+        except (ValueError, OverflowError) as problem:
             raise DataError(f"{where}: column {column}: {problem}") from None
+        if (numbers.abs() > _LARGEST).any():
+            raise DataError(f"{where}: column {column}: a number is too large")
+        table[column] = numbers
     return table
 
 

@@ -1,0 +1,165 @@
+"""Old rows stay: what was published is changed or removed only with a line in the changelog.
+
+A line of `CHANGELOG.md` reads `- v1-lite/digits, subset 0, method erm, seeds 0-2: why`.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import subprocess
+import tarfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+
+from dcbench.errors import UsageError
+from dcbench.leaderboard.checks.files import RowsFile
+from dcbench.leaderboard.rows import Key, Row, key_of, run_title
+from dcbench.leaderboard.tables import has_rows, parse_rows
+from dcbench.protocol import parse_seeds
+
+CHANGELOG = "CHANGELOG.md"
+
+_ENTRY = re.compile(
+    r"- (?P<board>[\w.-]+/[\w.-]+), subset (?P<subset>\d+), method (?P<method>\S+), "
+    r"seeds? (?P<seeds>[\d, -]+): \S.*"
+)
+_MAIN = ("origin/HEAD", "origin/main", "origin/master", "main", "master")
+
+
+@dataclass(frozen=True)
+class Base:
+    """An earlier state of a leaderboard: its files by path, and what to call it."""
+
+    title: str
+    files: dict[str, bytes]
+
+
+def find_base(folder: Path, asked: str | None) -> Base | None:
+    """What to compare with: the folder or git revision that is asked for, else what git has.
+
+    Without asking, that is where the branch left the main one, or on the main branch the commit
+    before; None outside a git checkout.
+
+    Raises
+    ------
+    UsageError
+        What is asked for is neither a folder nor a revision.
+    """
+    if asked is None:
+        commit = _branch_point(folder)
+        return _at(folder, commit) if commit else None
+    place = Path(asked)
+    if place.is_dir():
+        paths = [path for path in place.rglob("*") if path.is_file()]
+        files = {path.relative_to(place).as_posix(): path.read_bytes() for path in paths}
+        return Base(asked, files)
+    commit = _commit(folder, asked)
+    if commit is None:
+        raise UsageError(f"--base {asked}: neither a folder nor a revision of git in {folder}")
+    return _at(folder, commit)
+
+
+def _branch_point(folder: Path) -> str | None:
+    head = _commit(folder, "HEAD")
+    for branch in _MAIN:
+        point = _git(folder, "merge-base", "HEAD", branch)
+        if point is not None and point.decode().strip() != head:
+            return point.decode().strip()
+    return _commit(folder, "HEAD^") or head
+
+
+def _commit(folder: Path, revision: str) -> str | None:
+    """The commit of a revision, or None where there is none."""
+    options = ("--verify", "--quiet", "--end-of-options")
+    found = _git(folder, "rev-parse", *options, f"{revision}^{{commit}}")
+    return None if found is None else found.decode().strip()
+
+
+def _at(folder: Path, commit: str) -> Base:
+    packed = _git(folder, "archive", "--format=tar", commit, ".")
+    files = {}
+    if packed is not None:
+        with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
+            for member in archive.getmembers():
+                content = archive.extractfile(member)
+                if content is not None:
+                    files[str(PurePosixPath(member.name))] = content.read()
+    return Base(commit[:12], files)
+
+
+def _git(folder: Path, *arguments: str) -> bytes | None:
+    """What git says, or None where it fails or is not there."""
+    try:
+        done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return done.stdout
+
+
+class _Run(NamedTuple):
+    board: str
+    key: Key
+
+
+def history_problems(folder: Path, files: Iterable[RowsFile], base: Base) -> Iterator[str]:
+    """One line for each old row that is gone or changed and not named in the changelog."""
+    changelog = folder / CHANGELOG
+    text = changelog.read_text(encoding="utf-8") if changelog.exists() else ""
+    before = set(base.files.get(CHANGELOG, b"").decode(errors="replace").splitlines())
+    lines = [line for line in text.splitlines() if line.startswith("- ") and line not in before]
+    for line in lines:
+        if _ENTRY.fullmatch(line) is None:
+            yield (
+                f"{changelog}: '{line}': should read "
+                "'- <protocol>/<split>, subset 0, method erm, seeds 0-2: why'"
+            )
+    named = {run for line in lines for run in _named(line)}
+    now = {
+        _Run(f"{file.rules.name}/{file.split.name}", key_of(row)): row
+        for file in files
+        for _, row in file.keyed()
+    }
+    for run, old in _old_rows(base).items():
+        what = _difference(old, now.get(run))
+        if what is not None and run not in named:
+            subset, method, seed = run.key
+            entry = f"- {run.board}, subset {subset}, method {method}, seed {seed}: why"
+            path = "/runs/".join(run.board.split("/"))
+            yield (
+                f"{folder / path}.csv ({run_title(run.key)}): {what} in {base.title}; restore the "
+                f"row, or add to {changelog}: {entry}"
+            )
+
+
+def _named(line: str) -> Iterator[_Run]:
+    entry = _ENTRY.fullmatch(line)
+    if entry is not None:
+        for seed in parse_seeds(entry["seeds"]):
+            yield _Run(entry["board"], (int(entry["subset"]), entry["method"], seed))
+
+
+def _old_rows(base: Base) -> dict[_Run, Row]:
+    """The rows of an earlier state, wherever they lay then."""
+    found: dict[_Run, Row] = {}
+    for path, content in sorted(base.files.items()):
+        parts = PurePosixPath(path).parts
+        in_place = len(parts) == 3 and parts[1] == "runs" and path.endswith(".csv")
+        before = len(parts) == 2 and path.endswith(".csv") and has_rows(content)
+        if in_place or before:
+            board = f"{parts[0]}/{PurePosixPath(path).stem}"
+            rows = parse_rows(content, f"{path} in {base.title}")
+            found |= {_Run(board, key_of(row)): row for row in rows}
+    return found
+
+
+def _difference(old: Row, new: Row | None) -> str | None:
+    """What became of a row in words; a cell that was empty may be filled."""
+    if new is None:
+        return "the row is gone; it was there"
+    for column, cell in old.items():
+        if cell and new.get(column, "") != cell:
+            return f"{column}='{new.get(column, '')}', but it was '{cell}'"
+    return None
