@@ -26,14 +26,16 @@ class Guarded(TyperGroup):
 
     def invoke(self, context: Any) -> Any:
         """Run the command that was asked for."""
-        from dcbench.display import note
-
         try:
             return super().invoke(context)
         except DcbenchError as problem:
+            from dcbench.display import note
+
             note(f"error: {problem}")
             raise typer.Exit(problem.exit_code) from None
         except KeyboardInterrupt:
+            from dcbench.display import note
+
             note("interrupted; the same command goes on from the last checkpoint")
             raise typer.Exit(130) from None
 
