@@ -74,6 +74,8 @@ from dcbench.methods import Method, register
 
 @register("broken")
 class Broken(Method):
+    \"\"\"Fails in its first step.\"\"\"
+
     def loss(self, network, batch):
         raise ValueError("of no use")
 """
