@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from rich import box
 from rich.console import Console
@@ -29,15 +29,27 @@ _NEVER_FOLDED = 16
 """Words up to this long stay whole, however narrow the terminal."""
 
 
-class RunProgress:
-    """The progress of a run: a bar on a terminal, a line now and then elsewhere."""
+class _Epochs(NamedTuple):
+    """Of a run: those that were done when it began here, those that are done, and all."""
 
-    def __init__(self, quiet: bool = False) -> None:
-        self._quiet = quiet
+    first: int
+    done: int
+    total: int
+
+
+class RunProgress:
+    """The progress of runs: a bar on a terminal, a line now and then elsewhere.
+
+    Runs that train at once are shown as one. `brief` keeps what each run notes to itself.
+    """
+
+    def __init__(self, quiet: bool = False, *, brief: bool = False) -> None:
+        self._quiet, self._brief = quiet, brief
         self._drawn = not quiet and stderr.is_terminal
         self._last_line = time.monotonic()
         self._stage = ""
-        self._began: tuple[int, float] = (0, 0.0)
+        self._runs: dict[str, _Epochs] = {}
+        self._began = 0.0
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -58,22 +70,29 @@ class RunProgress:
 
     def note(self, text: str) -> None:
         """A sentence for the user, above the bar."""
-        if not self._quiet:
+        if not self._quiet and not self._brief:
             note(text)
 
     def epoch(self, plan: Plan, progress: training.Progress) -> None:
         """Training begins, or an epoch is done."""
-        epochs = plan.choice.recipe.epochs
         if self._stage != "epoch":
-            self._began = (progress.epoch, progress.seconds)
-            self._begin("epoch", epochs, progress.epoch)
+            self._runs.clear()
+            self._began = time.monotonic()
+        epochs, run = plan.choice.recipe.epochs, str(plan.folder)
+        first = self._runs[run].first if run in self._runs else progress.epoch
+        self._runs[run] = _Epochs(first, progress.epoch, epochs)
+        total = sum(each.total for each in self._runs.values())
+        done = sum(each.done for each in self._runs.values())
+        new = done - sum(each.first for each in self._runs.values())
+        if self._stage != "epoch" or not new:
+            self._begin("epoch", total, done)
             return
-        first, before = self._began
-        seconds = (progress.seconds - before) / (progress.epoch - first)
+        seconds = (time.monotonic() - self._began) / new
+        self._bar.update(self._task, total=total)
         self._update(
-            progress.epoch,
+            done,
             f"loss {progress.history[-1].loss:.4f}, {plan.num_images / seconds:.0f} images/s, "
-            f"{duration(seconds * (epochs - progress.epoch))} left",
+            f"{duration(seconds * (total - done))} left",
         )
 
     def evaluated(self, done: int, total: int) -> None:

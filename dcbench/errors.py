@@ -16,6 +16,10 @@ class RunError(DcbenchError):
     """A run or a check failed."""
 
 
+class OutOfTimeError(RunError):
+    """A run that had to stop before its end; asked again, it goes on from its checkpoint."""
+
+
 class UsageError(DcbenchError):
     """Wrong use: an unknown name, key or value."""
 

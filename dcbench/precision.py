@@ -24,6 +24,12 @@ def configure_precision(recipe: Recipe, device: torch.device) -> None:
     torch.backends.cudnn.allow_tf32 = recipe.precision == "tf32"
 
 
+def used_precision(recipe: Recipe, device: torch.device) -> str:
+    """What a device makes of the recipe's precision: a CPU has no TF32."""
+    on_cpu = recipe.precision == "tf32" and device.type != "cuda"
+    return "float32" if on_cpu else recipe.precision
+
+
 def autocast(recipe: Recipe, device: torch.device) -> contextlib.AbstractContextManager[Any]:
     """The context that forward passes run in under the recipe's precision."""
     return torch.autocast(device.type, torch.bfloat16, enabled=recipe.precision == "bf16")

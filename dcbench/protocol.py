@@ -22,6 +22,10 @@ from dcbench.recipe import Recipe
 from dcbench.validation import Facts, read_yaml, validated
 
 
+QUEUE = "queue"
+"""The file of `baselines/` that is no protocol: which runs come first."""
+
+
 def parse_seeds(text: str | int) -> tuple[int, ...]:
     """`"0-4"`, `"0,2,5"` or `3` as seeds, in the order given.
 
@@ -90,9 +94,9 @@ class Protocol(Facts):
 
 
 def protocol_names(pattern: str = "*") -> list[str]:
-    """Names of the protocols, by wildcard."""
-    names = (path.stem for path in (facts_root() / "baselines").glob("*.yaml"))
-    return sorted(fnmatch.filter(names, pattern))
+    """Names of the protocols, by wildcard: `v1`, `v1-lite`."""
+    names = {path.stem for path in (facts_root() / "baselines").glob("*.yaml")}
+    return sorted(fnmatch.filter(names - {QUEUE}, pattern))
 
 
 def load_protocol(name: str) -> Protocol:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,15 @@ import torch
 from dcbench import records
 from dcbench.data.datasets import data_root
 from dcbench.environment import find_device
-from dcbench.errors import DcbenchError, RunError
+from dcbench.errors import DcbenchError, OutOfTimeError, RunError
 from dcbench.plans import Plan, plan_run, results_root
 from dcbench.records import CONFIGURATION, Record
 from dcbench.training import run_error, train_together
 from dcbench.work import Estimate, Reporter, Silence, Work
 from dcbench.workplace import Workplace
+
+SHORTEST_SLICE = 60.0
+"""Seconds below which a run that cannot be finished in time is not begun."""
 
 
 def run(
@@ -90,10 +94,17 @@ def execute_together(
     *,
     restart: bool = False,
     reporter: Reporter | None = None,
+    deadline: float | None = None,
 ) -> list[Record | DcbenchError]:
     """Carry several plans out, training them at once on one device.
 
     Each ends with the same weights as on its own.
+
+    Parameters
+    ----------
+    deadline
+        On the clock of `time.monotonic`: what does not fit before is checkpointed and left, and its
+        outcome is `OutOfTimeError`.
 
     Returns
     -------
@@ -110,13 +121,16 @@ def execute_together(
         for number, plan in enumerate(plans):
             folder = results / plan.folder
             begun = _begun(plan, folder, place, reporter, restart, len(plans))
-            if isinstance(begun, Work):
+            if not isinstance(begun, Work):
+                outcomes[number] = begun
+            elif _fits(min(begun.forecast.seconds, SHORTEST_SLICE), deadline):
                 works[number] = begun
             else:
-                outcomes[number] = begun
-        failed = train_together({number: work.training for number, work in works.items()})
+                outcomes[number] = OutOfTimeError("no time to begin")
+        trainings = {number: work.training for number, work in works.items()}
+        failed = train_together(trainings, deadline)
         for number, work in works.items():
-            outcomes[number] = failed.get(number) or _recorded(work)
+            outcomes[number] = failed.get(number) or _recorded(work, deadline)
         return [outcomes[number] for number in range(len(plans))]
 
 
@@ -137,7 +151,13 @@ def _begun(
         return run_error(problem)
 
 
-def _recorded(work: Work) -> Record | DcbenchError:
+def _fits(seconds: float, deadline: float | None) -> bool:
+    return deadline is None or time.monotonic() + seconds <= deadline
+
+
+def _recorded(work: Work, deadline: float | None) -> Record | DcbenchError:
+    if not _fits(work.forecast.evaluate_seconds, deadline):
+        return OutOfTimeError("trained; no time to predict")
     try:
         return work.record()
     except (DcbenchError, torch.OutOfMemoryError) as problem:
@@ -146,7 +166,7 @@ def _recorded(work: Work) -> Record | DcbenchError:
 
 def estimate(plan: Plan, place: Workplace, reporter: Reporter | None = None) -> Estimate:
     """How long a plan would take, from a measured step; nothing is written."""
-    return Work(plan, Path(), place, reporter or Silence()).estimate()
+    return Work(plan, Path(), place, reporter or Silence()).forecast
 
 
 def _found(plan: Plan, folder: Path) -> Record:

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from dcbench.data.augment import DeviceImages
 from dcbench.draws import Draws, draw_epoch, weights_seed
-from dcbench.errors import DcbenchError, RunError
+from dcbench.errors import DcbenchError, OutOfTimeError, RunError
 from dcbench.methods import Method
 from dcbench.models import build_model
 from dcbench.precision import configure_precision
@@ -284,15 +284,23 @@ class Training:
     report: Callable[[Progress], None] = lambda progress: None
 
 
-def train_together(trainings: Mapping[int, Training]) -> dict[int, DcbenchError]:
+def train_together(
+    trainings: Mapping[int, Training], deadline: float | None = None
+) -> dict[int, DcbenchError]:
     """Train several to the end, step by step in turns; on a GPU each on a stream of its own.
 
     Each ends with the same weights as on its own.
 
+    Parameters
+    ----------
+    deadline
+        On the clock of `time.monotonic`: whatever is not done by then is saved and left.
+
     Returns
     -------
     dict
-        The errors of those that failed, by their keys; the others go on.
+        The errors of those that failed, by their keys, while the others go on; `OutOfTimeError` for
+        those that were left.
 
     Raises
     ------
@@ -316,12 +324,22 @@ def train_together(trainings: Mapping[int, Training]) -> dict[int, DcbenchError]
                 except (RunError, torch.OutOfMemoryError) as problem:
                     failed[place] = run_error(problem)
                     del running[place]
-            if stop.asked:
+            late = deadline is not None and time.monotonic() >= deadline
+            if stop.asked or late:
                 for place, (stream, _) in running.items():
                     with stream:
                         trainings[place].save(trainings[place].trainer.state())
+                    failed[place] = _left(trainings[place].trainer)
+                running.clear()
+            if stop.asked:
                 raise KeyboardInterrupt
     return failed
+
+
+def _left(trainer: Trainer) -> OutOfTimeError:
+    return OutOfTimeError(
+        f"out of time in epoch {trainer.progress.epoch} of {trainer.recipe.epochs}"
+    )
 
 
 def run_error(problem: DcbenchError | torch.OutOfMemoryError) -> DcbenchError:

@@ -69,7 +69,9 @@ def _keys_beside(model: type[BaseModel], location: tuple[str | int, ...]) -> lis
         return part
 
     for step in location[:-1]:
-        if "discriminator" in schema:
+        if isinstance(step, int):
+            inner = schema.get("items", {})
+        elif "discriminator" in schema:
             inner = {"$ref": schema["discriminator"]["mapping"][step]}
         else:
             others = schema.get("additionalProperties") or {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -108,7 +109,6 @@ class Work:
         self._started = _now()
         self._material = place.material(plan)
         self._trainer = place.trainer(plan)
-        self._step: StepCost | None = None
         self._note_missing()
 
     def _note_missing(self) -> None:
@@ -126,7 +126,7 @@ class Work:
             self._trainer.restore(state)
             progress = self._trainer.progress
             self.reporter.note(f"going on from epoch {progress.epoch}, step {progress.step}")
-        self.reporter.note(str(self.estimate()))
+        self.reporter.note(str(self.forecast))
 
     @property
     def training(self) -> Training:
@@ -138,10 +138,14 @@ class Work:
             report=lambda progress: self.reporter.epoch(self.plan, progress),
         )
 
-    def estimate(self) -> Estimate:
-        """How long the rest of the run will take if nothing else is at work here."""
+    @functools.cached_property
+    def _step(self) -> StepCost:
+        return self._trainer.measure_step()
+
+    @functools.cached_property
+    def forecast(self) -> Estimate:
+        """How long the rest of the run takes from here, if nothing else is at work."""
         trainer = self._trainer
-        self._step = trainer.measure_step()
         sample = self._material.images.fit.images[:200]
         self._predict(sample[:1])
         began = time.perf_counter()
@@ -192,10 +196,11 @@ class Work:
         plan, device = self.plan, self._place.device
         recipe, seconds = plan.choice.recipe, self._trainer.progress.seconds
         trained = plan.num_images * recipe.epochs
-        step = self._step or self._trainer.measure_step()
         size = self._material.images.fit.images.shape[1]
         image = forward_flops(recipe.model, plan.split.num_classes, size).all_taps
-        flops = round(BACKWARD_AND_FORWARD * image * trained * step.passed / step.images)
+        flops = round(
+            BACKWARD_AND_FORWARD * image * trained * self._step.passed / self._step.images
+        )
         return Cost(
             train_seconds=round(seconds, 3),
             evaluate_seconds=round(evaluate_seconds, 3),

@@ -235,19 +235,20 @@ def test_full_disk_ends_with_1_and_the_same_command_goes_on_later(tmp_path: Path
 def test_interrupted_run_ends_with_130_and_the_same_command_goes_on(
     monkeypatch, tmp_path: Path, number
 ):
-    advance = Trainer._advance
+    steps = Trainer.steps
 
-    def interrupted(trainer, draws):
-        advance(trainer, draws)
-        if trainer.progress.step == 3:
-            signal.raise_signal(number)
+    def interrupted(trainer, *hooks):
+        for _ in steps(trainer, *hooks):
+            if trainer.progress.step == 3:
+                signal.raise_signal(number)
+            yield
 
-    monkeypatch.setattr(Trainer, "_advance", interrupted)
+    monkeypatch.setattr(Trainer, "steps", interrupted)
     found = run(*QUICK)
     assert found.code == 130
     assert "interrupted; the same command goes on from the last checkpoint" in found.words
     assert [path.name for path in tmp_path.rglob("checkpoint.pt")] == ["checkpoint.pt"]
-    monkeypatch.setattr(Trainer, "_advance", advance)
+    monkeypatch.setattr(Trainer, "steps", steps)
     again = run(*QUICK, "--json")
     assert again.code == 0
     assert "going on from epoch 0, step 3" in again.words

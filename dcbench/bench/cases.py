@@ -21,17 +21,31 @@ from dcbench.validation import Facts
 NUM_IMAGES, IMAGE_SIZE = 2000, 32
 
 
-class _Source(NamedTuple):
+class Source(NamedTuple):
+    """Where a case comes from.
+
+    Attributes
+    ----------
+    recipe : str
+        Of protocol v1.
+    train_images, test_images, ood_images : int
+        Of the split that the case stands for: what its share of a whole run is taken from.
+    """
+
     recipe: str
     num_classes: int
+    train_images: int
+    test_images: int
+    ood_images: int
 
 
 CASES = {
-    "wrn-16-8": _Source("cifair10", 10),
-    "resnet-32": _Source("cifar10-lt", 10),
-    "resnet-34": _Source("cifar100", 100),
+    "wrn-16-8": Source("cifair10", 10, 500, 10_000, 50_032),
+    "resnet-32": Source("cifar10-lt", 10, 12_406, 10_000, 50_032),
+    "resnet-34": Source("cifar100", 100, 50_000, 10_000, 50_032),
 }
-"""Each case by its network, with the recipe of protocol v1 that trains it."""
+"""Each case by its network, with the recipe of protocol v1 that trains it. The OOD images are those
+of the other CIFAR, MNIST, SVHN and two sets of noise."""
 
 
 class Task(Facts):

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
-from dcbench.bench.cases import Content, Task, content_of
+from dcbench.bench.cases import CASES, Content, Task, content_of
 from dcbench.bench.flops import passes
 from dcbench.bench.intervals import Ratio, Verdict, ratio, verdict
+from dcbench.bench.whole_run import Extras, run_shares
 from dcbench.bench.worker import ARMS, Session, Start
 from dcbench.flops import BACKWARD_AND_FORWARD, forward_flops
+from dcbench.precision import used_precision
 from dcbench.validation import Facts
 
 CLOCKS = ("seconds", "cpu_seconds")
@@ -62,6 +65,10 @@ class Result(Facts):
         What the machine does at most, per second.
     step_shares : dict
         The share of a step of dcbench that is not forward and backward passes.
+    run_shares : dict
+        The same of a whole run of the recipe, with evaluation, metrics and checkpoints.
+    metrics_seconds : float
+        All metrics of 10,000 test and 36,000 OOD predictions.
     other_load : Spread or None
         Cores that other processes used during the blocks.
     """
@@ -84,6 +91,8 @@ class Result(Facts):
     matmul_flops: float
     convolution_flops: float
     step_shares: dict[str, float]
+    run_shares: dict[str, float]
+    metrics_seconds: float
     other_load: Spread | None
     verdict: Verdict
 
@@ -101,12 +110,20 @@ def summarise(
         block.other_load for session in sessions for arm in ARMS for block in session.blocks[arm]
     ]
     known = [load for load in loads if load is not None]
+    step_shares = {
+        name: 1000 * _median(session.parts[name] for session in sessions) / fast.step_ms.median
+        for name in sessions[0].parts
+    }
+    extras = Extras(
+        metrics=_median(session.extras.metrics for session in sessions),
+        checkpoint=_median(session.extras.checkpoint for session in sessions),
+    )
     return Result(
         task=task,
         label=content.label,
         model=recipe.model,
         batch_size=recipe.batch_size,
-        precision=recipe.precision,
+        precision=used_precision(recipe, torch.device(device)),
         device=device,
         threads=sessions[0].threads,
         processes=len(sessions),
@@ -119,10 +136,16 @@ def summarise(
         control=control,
         matmul_flops=_median(session.matmul for session in sessions),
         convolution_flops=_median(session.convolution for session in sessions),
-        step_shares={
-            name: 1000 * _median(session.parts[name] for session in sessions) / fast.step_ms.median
-            for name in sessions[0].parts
-        },
+        step_shares=step_shares,
+        run_shares=run_shares(
+            content,
+            CASES[task.case],
+            fast.step_ms.median / 1000,
+            step_shares,
+            fast.evaluation_speed,
+            extras,
+        ),
+        metrics_seconds=extras.metrics,
         other_load=_spread(np.array(known)) if known else None,
         verdict=verdict(control, loads),
     )

@@ -58,12 +58,19 @@ def _ceilings(result: Result) -> list[Row]:
             f"{plain.matmul_share_inside:.0%}",
             None,
         ),
-        ("not fwd + bwd", f"{sum(result.step_shares.values()):.1%}", None, None),
-        *((f"… {name}", f"{share:.2%}", None, None) for name, share in result.step_shares.items()),
+        ("metrics, s", _figure(result.metrics_seconds), None, None),
+        *_shares("step", result.step_shares),
+        *_shares("run", result.run_shares),
     ]
     if result.other_load is not None:
         found.append(("others, cores", _spread(result.other_load), None, None))
     return found
+
+
+def _shares(of: str, shares: dict[str, float]) -> list[Row]:
+    """What is not forward and backward passes, together and one by one."""
+    found: list[Row] = [(f"{of}, not fwd + bwd", f"{sum(shares.values()):.1%}", None, None)]
+    return found + [(f"… {name}", f"{share:.2%}", None, None) for name, share in shares.items()]
 
 
 def conclusion(result: Result) -> str:

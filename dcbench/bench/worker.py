@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 import torch
 
-from dcbench.bench.cases import Content, Pixels, Task, content_of, random_pixels
+from dcbench.bench.cases import CASES, Content, Pixels, Task, content_of, random_pixels
 from dcbench.bench.meters import Block, timed
+from dcbench.bench.whole_run import Extras
 from dcbench.environment import peak_resident_bytes, synchronise
 from dcbench.errors import DcbenchError
 from dcbench.validation import Facts
@@ -89,6 +90,8 @@ class Session(Facts):
         Seconds of a step that go to anything but forward and backward passes.
     feed, evaluation : dict
         Images per second of each loop: making batches alone, and predicting.
+    extras : Extras
+        What a whole run does besides.
     """
 
     steps: int
@@ -99,6 +102,7 @@ class Session(Facts):
     parts: dict[str, float]
     feed: dict[str, float]
     evaluation: dict[str, float]
+    extras: Extras
 
 
 class Loop(Protocol):
@@ -131,6 +135,7 @@ def measure_start(request: Request) -> Start:
 def measure_session(request: Request, note: Callable[[str], None]) -> Session:
     """Measure the ceilings, the blocks, and what goes with them."""
     from dcbench.bench.fast import FastLoop
+    from dcbench.bench.whole_run import measure_extras
     from dcbench.ceiling import convolution_speed, matmul_speed
 
     device = torch.device(request.device)
@@ -160,6 +165,7 @@ def measure_session(request: Request, note: Callable[[str], None]) -> Session:
         parts=_parts(fast, device),
         feed={side: _feed_speed(loops[side], content, pixels, device) for side in ARMS[:2]},
         evaluation={side: _evaluation_speed(loops[side], pixels, device) for side in ARMS[:2]},
+        extras=measure_extras(content, CASES[request.task.case], fast),
     )
 
 

@@ -79,7 +79,9 @@ def check_leaderboard(
 
 @app.command("show", epilog="Example:  dcbench leaderboard show cifair10-common")
 def show_leaderboard(
-    split: Annotated[str, typer.Argument(metavar="SPLIT")],
+    split: Annotated[
+        str | None, typer.Argument(metavar="SPLIT", help="Optional with --against-reported.")
+    ] = None,
     protocol: Annotated[str, typer.Option(help="Which protocol's results.")] = "v1",
     folder: Annotated[
         Path | None, typer.Option("--from", help="Leaderboards; else those that ship.")
@@ -88,11 +90,20 @@ def show_leaderboard(
         str | None, typer.Option(metavar="METHOD", help="Paired differences to this method.")
     ] = None,
     metric: Annotated[str, typer.Option(help="What --against compares.")] = "accuracy",
+    against_reported: Annotated[
+        bool, typer.Option("--against-reported", help="Beside the tables that v1 reproduces.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Show the methods of a split by rank, or their differences to one of them."""
+    from dcbench.errors import UsageError
     from dcbench.leaderboard.boards import load_board
 
+    if against_reported:
+        _show_against_reported(split, protocol, folder, as_json)
+        return
+    if split is None:
+        raise UsageError("say which split's leaderboard to show; `dcbench splits` lists them")
     board = load_board(split, protocol, folder)
     if against is not None:
         _show_differences(board, against, metric, as_json)
@@ -131,3 +142,35 @@ def _show_differences(board: Board, against: str, metric: str, as_json: bool) ->
         return
     title = f"{metric} minus that of {against}: {board.split}, protocol {board.protocol}"
     show_table(*difference_rows(differences), title)
+
+
+def _show_against_reported(
+    split: str | None, protocol: str, folder: Path | None, as_json: bool
+) -> None:
+    from dataclasses import asdict
+
+    import pandas as pd
+
+    from dcbench.display import show_table
+    from dcbench.errors import unknown
+    from dcbench.leaderboard.boards import load_boards
+    from dcbench.leaderboard.reported import load_reported
+    from dcbench.leaderboard.side_by_side import comparison_rows, side_by_side
+
+    reported = [each for each in load_reported() if each.of_the_poster]
+    splits = {each.split for each in reported}
+    if split is not None and split not in splits:
+        raise unknown("split of the published tables", split, splits)
+    runs = {board.split: board.runs for board in load_boards(folder) if board.protocol == protocol}
+    found = side_by_side([each for each in reported if split in (None, each.split)], runs)
+    if as_json:
+        rows = [
+            asdict(each)
+            | {"reported": each.reported.model_dump(mode="json")}
+            | {"difference": each.difference, "covered": each.covered}
+            for each in found
+        ]
+        typer.echo(pd.DataFrame(rows).to_json(orient="records"))
+        return
+    other = "" if protocol == "v1" else ", which has other recipes,"
+    show_table(*comparison_rows(found), f"protocol {protocol}{other} beside what is reported")

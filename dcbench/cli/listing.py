@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dcbench.cli.options import Json, Pattern, print_list, span
+from dcbench.cli.options import Json, Pattern, print_list
+from dcbench.units import span
 
 
 def methods(pattern: Pattern = "*", as_json: Json = False) -> None:

@@ -26,14 +26,16 @@ class Guarded(TyperGroup):
 
     def invoke(self, context: Any) -> Any:
         """Run the command that was asked for."""
-        from dcbench.display import note
-
         try:
             return super().invoke(context)
         except DcbenchError as problem:
+            from dcbench.display import note
+
             note(f"error: {problem}")
             raise typer.Exit(problem.exit_code) from None
         except KeyboardInterrupt:
+            from dcbench.display import note
+
             note("interrupted; the same command goes on from the last checkpoint")
             raise typer.Exit(130) from None
 
@@ -63,9 +65,3 @@ def _cell(value: Any) -> Any:
     if isinstance(value, dict):
         return ", ".join(f"{key}={each}" for key, each in value.items()) or None
     return value
-
-
-def span(numbers: tuple[int, ...]) -> str:
-    """Whole numbers in short: `0-9`, or `0,2,5`."""
-    whole = list(numbers) == list(range(numbers[0], numbers[-1] + 1)) and len(numbers) > 1
-    return f"{numbers[0]}-{numbers[-1]}" if whole else ",".join(map(str, numbers))

@@ -13,6 +13,7 @@ from dcbench.cli.options import DataOption, Json, ResultsOption
 if TYPE_CHECKING:
     from dcbench.plans import Plan
     from dcbench.records import Record
+    from dcbench.workplace import Workplace
 
 RUN_EXAMPLE = "Example:  dcbench run --method ic-regmixup --split digits --seeds 0-2"
 MEASURE_EXAMPLE = "Example:  dcbench measure results/v1/digits/subset-0/erm/seed-0"
@@ -44,6 +45,7 @@ def run(
             help="Take image files that are not the official ones; it is recorded.",
         ),
     ] = False,
+    pack: Annotated[int, typer.Option(min=1, help="Runs that share the device at once.")] = 1,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would run, and for how long.")
     ] = False,
@@ -57,10 +59,12 @@ def run(
     from dcbench.data.datasets import data_root
     from dcbench.display import RunProgress
     from dcbench.environment import find_device
+    from dcbench.errors import DcbenchError
     from dcbench.methods import parse_settings
     from dcbench.plans import plan_run, results_root
     from dcbench.protocol import parse_seeds
-    from dcbench.runs import estimate, execute
+    from dcbench.records import Record
+    from dcbench.runs import execute_together
     from dcbench.workplace import Workplace
 
     asked = parse_settings(settings or [])
@@ -70,16 +74,33 @@ def run(
     ]
     root = results_root(results)
     place = Workplace(data_root(data), find_device(device), allow_unverified=allow_unverified_data)
-    for plan in plans:
+    if dry_run:
+        for plan in plans:
+            _show_estimate(plan, root, place, quiet, as_json)
+        return
+    for first in range(0, len(plans), pack):
+        together = plans[first : first + pack]
         with RunProgress(quiet) as reporter:
-            _announce(plan, reporter.note)
-            if dry_run:
-                said = str(estimate(plan, place, reporter))
-                where = str(root / plan.folder)
-                typer.echo(json.dumps({"folder": where, "estimate": said}) if as_json else said)
-                continue
-            record = execute(plan, root, place, restart=restart, reporter=reporter)
-        _show_record(record, root / plan.folder / "record.json", as_json)
+            for plan in together:
+                _announce(plan, reporter.note)
+            ended = execute_together(together, root, place, restart=restart, reporter=reporter)
+        for plan, outcome in zip(together, ended, strict=True):
+            if isinstance(outcome, Record):
+                _show_record(outcome, root / plan.folder / "record.json", as_json)
+        for outcome in ended:
+            if isinstance(outcome, DcbenchError):
+                raise outcome
+
+
+def _show_estimate(plan: Plan, root: Path, place: Workplace, quiet: bool, as_json: bool) -> None:
+    from dcbench.display import RunProgress
+    from dcbench.runs import estimate
+
+    with RunProgress(quiet) as reporter:
+        _announce(plan, reporter.note)
+        said = str(estimate(plan, place, reporter))
+    folder = str(root / plan.folder)
+    typer.echo(json.dumps({"folder": folder, "estimate": said}) if as_json else said)
 
 
 def _announce(plan: Plan, note: Any) -> None:

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from dcbench.cli.options import DataOption, Json, ListByDefault, Pattern, print_list, span
+from dcbench.cli.options import DataOption, Json, ListByDefault, Pattern, print_list
+from dcbench.units import span
 
 app = typer.Typer(
     cls=ListByDefault, help="The splits: list, show, prove.", invoke_without_command=True

@@ -7,8 +7,9 @@ import numpy.typing as npt
 
 from dcbench.metrics._checks import FloatArray, as_class_counts, as_floats, as_labels
 
-_FEW_BELOW = 20
-_MANY_ABOVE = 100
+FEW_BELOW = 20
+MANY_ABOVE = 100
+"""Training images that part the classes with few, medium and many."""
 
 
 def accuracy(probs_or_logits: npt.ArrayLike, labels: npt.ArrayLike) -> float:
@@ -124,9 +125,9 @@ def group_accuracy(
     recall = class_recall(logits, labels)
     counts = as_class_counts(class_counts, len(recall))
     groups = {
-        "accuracy_many": counts > _MANY_ABOVE,
-        "accuracy_medium": (counts >= _FEW_BELOW) & (counts <= _MANY_ABOVE),
-        "accuracy_few": counts < _FEW_BELOW,
+        "accuracy_many": counts > MANY_ABOVE,
+        "accuracy_medium": (counts >= FEW_BELOW) & (counts <= MANY_ABOVE),
+        "accuracy_few": counts < FEW_BELOW,
     }
     tested = ~np.isnan(recall)
     return {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import numpy.typing as npt
 
@@ -98,6 +100,33 @@ def expected_calibration_error(
     confidence, correct = _confidence(probs, labels, num_bins)
     edges = np.linspace(0.0, 1.0, num_bins + 1)
     return _mean_gap(correct - confidence, _bins(confidence, edges), num_bins)
+
+
+class CalibrationBins(NamedTuple):
+    """The bins of `expected_calibration_error`, as sums, so that those of several runs add up.
+
+    Attributes
+    ----------
+    rows, confidence, correct : float64 [num_bins]
+        How many rows there are, the sum of their confidences, and how many are classified rightly.
+    """
+
+    rows: FloatArray
+    confidence: FloatArray
+    correct: FloatArray
+
+
+def calibration_bins(
+    probs: npt.ArrayLike, labels: npt.ArrayLike, num_bins: int = 15
+) -> CalibrationBins:
+    """What a reliability diagram shows; parameters and errors as `expected_calibration_error`."""
+    confidence, correct = _confidence(probs, labels, num_bins)
+    bins = _bins(confidence, np.linspace(0.0, 1.0, num_bins + 1))
+
+    def summed(values: FloatArray) -> FloatArray:
+        return np.bincount(bins, weights=values, minlength=num_bins).astype(np.float64)
+
+    return CalibrationBins(summed(np.ones_like(confidence)), summed(confidence), summed(correct))
 
 
 def adaptive_calibration_error(

@@ -6,13 +6,15 @@ from typer.testing import CliRunner
 
 from dcbench.bench import suite as suite_module
 from dcbench.bench import worker
-from dcbench.bench.cases import Task
+from dcbench.bench.cases import CASES, Task
 from dcbench.bench.meters import Block
 from dcbench.bench.report import summarise
 from dcbench.bench.suite import plan_suite, run_suite
 from dcbench.bench.table import COLUMNS, conclusion, rows, title
+from dcbench.bench.whole_run import Extras
 from dcbench.bench.worker import ARMS, Request, Session, Start
 from dcbench.cli import app
+from dcbench.data.splits import load_split
 from dcbench.errors import RunError
 
 CPU = torch.device("cpu")
@@ -45,6 +47,7 @@ def a_session(fast=1.0, plain=1.25, again=1.0, load=0.0, pairs=8) -> Session:
         parts={"draws": 0.001, "batch": 0.01, "optimiser": 0.014},
         feed={"fast": 90000.0, "plain": 5000.0},
         evaluation={"fast": 500.0, "plain": 400.0},
+        extras=Extras(metrics=0.5, checkpoint=0.2),
     )
 
 
@@ -62,6 +65,30 @@ def test_figures_follow_from_the_blocks():
     assert result.fast.matmul_share == pytest.approx(3 * 0.1376e9 * 128 / 0.5 / 80e9, rel=5e-3)
     assert result.step_shares == pytest.approx({"draws": 0.002, "batch": 0.02, "optimiser": 0.028})
     assert result.verdict.outcome == "CLEAN"
+
+
+def test_shares_of_a_run_are_those_of_its_steps_evaluation_metrics_and_checkpoints():
+    # ResNet-32 on cifar10-lt-100: 200 epochs of 97 steps of 0.5 s make 9,700 s, in which 324
+    # checkpoints of 0.2 s are written; 60,032 images at 500 a second; metrics 0.5 s.
+    shares = a_result(a_session()).run_shares
+    whole = 9700 + 324 * 0.2 + 60032 / 500 + 0.5
+    assert shares == pytest.approx(
+        {
+            "draws": 0.002 * 9700 / whole,
+            "batch": 0.02 * 9700 / whole,
+            "optimiser": 0.028 * 9700 / whole,
+            "checkpoints": 64.8 / whole,
+            "evaluation": 120.064 / whole,
+            "metrics": 0.5 / whole,
+        }
+    )
+
+
+def test_images_of_a_case_are_those_of_its_split():
+    for case, split in (("wrn-16-8", "cifair10"), ("resnet-32", "cifar10-lt-100")):
+        found = load_split(split)
+        assert CASES[case].train_images == len(found.train) + len(found.val)
+        assert CASES[case].recipe == found.facts.recipe
 
 
 def test_a_process_that_differs_from_itself_makes_it_noisy_and_the_interval_wide():
@@ -129,6 +156,8 @@ def test_tiny_case_from_the_command_line_to_json():
     for found_ratio in (result["speed"], result["cpu_speed"], *result["control"].values()):
         assert 0 < found_ratio["low"] <= found_ratio["value"] <= found_ratio["high"]
     assert result["step_shares"].keys() == {"draws", "batch", "optimiser"}
+    assert result["run_shares"].keys() > {"evaluation", "metrics", "checkpoints"}
+    assert result["metrics_seconds"] > 0
     assert result["verdict"]["outcome"] in ("CLEAN", "NOISY")
     assert "about" in found.stderr.splitlines()[0]
 

@@ -1,0 +1,57 @@
+"""`dcbench leaderboard latex`: tables for papers."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+EXAMPLE = "Example:  dcbench leaderboard latex cifair10-common --protocol v1-lite -o table.tex"
+
+
+class Behind(StrEnum):
+    """What stands behind ±."""
+
+    ci95 = "ci95"
+    sd = "sd"
+    none = "none"
+
+
+def latex(
+    splits: Annotated[list[str], typer.Argument(metavar="SPLIT…")],
+    protocol: Annotated[str, typer.Option(help="Which protocol's results.")] = "v1",
+    metrics: Annotated[
+        str, typer.Option(help="Columns of each split, joined by commas.")
+    ] = "accuracy,ece15,nll",
+    spread: Annotated[
+        Behind, typer.Option(help="Behind ±: half of the 95 % interval, standard deviation, none.")
+    ] = Behind.ci95,
+    reported: Annotated[
+        bool, typer.Option("--reported", help="Add the numbers that papers report.")
+    ] = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Markdown, not LaTeX.")] = False,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="A file.")] = None,
+    folder: Annotated[
+        Path | None, typer.Option("--from", help="Leaderboards; else those that ship.")
+    ] = None,
+) -> None:
+    """Write a table that is ready to paste: booktabs, the best and its ties in bold."""
+    from dcbench.leaderboard.boards import load_board
+    from dcbench.leaderboard.export import to_latex, to_markdown
+    from dcbench.leaderboard.paper import paper_table
+    from dcbench.leaderboard.reported import load_reported
+    from dcbench.records import write_whole
+
+    table = paper_table(
+        [load_board(split, protocol, folder) for split in dict.fromkeys(splits)],
+        list(dict.fromkeys(metrics.split(","))),
+        spread=spread.value,
+        reported=load_reported() if reported else (),
+    )
+    text = to_markdown(table) if markdown else to_latex(table)
+    if output is None:
+        typer.echo(text, nl=False)
+    else:
+        write_whole(output, lambda file: file.write(text.encode()))

@@ -1,0 +1,42 @@
+"""`dcbench leaderboard figures`: leaderboards as pictures for papers and pages."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dcbench.cli.options import ResultsOption
+
+EXAMPLE = "Example:  dcbench leaderboard figures cifair10-common --results results -o figures"
+
+
+def figures(
+    splits: Annotated[
+        list[str] | None, typer.Argument(metavar="SPLIT", help="Which splits; else all.")
+    ] = None,
+    protocol: Annotated[str | None, typer.Option(help="Which protocol; else all.")] = None,
+    folder: Annotated[
+        Path | None, typer.Option("--from", help="Leaderboards; else those that ship.")
+    ] = None,
+    results: ResultsOption = None,
+    output: Annotated[Path, typer.Option("-o", "--output", help="Where figures go.")] = Path(
+        "figures"
+    ),
+    formats: Annotated[
+        str, typer.Option("--format", help="svg, pdf, or both with a comma.")
+    ] = "svg,pdf",
+) -> None:
+    """Draw accuracy, calibration, cost, learning curves, class frequency and OOD detection.
+
+    What is drawn from predictions and histories needs the stored runs.
+    """
+    from dcbench.display import note
+    from dcbench.leaderboard.boards import load_boards
+    from dcbench.leaderboard.figures import chosen, draw, parse_formats
+    from dcbench.plans import results_root
+
+    boards = chosen(load_boards(folder), splits or [], protocol)
+    for path in draw(boards, results_root(results), output, parse_formats(formats), note):
+        typer.echo(path)

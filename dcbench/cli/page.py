@@ -1,0 +1,27 @@
+"""`dcbench leaderboard page`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+EXAMPLE = "Example:  dcbench leaderboard page -o page --figures figures"
+
+
+def page(
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the page.")],
+    folder: Annotated[
+        Path | None, typer.Option("--from", help="Leaderboards; else those that ship.")
+    ] = None,
+    figures: Annotated[
+        Path | None, typer.Option(help="Folder of SVG files to show, as `figures` draws them.")
+    ] = None,
+) -> None:
+    """Write the leaderboards as a page that opens without a network."""
+    from dcbench.leaderboard.boards import load_boards
+    from dcbench.leaderboard.page import write_page
+    from dcbench.leaderboard.reported import load_reported
+
+    typer.echo(write_page(load_boards(folder), load_reported(), output, figures))

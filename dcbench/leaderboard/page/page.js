@@ -1,0 +1,140 @@
+"use strict";
+(() => {
+  const root = document.documentElement;
+  const all = (selector, within = document) => [...within.querySelectorAll(selector)];
+  root.classList.add("js");
+
+  // Theme: the system's, light or dark; remembered where the browser lets a local page do so.
+  const themes = ["system", "light", "dark"];
+  const remembered = {
+    get: () => { try { return localStorage.getItem("dcbench-theme"); } catch { return null; } },
+    set: (theme) => { try { localStorage.setItem("dcbench-theme", theme); } catch { /* not kept */ } },
+  };
+  const themeButton = document.getElementById("theme");
+  const showTheme = (theme) => {
+    root.dataset.theme = theme;
+    themeButton.textContent = `Theme: ${theme}`;
+  };
+  showTheme(themes.includes(remembered.get()) ? remembered.get() : "system");
+  themeButton.hidden = false;
+  themeButton.addEventListener("click", () => {
+    const next = themes[(themes.indexOf(root.dataset.theme) + 1) % themes.length];
+    showTheme(next);
+    remembered.set(next);
+  });
+
+  // Tabs: links to the sections without this script, tabs of one list with it.
+  const tablist = document.querySelector(".tabs");
+  const tabs = all("a", tablist);
+  const panelOf = (tab) => document.getElementById(tab.hash.slice(1));
+  const select = (tab, focus) => {
+    for (const each of tabs) {
+      const chosen = each === tab;
+      each.setAttribute("aria-selected", String(chosen));
+      each.tabIndex = chosen ? 0 : -1;
+      panelOf(each).hidden = !chosen;
+    }
+    if (focus) tab.focus();
+    tab.parentElement.scrollIntoView({ block: "nearest", inline: "nearest" });
+  };
+  const choose = (tab, focus) => {
+    select(tab, focus);
+    history.replaceState(null, "", tab.hash);
+  };
+  const ofAddress = () => tabs.find((tab) => tab.hash === location.hash) ?? tabs[0];
+  tablist.setAttribute("role", "tablist");
+  tablist.setAttribute("aria-label", "Splits");
+  for (const wrapper of all(".group, ul, li", tablist)) wrapper.setAttribute("role", "presentation");
+  for (const heading of all("h2", tablist)) heading.setAttribute("aria-hidden", "true");
+  tabs.forEach((tab, index) => {
+    const panel = panelOf(tab);
+    tab.id = `tab-${panel.id}`;
+    tab.setAttribute("role", "tab");
+    tab.setAttribute("aria-label", tab.dataset.label);
+    tab.setAttribute("aria-controls", panel.id);
+    panel.setAttribute("role", "tabpanel");
+    panel.setAttribute("aria-labelledby", tab.id);
+    tab.addEventListener("click", (event) => {
+      event.preventDefault();
+      choose(tab, false);
+    });
+    tab.addEventListener("keydown", (event) => {
+      const last = tabs.length - 1;
+      const to = {
+        ArrowRight: index === last ? 0 : index + 1,
+        ArrowDown: index === last ? 0 : index + 1,
+        ArrowLeft: index === 0 ? last : index - 1,
+        ArrowUp: index === 0 ? last : index - 1,
+        Home: 0,
+        End: last,
+        " ": index,
+      }[event.key];
+      if (to === undefined) return;
+      event.preventDefault();
+      choose(tabs[to], true);
+    });
+  });
+  addEventListener("hashchange", () => {
+    if (tabs.some((tab) => tab.hash === location.hash)) select(ofAddress(), false);
+  });
+  select(ofAddress(), false);
+
+  // Sorting: a method and its runs are one tbody. Cells without a number stay last.
+  const order = (body, column, kind) => {
+    const value = body.rows[0].cells[column].dataset.order ?? body.rows[0].cells[column].textContent.trim();
+    if (kind === "text") return value;
+    return body.rows[0].cells[column].dataset.order === undefined ? null : Number(value);
+  };
+  const sort = (table, head) => {
+    const { kind, first } = head.dataset;
+    const other = first === "ascending" ? "descending" : "ascending";
+    const direction = head.getAttribute("aria-sort") === first ? other : first;
+    const sign = direction === "ascending" ? 1 : -1;
+    const column = head.cellIndex;
+    const keyed = [...table.tBodies].map((body) => ({ body, key: order(body, column, kind) }));
+    keyed.sort((a, b) => {
+      if (a.key === null || b.key === null) return (a.key === null) - (b.key === null);
+      return sign * (kind === "text" ? a.key.localeCompare(b.key) : a.key - b.key);
+    });
+    for (const each of head.parentElement.cells) each.removeAttribute("aria-sort");
+    head.setAttribute("aria-sort", direction);
+    table.append(...keyed.map(({ body }) => body));
+  };
+  for (const button of all(".sort")) {
+    button.disabled = false;
+    button.addEventListener("click", () => sort(button.closest("table"), button.closest("th")));
+  }
+
+  // Runs of a method: folded until asked for.
+  for (const button of all(".more")) {
+    const runs = document.getElementById(button.getAttribute("aria-controls"));
+    const show = (open) => {
+      runs.hidden = !open;
+      button.setAttribute("aria-expanded", String(open));
+    };
+    show(false);
+    button.disabled = false;
+    button.addEventListener("click", () => show(runs.hidden));
+  }
+
+  // Filters: by the method's name and by the kind of row.
+  for (const bar of all(".filter")) {
+    const search = bar.querySelector("[type=search]");
+    const states = all("[type=checkbox]", bar);
+    const bodies = all("tbody[data-name]", bar.closest(".panel"));
+    const said = bar.querySelector("output");
+    const filter = () => {
+      const wanted = search.value.trim().toLowerCase();
+      const kept = states.filter((box) => box.checked).map((box) => box.value);
+      let shown = 0;
+      for (const body of bodies) {
+        body.hidden = !(body.dataset.name.toLowerCase().includes(wanted) && kept.includes(body.dataset.state));
+        shown += !body.hidden;
+      }
+      said.textContent = shown === bodies.length ? "" : `${shown} of ${bodies.length} rows`;
+    };
+    bar.hidden = false;
+    bar.addEventListener("input", filter);
+    filter();
+  }
+})();
