@@ -21,7 +21,6 @@ from dcbench.methods import Method
 from dcbench.recipe import Recipe
 from dcbench.validation import Facts, read_yaml, validated
 
-
 QUEUE = "queue"
 """The file of `baselines/` that is no protocol: which runs come first."""
 
