@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import math
-import signal
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -28,6 +26,7 @@ from dcbench.models import build_model
 from dcbench.precision import configure_precision
 from dcbench.recipe import Recipe
 from dcbench.stepping import Stepper
+from dcbench.stop import StopSignal
 
 SAVE_EVERY = 30.0
 """Seconds between two states that are saved."""
@@ -363,32 +362,3 @@ def initial_network(model: str, num_classes: int, seed: int) -> nn.Module:
     with torch.random.fork_rng(devices=()):
         torch.manual_seed(weights_seed(seed))
         return build_model(model, num_classes)
-
-
-class StopSignal:
-    """Turns the first SIGINT or SIGTERM into a wish that the loop grants between two steps.
-
-    A second one ends the process as it would without this. Outside the main thread, where Python
-    takes no signals, nothing is changed.
-    """
-
-    def __init__(self) -> None:
-        self.asked = False
-        self._previous: dict[int, Any] = {}
-
-    def __enter__(self) -> Self:
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._previous[number] = signal.signal(number, self._note)
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._give_back()
-
-    def _note(self, number: int, frame: object) -> None:
-        self.asked = True
-        self._give_back()
-
-    def _give_back(self) -> None:
-        while self._previous:
-            signal.signal(*self._previous.popitem())

@@ -78,20 +78,8 @@ def sweep(
 
     Asked again, it goes on. With --budget it ends in time with exit code 0 and says what is left.
     """
-    from dcbench.data.datasets import data_root
-    from dcbench.plans import results_root
-    from dcbench.sweep.engines import Site
-    from dcbench.units import parse_duration
-
     requests = _requests(plan, _changes(methods, splits, subsets, seeds, protocol, settings))
-    site = Site(
-        results=results_root(results),
-        data=data_root(data),
-        device=device,
-        allow_unverified=allow_unverified_data,
-        threads=threads,
-        deadline=time.time() + parse_duration(budget) if budget else None,
-    )
+    site = _site(results, data, device, allow_unverified_data, threads, budget)
     workers = _workers(engine, jobs, device)
     if dry_run:
         _forecast(requests, site, workers, as_json)
@@ -114,13 +102,10 @@ def plan(
     as_json: Json = False,
 ) -> None:
     """Say what the runs that a protocol asks of some splits cost here, from measured steps."""
-    from dcbench.data.datasets import data_root
     from dcbench.data.splits import split_facts
     from dcbench.methods import method_names
-    from dcbench.plans import results_root
     from dcbench.protocol import load_protocol
     from dcbench.sweep.asked import Block, requests_of
-    from dcbench.sweep.engines import Site
     from dcbench.units import span
 
     rules = load_protocol(protocol)
@@ -131,15 +116,31 @@ def plan(
         block = {"protocol": protocol, "methods": named, "splits": (split,)}
         block |= {"subsets": span(asked.subsets), "seeds": span(asked.seeds)}
         blocks.append(Block.model_validate(block))
-    site = Site(
+    site = _site(results, data, device, allow_unverified_data, threads, None)
+    _forecast(requests_of(blocks), site, 1, as_json)
+
+
+def _site(
+    results: Path | None,
+    data: Path | None,
+    device: str,
+    allow_unverified: bool,
+    threads: int,
+    budget: str | None,
+) -> Site:
+    from dcbench.data.datasets import data_root
+    from dcbench.plans import results_root
+    from dcbench.sweep.engines import Site
+    from dcbench.units import parse_duration
+
+    return Site(
         results=results_root(results),
         data=data_root(data),
         device=device,
-        allow_unverified=allow_unverified_data,
+        allow_unverified=allow_unverified,
         threads=threads,
-        deadline=None,
+        deadline=time.time() + parse_duration(budget) if budget else None,
     )
-    _forecast(requests_of(blocks), site, 1, as_json)
 
 
 def _changes(
