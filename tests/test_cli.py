@@ -72,7 +72,7 @@ def test_promised_commands_are_there():
     expected = {
         *("run", "measure", "methods", "splits", "models", "protocols"),
         *("splits show", "splits verify", "data status", "data fetch", "data verify"),
-        *("leaderboard build", "leaderboard show", "bench"),
+        *("leaderboard build", "leaderboard check", "leaderboard show", "bench"),
     }
     assert expected <= {" ".join(path) for path in ALL}
 
@@ -181,6 +181,7 @@ def test_wrong_use_ends_with_2_and_says_what_would_do(arguments, message, tmp_pa
         (["leaderboard", "show", "digits", "--protocol", "v0"], "did you mean v1"),
         (["leaderboard", "show", "digits", "--from", "."], "no leaderboard of digits"),
         (["leaderboard", "build", "-o", "board"], "holds no record"),
+        (["leaderboard", "check"], "leaderboard: there is no such folder"),
         (["rnu"], "run"),
         (["splits", "show"], "Missing argument"),
     ],

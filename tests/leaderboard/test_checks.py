@@ -169,7 +169,7 @@ def test_methods_that_are_not_known_to_be_one_need_a_footnote_to_agree(whole: Pa
     [found] = problems(whole)
     assert "method mixup, seed 0): has the predictions of subset 0, method erm, seed 0" in found
     assert "add the footnote 'same predictions as erm'" in found
-    set_cell(runs(whole), 10, footnote="same predictions as erm")
+    set_cell(runs(whole), 10, footnote="slow; same predictions as erm")
     assert problems(whole) == []
     set_cell(runs(whole), 10, footnote="same predictions as ermine")
     assert len(problems(whole)) == 1

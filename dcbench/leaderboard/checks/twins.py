@@ -45,10 +45,13 @@ def twin_problems(files: Iterable[RowsFile]) -> Iterator[str]:
 def _may_agree(one: Row, other: Row, file: RowsFile) -> bool:
     if (one["subset"], one["seed"]) != (other["subset"], other["seed"]):
         return False
-    notes = (one.get("footnote", ""), other.get("footnote", ""))
-    if f"{SAME} {other['method']}" == notes[0] or f"{SAME} {one['method']}" == notes[1]:
+    if _names(one, other) or _names(other, one):
         return True
     return not file.split.long_tailed and _reduced(one) == _reduced(other)
+
+
+def _names(row: Row, twin: Row) -> bool:
+    return f"{SAME} {twin['method']}" in row.get("footnote", "").split("; ")
 
 
 def _reduced(row: Row) -> object:
