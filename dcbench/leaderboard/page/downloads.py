@@ -7,15 +7,17 @@ from typing import Any
 
 import pandas as pd
 
-from dcbench.leaderboard.columns import COSTS
+from dcbench.leaderboard.columns import COSTS, LAST_COLUMNS, WHOLE
 
 _FORMULA = re.compile(r"[=+\-@\t\r\n]")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 
 def with_decimals(runs: pd.DataFrame) -> pd.DataFrame:
-    """Rows of runs with costs as the leaderboard writes them, not with six decimals."""
-    costs = {name: decimals for name, decimals in COSTS.items() if name in runs.columns}
+    """Rows of runs with costs and whole numbers as the leaderboard writes them."""
+    whole = {column.name: 0 for column in LAST_COLUMNS if column.kind is WHOLE}
+    known = {**COSTS, **whole}
+    costs = {name: decimals for name, decimals in known.items() if name in runs.columns}
     written = {
         name: [f"{value:.{decimals}f}" if value == value else "" for value in runs[name].tolist()]
         for name, decimals in costs.items()
