@@ -11,8 +11,6 @@ import csv
 import hashlib
 import io
 import json
-import os
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO, Literal
@@ -22,8 +20,9 @@ import numpy as np
 import torch
 from pydantic import AfterValidator, Field
 
-from dcbench.errors import DataError, RunError
+from dcbench.errors import DataError
 from dcbench.evaluation import Predictions
+from dcbench.files import write_whole, writing
 from dcbench.training import EpochSummary
 from dcbench.validation import Facts, validated
 
@@ -132,40 +131,6 @@ CONFIGURATION = (
     *("method_sha256", "seed", "recipe"),
 )
 """The fields of a record that decide its numbers."""
-
-
-@contextlib.contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Turn the file system's refusals into an error for the user."""
-    try:
-        yield
-    except OSError as problem:
-        raise RunError(
-            f"cannot write {path}: {problem.strerror or problem}; free some space or choose "
-            "another folder with --results, then run the same command again: what was finished or "
-            "checkpointed is kept"
-        ) from None
-
-
-def write_whole(path: Path, write: Callable[[BinaryIO], Any]) -> str:
-    """Write a file in one piece or not at all, and return its SHA-256."""
-    with writing(path):
-        descriptor, temporary = tempfile.mkstemp(
-            dir=path.parent, prefix=f".{path.name}.", suffix=".unfinished"
-        )
-        try:
-            with os.fdopen(descriptor, "w+b") as file:
-                write(file)
-                file.flush()
-                os.fsync(file.fileno())
-                file.seek(0)
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
-            Path(temporary).chmod(0o644)
-            Path(temporary).replace(path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
-    return digest
 
 
 @contextlib.contextmanager

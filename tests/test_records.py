@@ -18,7 +18,8 @@ import torch
 from dcbench import records
 from dcbench.errors import DataError, RunError
 from dcbench.evaluation import Predictions, measure
-from dcbench.records import Record, read_checkpoint, read_predictions, read_record, write_whole
+from dcbench.files import write_whole
+from dcbench.records import Record, read_checkpoint, read_predictions, read_record
 from dcbench.training import EpochSummary
 
 

@@ -10,6 +10,7 @@ import pandas as pd
 
 from dcbench.data.splits import split_facts
 from dcbench.errors import RunError, UsageError
+from dcbench.files import write_whole, writing
 from dcbench.leaderboard.frozen import (
     FROZEN,
     changed_rules,
@@ -31,7 +32,6 @@ from dcbench.leaderboard.tables import (
     write_table,
 )
 from dcbench.protocol import Protocol, load_protocol
-from dcbench.records import write_whole, writing
 
 
 class Written(NamedTuple):

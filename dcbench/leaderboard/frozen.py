@@ -10,9 +10,10 @@ import yaml
 
 from dcbench.data.splits import split_facts
 from dcbench.errors import DataError
+from dcbench.files import write_whole
 from dcbench.leaderboard.rows import Row
 from dcbench.protocol import Entry, Protocol
-from dcbench.records import Record, write_whole
+from dcbench.records import Record
 from dcbench.validation import read_yaml, validated
 
 FROZEN = "protocol.yaml"

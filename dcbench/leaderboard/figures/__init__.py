@@ -11,6 +11,7 @@ import matplotlib
 
 from dcbench.data.splits import split_facts
 from dcbench.errors import UsageError, unknown
+from dcbench.files import writing
 from dcbench.leaderboard.boards import Board
 from dcbench.leaderboard.figures.accuracy import draw_accuracy
 from dcbench.leaderboard.figures.cost import draw_cost
@@ -23,7 +24,6 @@ from dcbench.leaderboard.figures.sheet import Format, Sheet, save
 from dcbench.leaderboard.figures.stored import StoredRun, find_stored, keys, read_stored
 from dcbench.leaderboard.figures.style import settings
 from dcbench.protocol import load_protocol
-from dcbench.records import writing
 
 FORMATS: tuple[Format, ...] = ("svg", "pdf")
 ALL_SPLITS = "all"

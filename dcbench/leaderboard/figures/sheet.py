@@ -16,9 +16,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator, StrMethodFormatter
 
+from dcbench.files import write_whole
 from dcbench.leaderboard.figures.looks import GREY
 from dcbench.leaderboard.figures.style import ONE_COLUMN, SMALL, TITLE, TWO_COLUMNS
-from dcbench.records import write_whole
 
 Format = Literal["svg", "pdf"]
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from dcbench.errors import UsageError
-from dcbench.records import writing
+from dcbench.files import writing
 
 
 @dataclass(frozen=True)

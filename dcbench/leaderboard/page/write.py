@@ -14,6 +14,7 @@ from markupsafe import Markup
 
 from dcbench import __version__
 from dcbench.errors import UsageError
+from dcbench.files import write_whole, writing
 from dcbench.leaderboard.boards import Board
 from dcbench.leaderboard.page.columns import METRICS, Metric
 from dcbench.leaderboard.page.content import MethodTable, method_tables, slug
@@ -23,7 +24,6 @@ from dcbench.leaderboard.page.intervals import HEIGHT, WIDTH
 from dcbench.leaderboard.page.rules import Rules, rules_of
 from dcbench.leaderboard.reported import Reported
 from dcbench.leaderboard.tables import write_table
-from dcbench.records import write_whole, writing
 
 _HERE = Path(__file__).parent
 
