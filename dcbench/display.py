@@ -97,9 +97,13 @@ class RunProgress:
 
     def evaluated(self, done: int, total: int) -> None:
         """So many images are predicted."""
-        if self._stage != "predict":
-            self._begin("predict", total)
-        self._update(done, "images")
+        self.counted("predict", done, total, "images")
+
+    def counted(self, stage: str, done: int, total: int, what: str) -> None:
+        """So many of some things are done."""
+        if self._stage != stage:
+            self._begin(stage, total)
+        self._update(done, what)
 
     def _begin(self, stage: str, total: int, done: int = 0) -> None:
         self._stage = stage

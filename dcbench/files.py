@@ -21,8 +21,8 @@ def writing(path: Path) -> Iterator[None]:
     except OSError as problem:
         raise RunError(
             f"cannot write {path}: {problem.strerror or problem}; free some space or choose "
-            "another place, then run the same command again: what was finished or checkpointed is "
-            "kept"
+            "another folder (--results, -o), then run the same command again: what was finished or "
+            "checkpointed is kept"
         ) from None
 
 

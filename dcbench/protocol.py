@@ -25,25 +25,25 @@ QUEUE = "queue"
 """The file of `baselines/` that is no protocol: which runs come first."""
 
 
-def parse_seeds(text: str | int) -> tuple[int, ...]:
-    """`"0-4"`, `"0,2,5"` or `3` as seeds, in the order given.
+def parse_seeds(text: str | int, what: str = "seed") -> tuple[int, ...]:
+    """`"0-4"`, `"0,2,5"` or `3` as seeds (or subsets, if that is `what`), in the order given.
 
     Raises
     ------
     UsageError
-        Not numbers, a range that runs backwards, or a seed given twice.
+        Not numbers, a range that runs backwards, or a number given twice.
     """
     seeds: list[int] = []
     for part in str(text).split(","):
         match = re.fullmatch(r"\s*(\d+)(?:\s*-\s*(\d+))?\s*", part)
         if match is None:
-            raise UsageError(f"seeds '{text}': write a number, a range as 0-9, or a list as 0,2,5")
+            raise UsageError(f"{what}s '{text}': write a number, a range (0-9) or a list (0,2,5)")
         first, last = int(match[1]), int(match[2] or match[1])
         if last < first:
-            raise UsageError(f"seeds '{text}': the range runs backwards; write {last}-{first}")
+            raise UsageError(f"{what}s '{text}': the range runs backwards; write {last}-{first}")
         seeds += range(first, last + 1)
     if len(set(seeds)) != len(seeds):
-        raise UsageError(f"seeds '{text}': a seed is given twice")
+        raise UsageError(f"{what}s '{text}': a {what} is given twice")
     return tuple(seeds)
 
 

@@ -13,7 +13,15 @@ from dcbench.errors import DcbenchError, UsageError
 
 Json = Annotated[bool, typer.Option("--json", help="JSON alone on standard output.")]
 DataOption = Annotated[
-    Path | None, typer.Option("--data", help="Data folder; else DCBENCH_DATA, else the user cache.")
+    Path | None,
+    typer.Option("--data", help="Data folder or bundle; else DCBENCH_DATA, else the user cache."),
+]
+UnverifiedOption = Annotated[
+    bool,
+    typer.Option(
+        "--allow-unverified-data",
+        help="Take image files that are not the official ones; it is recorded.",
+    ),
 ]
 ResultsOption = Annotated[
     Path | None, typer.Option("--results", help="Results; else DCBENCH_RESULTS, else ./results.")

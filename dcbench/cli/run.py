@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dcbench.cli.options import DataOption, Json, ResultsOption
+from dcbench.cli.options import DataOption, Json, ResultsOption, UnverifiedOption
 
 if TYPE_CHECKING:
     from dcbench.plans import Plan
@@ -38,13 +38,7 @@ def run(
     restart: Annotated[
         bool, typer.Option("--restart", help="Throw away what an earlier run left.")
     ] = False,
-    allow_unverified_data: Annotated[
-        bool,
-        typer.Option(
-            "--allow-unverified-data",
-            help="Take image files that are not the official ones; it is recorded.",
-        ),
-    ] = False,
+    allow_unverified_data: UnverifiedOption = False,
     pack: Annotated[int, typer.Option(min=1, help="Runs that share the device at once.")] = 1,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would run, and for how long.")

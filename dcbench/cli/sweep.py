@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dcbench.cli.options import DataOption, Json, ResultsOption
+from dcbench.cli.options import DataOption, Json, ResultsOption, UnverifiedOption
 
 if TYPE_CHECKING:
     from dcbench.sweep.asked import Request
@@ -33,9 +33,6 @@ class EngineName(StrEnum):
 
 Methods = Annotated[
     str | None, typer.Option(help="Joined by commas, with settings in brackets or not.")
-]
-Unverified = Annotated[
-    bool, typer.Option("--allow-unverified-data", help="As for `dcbench run`; it is recorded.")
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:0.")]
 Threads = Annotated[int, typer.Option(min=1, help="Of each process, on a CPU; results differ.")]
@@ -70,7 +67,7 @@ def sweep(
     ] = False,
     data: DataOption = None,
     results: ResultsOption = None,
-    allow_unverified_data: Unverified = False,
+    allow_unverified_data: UnverifiedOption = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -98,7 +95,7 @@ def plan(
     device: Device = "auto",
     data: DataOption = None,
     results: ResultsOption = None,
-    allow_unverified_data: Unverified = False,
+    allow_unverified_data: UnverifiedOption = False,
     as_json: Json = False,
 ) -> None:
     """Say what the runs that a protocol asks of some splits cost here, from measured steps."""

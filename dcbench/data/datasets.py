@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -42,32 +42,6 @@ class UnverifiedData(DataError):  # noqa: N818 - a state of the data
 
 
 @dataclass(frozen=True)
-class ImageSet:
-    """One part of a dataset in memory.
-
-    Attributes
-    ----------
-    name : str
-        Dataset and part, such as "cifar10/train".
-    images : ndarray of uint8 [N, H, W, 3]
-        In the official order.
-    labels : ndarray of int64 [N]
-        Class numbers from 0.
-    official : bool
-        Whether every file it came from has its official MD5.
-    """
-
-    name: str
-    images: NDArray[np.uint8]
-    labels: NDArray[np.int64]
-    official: bool
-
-    def sha256(self) -> str:
-        """Return the SHA-256 of the bytes of the images, in order, as 64 hex digits."""
-        return hashlib.sha256(np.ascontiguousarray(self.images).data).hexdigest()
-
-
-@dataclass(frozen=True)
 class FileStatus:
     """What was found at the place of one file.
 
@@ -89,8 +63,37 @@ class FileStatus:
     problem: str = ""
 
 
+@dataclass(frozen=True)
+class ImageSet:
+    """One part of a dataset in memory.
+
+    Attributes
+    ----------
+    name : str
+        Dataset and part, such as "cifar10/train".
+    images : ndarray of uint8 [N, H, W, 3]
+        In the official order.
+    labels : ndarray of int64 [N]
+        Class numbers from 0.
+    official : bool
+        Whether every file it came from has its official MD5.
+    files : tuple of FileStatus
+        The files that were read for it; none for images that no file holds.
+    """
+
+    name: str
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+    official: bool
+    files: tuple[FileStatus, ...] = ()
+
+    def sha256(self) -> str:
+        """Return the SHA-256 of the bytes of the images, in order, as 64 hex digits."""
+        return hashlib.sha256(np.ascontiguousarray(self.images).data).hexdigest()
+
+
 def data_root(option: str | Path | None = None) -> Path:
-    """Return the data folder: the option, else ``$DCBENCH_DATA``, else one in the user's cache."""
+    """Return the data folder or bundle: the option, ``$DCBENCH_DATA``, or the user's cache."""
     cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     chosen = option or os.environ.get("DCBENCH_DATA") or Path(cache, "dcbench", "data")
     return Path(chosen).expanduser().absolute()
@@ -138,12 +141,11 @@ def load_image_set(
     if part not in entry.parts:
         raise unknown(f"part of {dataset}", part, entry.parts)
     if entry.embedded:
-        return _image_set(f"{dataset}/{part}", [entry.embedded(part)], official=True)
+        return _image_set(f"{dataset}/{part}", [entry.embedded(part)])
     found = [_inspect(entry, part, file, root) for file in entry.parts[part]]
     statuses = [status for status, _ in found]
-    _refuse(entry, root, statuses, allow_unverified)
-    official = all(status.state == "official" for status in statuses)
-    return _image_set(f"{dataset}/{part}", [piece for _, piece in found if piece], official)
+    refuse(entry.title, statuses, how_to_get(entry, root), allow_unverified)
+    return _image_set(f"{dataset}/{part}", [piece for _, piece in found if piece], statuses)
 
 
 def file_status(
@@ -208,8 +210,11 @@ def _inspect(
     return replace(status, state=state, found_md5=md5), piece
 
 
-def _refuse(entry: Dataset, root: Path, statuses: list[FileStatus], allow_unverified: bool) -> None:
-    """Raise the error for files that cannot be used: the damaged, then the missing, then others."""
+def refuse(title: str, files: list[FileStatus], how: str, allow_unverified: bool) -> None:
+    """Raise the error for files that cannot be used: the damaged, then the missing, then others.
+
+    `how` ends the message: how to come by the right files.
+    """
 
     def named(state: str) -> str:
         return ", ".join(
@@ -217,24 +222,24 @@ def _refuse(entry: Dataset, root: Path, statuses: list[FileStatus], allow_unveri
             + (f", found {status.found_md5}" if status.found_md5 else "")
             + (f": {status.problem}" if status.problem else "")
             + ")"
-            for status in statuses
+            for status in files
             if status.state == state
         )
 
-    how = how_to_get(entry, root)
     if damaged := named("damaged"):
-        raise DataError(f"{entry.title} is damaged: {damaged}; delete it, then {how}")
+        raise DataError(f"{title} is damaged: {damaged}; delete it, then {how}")
     if missing := named("missing"):
-        raise MissingData(f"{entry.title} is missing: {missing}; {how}")
+        raise MissingData(f"{title} is missing: {missing}; {how}")
     if (unverified := named("unverified")) and not allow_unverified:
         raise UnverifiedData(
-            f"{entry.title} is not verified: {unverified} reads whole but is not the "
+            f"{title} is not verified: {unverified} reads whole but is not the "
             f"official file; take it with --allow-unverified-data (the record says so), or {how}"
         )
 
 
-def _image_set(name: str, pieces: list[Piece], official: bool) -> ImageSet:
+def _image_set(name: str, pieces: list[Piece], files: Sequence[FileStatus] = ()) -> ImageSet:
     """Join what the files of one part hold, in their order."""
     images = np.concatenate([piece.images for piece in pieces if piece.images is not None])
     labels = np.concatenate([piece.labels for piece in pieces if piece.labels is not None])
-    return ImageSet(name, images, labels, official)
+    official = all(file.state == "official" for file in files)
+    return ImageSet(name, images, labels, official, tuple(files))

@@ -10,11 +10,12 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from dcbench.data.datasets import MissingData, load_image_set
+from dcbench.data.datasets import MissingData
+from dcbench.data.parts import Part, load_part
 from dcbench.data.splits import (
+    Split,
     SplitHashes,
     SubsetHashes,
-    images_sha256,
     index_sha256,
     load_split,
     split_facts,
@@ -22,13 +23,15 @@ from dcbench.data.splits import (
 )
 from dcbench.errors import DataError, UsageError
 
+_State = Literal["same", "differs", "not checked"]
+
 
 class Finding(NamedTuple):
     """What the proof of one subset came to."""
 
     split: str
     subset: int
-    state: Literal["same", "differs", "not checked"]
+    state: _State
     detail: str
 
 
@@ -36,7 +39,7 @@ def verify_split(name: str, root: Path) -> Iterator[Finding]:
     """Derive each subset again and compare the rows and the images with what is recorded."""
     facts = split_facts(name)
     try:
-        images = load_image_set(facts.dataset, "train", root, allow_unverified=True)
+        source = load_part(facts.dataset, "train", root, allow_unverified=True)
     except MissingData as missing:
         for subset in facts.subsets:
             yield Finding(name, subset, "not checked", str(missing))
@@ -47,20 +50,28 @@ def verify_split(name: str, root: Path) -> Iterator[Finding]:
         except DataError as damaged:
             yield Finding(name, subset, "differs", str(damaged))
             continue
-        train, val = facts.rule.select(images.labels, listed.num_classes, subset)
-        derived = (train, val, images.labels[train], images.labels[val])
+        train, val = facts.rule.select(source.labels, listed.num_classes, subset)
+        derived = (train, val, source.labels[train], source.labels[val])
         rows = (listed.train, listed.val, listed.train_labels, listed.val_labels)
         if not all(map(np.array_equal, derived, rows)):
             yield Finding(name, subset, "differs", "the rule gives other rows or labels")
-        elif images.official != listed.hashes.images_official:
-            kind = "official" if listed.hashes.images_official else "unverified"
-            detail = f"rows are the same; images not compared: their hash is of {kind} files"
-            yield Finding(name, subset, "same", detail)
-        elif images_sha256(images.images, train, val) != listed.hashes.images_sha256:
-            yield Finding(name, subset, "differs", "the images are not those that were hashed")
         else:
-            kind = "official" if images.official else "unverified"
-            yield Finding(name, subset, "same", f"rows and images ({kind} files)")
+            yield Finding(name, subset, *_compare_images(source, listed))
+
+
+def _compare_images(source: Part, listed: Split) -> tuple[_State, str]:
+    """Whether the images of a subset, whose rows are right, are those that were hashed."""
+    of_official = listed.hashes.images_official
+    if source.official != of_official:
+        kind = "official" if of_official else "unverified"
+        return "same", f"rows are the same; images not compared: their hash is of {kind} files"
+    try:
+        images = source.take(np.concatenate([listed.train, listed.val]))
+    except MissingData as missing:
+        return "not checked", f"rows are the same; {missing}"
+    if images.sha256() != listed.hashes.images_sha256:
+        return "differs", "the images are not those that were hashed"
+    return "same", f"rows and images ({'official' if of_official else 'unverified'} files)"
 
 
 def derive_split(name: str, root: Path) -> SplitHashes:
@@ -68,14 +79,14 @@ def derive_split(name: str, root: Path) -> SplitHashes:
     facts = split_facts(name)
     if facts.subsets_of is not None:
         raise UsageError(f"split {name} shares the lists of {facts.subsets_of}: derive that one")
-    images = load_image_set(facts.dataset, "train", root, allow_unverified=True)
+    source = load_part(facts.dataset, "train", root, allow_unverified=True)
     folder = splits_folder() / name
     folder.mkdir(exist_ok=True)
     hashes = {}
     for subset in facts.subsets:
-        train, val = facts.rule.select(images.labels, len(facts.class_names), subset)
+        train, val = facts.rule.select(source.labels, len(facts.class_names), subset)
         text = "part,index,label\n" + "".join(
-            f"{part},{row},{images.labels[row]}\n"
+            f"{part},{row},{source.labels[row]}\n"
             for part, rows in (("train", train), ("val", val))
             for row in rows
         )
@@ -85,8 +96,8 @@ def derive_split(name: str, root: Path) -> SplitHashes:
             val=len(val),
             csv_sha256=hashlib.sha256(text.encode()).hexdigest(),
             index_sha256=index_sha256(train, val),
-            images_sha256=images_sha256(images.images, train, val),
-            images_official=images.official,
+            images_sha256=source.take(np.concatenate([train, val])).sha256(),
+            images_official=source.official,
         )
     derived = SplitHashes(subsets=hashes)
     text = json.dumps(derived.model_dump(mode="json"), indent=2) + "\n"

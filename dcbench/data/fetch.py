@@ -9,7 +9,7 @@ from http.client import HTTPException
 from pathlib import Path
 
 from dcbench.data.datasets import Download, file_status, get_dataset, how_to_get
-from dcbench.errors import DataError
+from dcbench.errors import DataError, UsageError
 
 _TIMEOUT = 30.0  # seconds without an answer
 
@@ -30,11 +30,13 @@ def fetch(name: str, root: Path) -> None:
     Raises
     ------
     UsageError
-        If no dataset has that name.
+        If no dataset has that name, or `root` is a bundle.
     DataError
         If a file cannot be had; the message says where to put it by hand.
     """
     dataset = get_dataset(name)
+    if root.is_file():
+        raise UsageError(f"{root} is a file; name a folder with --data, to fetch datasets into")
     if not _lacking(name, root):
         return
     reason = "what came is not official"

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dcbench.data.datasets import ImageSet, MissingData, UnverifiedData, load_image_set
-from dcbench.data.splits import Split, images_sha256
+from dcbench.data.datasets import ImageSet, MissingData, UnverifiedData
+from dcbench.data.parts import Part, load_part
+from dcbench.data.splits import Split
 from dcbench.draws import stream
 from dcbench.errors import DataError
 
@@ -46,7 +47,7 @@ def load_images(
     fit: Literal["train", "trainval"] = "trainval",
     allow_unverified: bool = False,
 ) -> SplitImages:
-    """Read the images of a split from the data folder.
+    """Read the images of a split from a data folder or a bundle.
 
     Raises
     ------
@@ -54,29 +55,26 @@ def load_images(
         Training or test images are missing, damaged, not the ones that were hashed, or (without
         `allow_unverified`) not the official ones; or a file of an OOD set is damaged.
     """
-    source = load_image_set(split.facts.dataset, "train", root, allow_unverified=allow_unverified)
+    source = load_part(split.facts.dataset, "train", root, allow_unverified=allow_unverified)
     _check_hash(split, source)
     rows = split.train if fit == "train" else np.concatenate([split.train, split.val])
-    test = load_image_set(split.facts.test.dataset, "test", root, allow_unverified=allow_unverified)
-    kept = np.setdiff1d(np.arange(len(test.labels)), split.excluded_test_rows)
+    tested = load_part(split.facts.test.dataset, "test", root, allow_unverified=allow_unverified)
+    test = tested.take(split.kept_test_rows(len(tested.labels)))
     ood, missing = {}, {}
     for name in split.facts.ood:
         try:
             ood[name] = _ood_set(name, test.images.shape[1:], root, allow_unverified)
         except (MissingData, UnverifiedData) as problem:
             missing[name] = str(problem)
-    return SplitImages(_rows(source, rows), _rows(test, kept), ood, missing)
+    return SplitImages(source.take(rows), test, ood, missing)
 
 
-def _rows(images: ImageSet, rows: NDArray[np.int64]) -> ImageSet:
-    return replace(images, images=images.images[rows], labels=images.labels[rows])
-
-
-def _check_hash(split: Split, source: ImageSet) -> None:
+def _check_hash(split: Split, source: Part) -> None:
     """Refuse images that are not those that were hashed when the subset was listed."""
     if split.hashes.images_official != source.official:
         return
-    if images_sha256(source.images, split.train, split.val) != split.hashes.images_sha256:
+    listed = source.take(np.concatenate([split.train, split.val]))
+    if listed.sha256() != split.hashes.images_sha256:
         raise DataError(
             f"{source.name}: the images of split {split.name}, subset {split.subset}, do not hash "
             f"to the recorded {split.hashes.images_sha256[:16]}…; see `dcbench splits verify "
@@ -85,16 +83,16 @@ def _check_hash(split: Split, source: ImageSet) -> None:
 
 
 def _ood_set(name: str, shape: tuple[int, ...], root: Path, allow_unverified: bool) -> ImageSet:
-    if name not in _NOISE:
-        return load_image_set(name, "test", root, allow_unverified=allow_unverified)
-    pixels = _NOISE[name](stream(0, f"noise/{name}"), (NOISE_IMAGES, *shape))
+    if name not in NOISE:
+        return load_part(name, "test", root, allow_unverified=allow_unverified).take()
+    pixels = NOISE[name](stream(0, f"noise/{name}"), (NOISE_IMAGES, *shape))
     images = np.rint(pixels.clip(0, 1) * 255).astype(np.uint8)
     return ImageSet(name, images, np.zeros(len(images), dtype=np.int64), official=True)
 
 
 _Noise = Callable[[np.random.RandomState, tuple[int, ...]], NDArray[np.float64]]
 
-_NOISE: dict[str, _Noise] = {
+NOISE: dict[str, _Noise] = {
     "gaussian": lambda generator, size: generator.normal(0.5, 1.0, size),
     "uniform": lambda generator, size: generator.uniform(0.0, 1.0, size),
 }

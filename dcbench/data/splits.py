@@ -11,13 +11,13 @@ import fnmatch
 import hashlib
 import io
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
 from dcbench.data.rules import Rows, Rule
@@ -67,7 +67,7 @@ class SubsetHashes(Facts):
     val: int
     csv_sha256: str
     index_sha256: str
-    images_sha256: str
+    images_sha256: str = Field(description="of the images of train, then val, each [H, W, 3]")
     images_official: bool = Field(description="hashed from files with their official checksums")
 
 
@@ -111,6 +111,10 @@ class Split:
         """Number of images of each class in `train`."""
         return [int(n) for n in np.bincount(self.train_labels, minlength=self.num_classes)]
 
+    def kept_test_rows(self, count: int) -> Rows:
+        """Rows that the split is tested on, of the `count` rows of the test part."""
+        return np.setdiff1d(np.arange(count), self.excluded_test_rows)
+
     @cached_property
     def excluded_test_rows(self) -> Rows:
         """Rows of the test part that the split leaves out."""
@@ -143,6 +147,23 @@ def split_names(pattern: str = "*") -> list[str]:
     """Names of the splits, by wildcard."""
     names = (path.stem for path in splits_folder().glob("*.yaml"))
     return sorted(fnmatch.filter(names, pattern))
+
+
+def matching_splits(patterns: Iterable[str]) -> list[str]:
+    """Names of the splits that any of some wildcards fits.
+
+    Raises
+    ------
+    UsageError
+        One fits none.
+    """
+    found: dict[str, None] = {}
+    for pattern in patterns:
+        names = split_names(pattern)
+        if not names:
+            raise unknown("split", pattern, split_names())
+        found.update(dict.fromkeys(names))
+    return list(found)
 
 
 def split_facts(name: str) -> SplitFacts:
@@ -194,11 +215,6 @@ def read_hashes(path: Path) -> SplitHashes:
 def index_sha256(train: Rows, val: Rows) -> str:
     """SHA-256 of the rows of `train`, then `val`, as little-endian int64."""
     return hashlib.sha256(np.concatenate([train, val]).astype("<i8").tobytes()).hexdigest()
-
-
-def images_sha256(images: NDArray[np.uint8], train: Rows, val: Rows) -> str:
-    """SHA-256 of the bytes of the images of `train`, then `val`, each [H, W, 3]."""
-    return hashlib.sha256(images[np.concatenate([train, val])].tobytes()).hexdigest()
 
 
 def _read_csv(path: Path, sha256: str) -> list[dict[str, str]]:

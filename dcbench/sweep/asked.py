@@ -95,7 +95,7 @@ def requests_of(blocks: Iterable[Block]) -> list[Request]:
     for block in blocks:
         settings = json.dumps(block.settings, sort_keys=True)
         for split in block.splits:
-            for subset in parse_seeds(block.subsets):
+            for subset in parse_seeds(block.subsets, "subset"):
                 for seed in parse_seeds(block.seeds):
                     for method in block.methods:
                         request = Request(method, split, subset, seed, block.protocol, settings)

@@ -18,6 +18,21 @@ from scipy.io import savemat
 
 from dcbench.data.datasets import DATASETS, Dataset
 
+TINY = """
+name: tiny
+title: Four images of each class
+dataset: cifar10
+test: {dataset: cifar10, exclude: {file: excluded.csv, sha256: "SHA256"}}
+rule: {kind: by-position, train: 1, val: 1}
+subsets: [0, 1]
+ood: [cifar100, mnist, gaussian]
+recipe: none
+class_names: [a, b, c, d, e, f, g, h, i, j]
+source: made up
+licence: none
+"""
+TRAIN_BATCH, TEST_BATCH = (f"cifar-10-batches-py/{name}" for name in ("data_batch_1", "test_batch"))
+
 Content = tuple[bytes, int]  # the bytes of a file, and how many images or labels it holds
 
 
@@ -92,3 +107,22 @@ def expect(monkeypatch: pytest.MonkeyPatch, name: str, files: Mapping[str, Conte
 
 def md5(content: bytes) -> str:
     return hashlib.md5(content, usedforsecurity=False).hexdigest()
+
+
+def tiny_batches(seed: int = 1) -> dict[str, Content]:
+    """40 training images with the labels 0 to 9 four times over, and 10 to test."""
+    train = python2_batch(cifar_rows(40, seed), [*range(10)] * 4)
+    test = python2_batch(cifar_rows(10, seed=2), [*range(10)])
+    return {TRAIN_BATCH: (train, 40), TEST_BATCH: (test, 10)}
+
+
+def tiny_mnist() -> dict[str, Content]:
+    grey = np.arange(2 * 28 * 28, dtype=np.uint8).reshape(2, 28, 28)
+    return {
+        "MNIST/raw/t10k-images-idx3-ubyte.gz": (mnist_images(grey), 2),
+        "MNIST/raw/t10k-labels-idx1-ubyte.gz": (mnist_labels([1, 2]), 2),
+    }
+
+
+def pixels_of(rows: np.ndarray) -> np.ndarray:
+    return rows.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)

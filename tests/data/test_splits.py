@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from dcbench.data import derive, images, splits
+from dcbench.data import parts, splits
 from dcbench.data.datasets import load_image_set
 from dcbench.data.derive import derive_split, verify_split
 from dcbench.data.images import load_images
@@ -34,67 +34,6 @@ LISTED = {
     "digits": (100, 50, 10, (0, 1, 2)),
 }
 SUBSETS = [(name, subset) for name, (*_, subsets) in LISTED.items() for subset in subsets]
-
-TINY = """
-name: tiny
-title: Four images of each class
-dataset: cifar10
-test: {dataset: cifar10, exclude: {file: excluded.csv, sha256: "SHA256"}}
-rule: {kind: by-position, train: 1, val: 1}
-subsets: [0, 1]
-ood: [cifar100, mnist, gaussian]
-recipe: none
-class_names: [a, b, c, d, e, f, g, h, i, j]
-source: made up
-licence: none
-"""
-TRAIN_BATCH, TEST_BATCH = (f"cifar-10-batches-py/{name}" for name in ("data_batch_1", "test_batch"))
-
-
-@pytest.fixture
-def facts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of a few splits that a test may damage."""
-    folder = tmp_path / "facts/splits"
-    folder.mkdir(parents=True)
-    for name in ("cifair10", "cifair10-common", "digits"):
-        shutil.copy(splits_folder() / f"{name}.yaml", folder)
-        shutil.copytree(splits_folder() / name, folder / name)
-    monkeypatch.setattr(splits, "facts_root", lambda: folder.parent)
-    return folder
-
-
-def tiny_batches(seed: int = 1) -> dict[str, fakes.Content]:
-    """40 training images with the labels 0 to 9 four times over, and 10 to test."""
-    train = fakes.python2_batch(fakes.cifar_rows(40, seed), [*range(10)] * 4)
-    test = fakes.python2_batch(fakes.cifar_rows(10, seed=2), [*range(10)])
-    return {TRAIN_BATCH: (train, 40), TEST_BATCH: (test, 10)}
-
-
-def tiny_mnist() -> dict[str, fakes.Content]:
-    grey = np.arange(2 * 28 * 28, dtype=np.uint8).reshape(2, 28, 28)
-    return {
-        "MNIST/raw/t10k-images-idx3-ubyte.gz": (fakes.mnist_images(grey), 2),
-        "MNIST/raw/t10k-labels-idx1-ubyte.gz": (fakes.mnist_labels([1, 2]), 2),
-    }
-
-
-@pytest.fixture
-def tiny(facts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The data folder of a split `tiny` on a small CIFAR-10; of its OOD sets, MNIST is there."""
-    excluded = b"index\n3\n8\n"
-    digest = hashlib.sha256(excluded).hexdigest()
-    (facts / "tiny.yaml").write_text(TINY.replace("SHA256", digest))
-    (facts / "tiny").mkdir()
-    (facts / "tiny/excluded.csv").write_bytes(excluded)
-    root = tmp_path / "data"
-    fakes.place(monkeypatch, root, "cifar10", tiny_batches())
-    fakes.place(monkeypatch, root, "mnist", tiny_mnist())
-    derive_split("tiny", root)
-    return root
-
-
-def pixels_of(rows: np.ndarray) -> np.ndarray:
-    return rows.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
 
 
 def listed(path: Path) -> dict[str, list[tuple[int, int]]]:
@@ -352,7 +291,7 @@ def test_derived_list_is_the_rule_by_hand(facts: Path, tiny: Path):
     ]
     assert (facts / "tiny/subset-1.csv").read_bytes().decode() == "\n".join(expected) + "\n"
     hashes = json.loads((facts / "tiny/hashes.json").read_text())["subsets"]["1"]
-    images_ = pixels_of(fakes.cifar_rows(40, seed=1))[20:]
+    images_ = fakes.pixels_of(fakes.cifar_rows(40, seed=1))[20:]
     assert hashes == {
         "train": 10,
         "val": 10,
@@ -375,7 +314,9 @@ def test_one_changed_pixel_is_found_in_its_subset_alone(tiny: Path, monkeypatch)
     rows = fakes.cifar_rows(40, seed=1)
     rows[25, 100] ^= 1
     batch = fakes.python2_batch(rows, [*range(10)] * 4)
-    fakes.place(monkeypatch, tiny, "cifar10", tiny_batches() | {TRAIN_BATCH: (batch, 40)})
+    fakes.place(
+        monkeypatch, tiny, "cifar10", fakes.tiny_batches() | {fakes.TRAIN_BATCH: (batch, 40)}
+    )
     detail = "the images are not those that were hashed"
     found = states("tiny", tiny)
     assert [state for _, state, _ in found] == ["same", "differs"]
@@ -387,7 +328,9 @@ def test_one_changed_pixel_is_found_in_its_subset_alone(tiny: Path, monkeypatch)
 
 def test_changed_labels_give_other_rows(tiny: Path, monkeypatch):
     batch = fakes.python2_batch(fakes.cifar_rows(40, seed=1), [*range(9, -1, -1)] * 4)
-    fakes.place(monkeypatch, tiny, "cifar10", tiny_batches() | {TRAIN_BATCH: (batch, 40)})
+    fakes.place(
+        monkeypatch, tiny, "cifar10", fakes.tiny_batches() | {fakes.TRAIN_BATCH: (batch, 40)}
+    )
     assert [state for _, state, _ in states("tiny", tiny)] == ["differs", "differs"]
     assert "the rule gives other rows" in states("tiny", tiny)[0][2]
 
@@ -401,17 +344,17 @@ def test_damaged_list_differs_and_the_others_are_proved_all_the_same(facts: Path
 
 
 def test_missing_dataset_is_not_checked_and_says_which_file(tiny: Path):
-    (tiny / TRAIN_BATCH).unlink()
+    (tiny / fakes.TRAIN_BATCH).unlink()
     found = states("tiny", tiny)
     assert [(subset, state) for subset, state, _ in found] == [
         (0, "not checked"),
         (1, "not checked"),
     ]
-    assert str(tiny / TRAIN_BATCH) in found[0][2]
+    assert str(tiny / fakes.TRAIN_BATCH) in found[0][2]
 
 
 def test_images_of_an_unofficial_file_are_not_held_against_an_official_hash(tiny: Path):
-    (tiny / TRAIN_BATCH).write_bytes(tiny_batches(seed=5)[TRAIN_BATCH][0])
+    (tiny / fakes.TRAIN_BATCH).write_bytes(fakes.tiny_batches(seed=5)[fakes.TRAIN_BATCH][0])
     for _, state, detail in states("tiny", tiny):
         assert state == "same"
         assert "images not compared: their hash is of official files" in detail
@@ -441,7 +384,7 @@ def read_once() -> Callable:
 def test_committed_lists_are_what_their_rules_give_on_the_real_files(
     name: str, real_data: Path, read_once, monkeypatch
 ):
-    monkeypatch.setattr(derive, "load_image_set", read_once)
+    monkeypatch.setattr(parts, "load_image_set", read_once)
     source = read_once(split_facts(name).dataset, "train", real_data, allow_unverified=True)
     found = states(name, real_data)
     assert [(subset, state) for subset, state, _ in found] == [
@@ -463,7 +406,7 @@ def test_deriving_writes_the_committed_files_byte_for_byte(
     for path in (tmp_path / "splits" / name).iterdir():
         path.unlink()
     monkeypatch.setattr(splits, "facts_root", lambda: tmp_path)
-    monkeypatch.setattr(derive, "load_image_set", read_once)
+    monkeypatch.setattr(parts, "load_image_set", read_once)
     derive_split(name, real_data)
     dataset = split_facts(name).dataset
     official = read_once(dataset, "train", real_data, allow_unverified=True).official
@@ -476,7 +419,7 @@ def test_deriving_writes_the_committed_files_byte_for_byte(
 def test_real_images_of_a_split_are_the_listed_rows_and_the_kept_tests(
     real_data: Path, read_once, monkeypatch
 ):
-    monkeypatch.setattr(images, "load_image_set", read_once)
+    monkeypatch.setattr(parts, "load_image_set", read_once)
     split = load_split("cifair10-common")
     loaded = load_images(split, real_data, allow_unverified=True)
     digest = hashlib.sha256(loaded.fit.images.tobytes()).hexdigest()
@@ -493,7 +436,7 @@ def test_real_images_of_a_split_are_the_listed_rows_and_the_kept_tests(
 
 
 def test_images_are_the_train_rows_then_the_val_rows(tiny: Path):
-    expected = pixels_of(fakes.cifar_rows(40, seed=1))
+    expected = fakes.pixels_of(fakes.cifar_rows(40, seed=1))
     split = load_split("tiny", 1)
     both, train = load_images(split, tiny).fit, load_images(split, tiny, fit="train").fit
     assert np.array_equal(both.images, expected[20:])
@@ -507,7 +450,7 @@ def test_excluded_rows_are_gone_from_the_test_set(tiny: Path):
     test = load_images(load_split("tiny"), tiny).test
     kept = [0, 1, 2, 4, 5, 6, 7, 9]
     assert test.labels.tolist() == kept
-    assert np.array_equal(test.images, pixels_of(fakes.cifar_rows(10, seed=2))[kept])
+    assert np.array_equal(test.images, fakes.pixels_of(fakes.cifar_rows(10, seed=2))[kept])
 
 
 def test_missing_ood_set_is_left_out_with_the_reason(tiny: Path):
@@ -537,18 +480,18 @@ def test_unofficial_ood_set_is_taken_only_when_asked(tiny: Path):
     assert not loaded.ood["mnist"].official
 
 
-@pytest.mark.parametrize("path", [TRAIN_BATCH, TEST_BATCH])
+@pytest.mark.parametrize("path", [fakes.TRAIN_BATCH, fakes.TEST_BATCH])
 def test_unofficial_images_are_taken_only_when_asked_and_say_so(tiny: Path, path: str):
-    rows = fakes.cifar_rows(40 if path == TRAIN_BATCH else 10, seed=9)
+    rows = fakes.cifar_rows(40 if path == fakes.TRAIN_BATCH else 10, seed=9)
     (tiny / path).write_bytes(fakes.python2_batch(rows, [*range(10)] * (len(rows) // 10)))
     with pytest.raises(DataError, match="--allow-unverified-data"):
         load_images(load_split("tiny"), tiny)
     loaded = load_images(load_split("tiny"), tiny, allow_unverified=True)
-    assert loaded.fit.official == (path != TRAIN_BATCH)
-    assert loaded.test.official == (path != TEST_BATCH)
+    assert loaded.fit.official == (path != fakes.TRAIN_BATCH)
+    assert loaded.test.official == (path != fakes.TEST_BATCH)
 
 
-@pytest.mark.parametrize("path", [TRAIN_BATCH, TEST_BATCH])
+@pytest.mark.parametrize("path", [fakes.TRAIN_BATCH, fakes.TEST_BATCH])
 def test_missing_images_are_an_error(tiny: Path, path: str):
     (tiny / path).unlink()
     with pytest.raises(DataError, match=str(tiny / path)):

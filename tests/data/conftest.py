@@ -1,0 +1,41 @@
+"""A split on a small CIFAR-10, and facts that may be damaged."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from pathlib import Path
+
+import pytest
+
+from dcbench.data import splits
+from dcbench.data.derive import derive_split
+from dcbench.data.splits import splits_folder
+from tests.data import fakes
+
+
+@pytest.fixture
+def facts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of a few splits that a test may damage."""
+    folder = tmp_path / "facts/splits"
+    folder.mkdir(parents=True)
+    for name in ("cifair10", "cifair10-common", "digits"):
+        shutil.copy(splits_folder() / f"{name}.yaml", folder)
+        shutil.copytree(splits_folder() / name, folder / name)
+    monkeypatch.setattr(splits, "facts_root", lambda: folder.parent)
+    return folder
+
+
+@pytest.fixture
+def tiny(facts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The data folder of a split `tiny` on a small CIFAR-10; of its OOD sets, MNIST is there."""
+    excluded = b"index\n3\n8\n"
+    digest = hashlib.sha256(excluded).hexdigest()
+    (facts / "tiny.yaml").write_text(fakes.TINY.replace("SHA256", digest))
+    (facts / "tiny").mkdir()
+    (facts / "tiny/excluded.csv").write_bytes(excluded)
+    root = tmp_path / "data"
+    fakes.place(monkeypatch, root, "cifar10", fakes.tiny_batches())
+    fakes.place(monkeypatch, root, "mnist", fakes.tiny_mnist())
+    derive_split("tiny", root)
+    return root

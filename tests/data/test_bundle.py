@@ -1,0 +1,328 @@
+from __future__ import annotations
+
+import hashlib
+import json
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dcbench.data.bundle import Bundle, Manifest, stored_part, write_bundle
+from dcbench.data.bundling import gather
+from dcbench.data.datasets import FileStatus, UnverifiedData, get_dataset
+from dcbench.data.derive import verify_split
+from dcbench.data.fetch import fetch
+from dcbench.data.images import load_images
+from dcbench.data.parts import Part, inventory, load_part
+from dcbench.data.splits import load_split
+from dcbench.errors import DataError, UsageError
+from tests.data import fakes
+
+CIFAR10_TRAIN = get_dataset("cifar10").parts["train"]
+
+
+@pytest.fixture
+def bundle(tiny: Path, tmp_path: Path) -> Path:
+    """Both subsets of the split `tiny`, with the OOD set that is there."""
+    path = tmp_path / "tiny.bundle"
+    gather(["tiny"], tiny).write(path)
+    return path
+
+
+def part_of(count: int, size: tuple[int, int] = (32, 32), of: int | None = None) -> Part:
+    """Random images as if they were some of CIFAR-10's test part."""
+    generator = np.random.default_rng(count)
+    rows = np.sort(generator.choice(of or count, count, replace=False))
+    images = generator.integers(0, 256, (count, *size, 3), dtype=np.uint8)
+    labels = generator.integers(0, 10, of or count)
+    md5 = get_dataset("cifar10").parts["test"][0].md5
+    file = FileStatus("cifar10", "test", Path("test_batch"), "official", md5, md5)
+    return Part("cifar10/test", images, rows, labels, True, (file,))
+
+
+def written(part: Part, path: Path) -> Path:
+    manifest = Manifest(
+        splits=("some",), subsets=(0,), ood=True, parts=(stored_part(["cifar10/test"], part),)
+    )
+    write_bundle(path, manifest, [part], lambda count: None)
+    return path
+
+
+def repacked(path: Path, change: dict[str, bytes | None]) -> Path:
+    """The archive with other members, whole as an archive."""
+    other = path.with_name("other.bundle")
+    with zipfile.ZipFile(path) as archive, zipfile.ZipFile(other, "w") as target:
+        for name in archive.namelist():
+            content = change.get(name, archive.read(name))
+            if content is not None:
+                target.writestr(name, content)
+    return other
+
+
+# --- what a run sees -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("subset", [0, 1])
+@pytest.mark.parametrize("fit", ["train", "trainval"])
+def test_images_from_a_bundle_are_those_from_the_folder(
+    tiny: Path, bundle: Path, subset: int, fit: str
+):
+    split = load_split("tiny", subset)
+    here, there = (load_images(split, place, fit=fit) for place in (tiny, bundle))
+    assert list(there.ood) == list(here.ood) == ["mnist", "gaussian"]
+    pairs = [(here.fit, there.fit), (here.test, there.test), (here.ood["mnist"],) * 2]
+    pairs[-1] = (here.ood["mnist"], there.ood["mnist"])
+    for original, found in pairs:
+        assert np.array_equal(found.images, original.images)
+        assert np.array_equal(found.labels, original.labels)
+        assert found.images.dtype == np.uint8
+        assert found.labels.dtype == np.int64
+        assert (found.name, found.official) == (original.name, original.official)
+        assert found.sha256() == original.sha256()
+
+
+def test_splits_are_proved_from_a_bundle(bundle: Path):
+    found = list(verify_split("tiny", bundle))
+    same = ("same", "rows and images (official files)")
+    assert found == [("tiny", 0, *same), ("tiny", 1, *same)]
+
+
+def test_digits_need_no_bundle_and_come_with_any(bundle: Path):
+    assert load_part("digits", "train", bundle).take().official
+    with pytest.raises(UsageError, match="digits: dcbench has the images itself"):
+        gather(["digits"], bundle)
+
+
+def test_bundle_holds_the_images_that_are_needed_and_no_others(tiny: Path, tmp_path: Path):
+    contents = gather(["tiny"], tiny, subsets=[1])
+    assert {part.name: part.rows.tolist() for part in contents.parts} == {
+        "cifar10/train": list(range(20, 40)),
+        "cifar10/test": [0, 1, 2, 4, 5, 6, 7, 9],
+        "mnist/test": [0, 1],
+    }
+    assert contents.num_images == 30
+    assert list(contents.left_out) == ["cifar100"]
+    contents.write(tmp_path / "one.bundle")
+    first, second = verify_split("tiny", tmp_path / "one.bundle")
+    assert (first.state, second.state) == ("not checked", "same")
+    with pytest.raises(DataError, match="20 of 20 images are not in the bundle") as caught:
+        load_images(load_split("tiny", 0), tmp_path / "one.bundle")
+    assert caught.value.exit_code == 3
+
+
+def test_without_ood_sets_they_count_as_missing(tiny: Path, tmp_path: Path):
+    gather(["tiny"], tiny, ood=False).write(tmp_path / "small.bundle")
+    loaded = load_images(load_split("tiny"), tmp_path / "small.bundle")
+    assert list(loaded.ood) == ["gaussian"]
+    assert "without OOD sets" in loaded.missing_ood["mnist"]
+
+
+def test_bundle_can_be_made_from_a_bundle(tiny: Path, bundle: Path, tmp_path: Path):
+    gather(["tiny"], bundle, subsets=[0]).write(tmp_path / "from-bundle")
+    gather(["tiny"], tiny, subsets=[0]).write(tmp_path / "from-folder")
+    assert (tmp_path / "from-bundle").read_bytes() == (tmp_path / "from-folder").read_bytes()
+
+
+def test_datasets_that_share_files_share_images(tiny: Path, tmp_path: Path, monkeypatch):
+    batch = {"ciFAIR-10/data_batch_1": fakes.tiny_batches()[fakes.TRAIN_BATCH]}
+    test = {"ciFAIR-10/test_batch": (fakes.python3_batch(fakes.cifar_rows(10, 7), [0] * 10), 10)}
+    fakes.place(monkeypatch, tiny, "cifair10", batch | test)
+    facts = (tmp_path / "facts/splits/tiny.yaml").read_text()
+    other = facts.replace(": tiny", ": fair").replace("dataset: cifar10", "dataset: cifair10")
+    (tmp_path / "facts/splits/fair.yaml").write_text(other + "subsets_of: tiny\n")
+    (tmp_path / "facts/splits/fair").mkdir()
+    excluded = (tmp_path / "facts/splits/tiny/excluded.csv").read_bytes()
+    (tmp_path / "facts/splits/fair/excluded.csv").write_bytes(excluded)
+    gather(["tiny", "fair"], tiny).write(tmp_path / "both.bundle")
+    stored = {each.folder: each.names for each in Bundle(tmp_path / "both.bundle").manifest.parts}
+    assert stored["cifair10/train"] == ("cifair10/train", "cifar10/train")
+    assert stored["cifair10/test"] == ("cifair10/test",)
+    for name in ("tiny", "fair"):
+        split = load_split(name, 1)
+        here, there = (load_images(split, place) for place in (tiny, tmp_path / "both.bundle"))
+        assert there.fit.sha256() == here.fit.sha256()
+        assert there.test.sha256() == here.test.sha256()
+
+
+# --- files that are not the official ones --------------------------------------------------------
+
+
+def test_unverified_images_stay_unverified(tiny: Path, tmp_path: Path):
+    (tiny / fakes.TRAIN_BATCH).write_bytes(fakes.tiny_batches(seed=5)[fakes.TRAIN_BATCH][0])
+    with pytest.raises(UnverifiedData):
+        gather(["tiny"], tiny)
+    path = tmp_path / "tiny.bundle"
+    gather(["tiny"], tiny, allow_unverified=True).write(path)
+    with pytest.raises(UnverifiedData, match=f"{path}.*--allow-unverified-data.*make the bundle"):
+        load_images(load_split("tiny"), path)
+    loaded = load_images(load_split("tiny"), path, allow_unverified=True)
+    assert not loaded.fit.official
+    assert loaded.test.official
+    states = {(each.dataset, each.part): each.state for each in inventory(path)}
+    assert states == {
+        ("cifar10", "train"): "unverified",
+        ("cifar10", "test"): "official",
+        ("mnist", "test"): "official",
+    }
+
+
+# --- damage --------------------------------------------------------------------------------------
+
+
+def test_no_flipped_byte_passes_as_other_images(bundle: Path):
+    split = load_split("tiny")
+    expected = load_images(split, bundle).fit.sha256()
+    content = bundle.read_bytes()
+    problems = []
+    for place in range(0, len(content), len(content) // 150):
+        damaged = bytearray(content)
+        damaged[place] ^= 0x55
+        bundle.write_bytes(damaged)
+        try:
+            assert load_images(split, bundle).fit.sha256() == expected
+        except DataError as problem:
+            problems.append(str(problem))
+    assert len(problems) > 75
+    assert all(str(bundle) in problem for problem in problems)
+
+
+def test_other_pixels_in_a_whole_archive_are_found_out(tiny: Path, tmp_path: Path):
+    good, other = written(part_of(3), tmp_path / "a"), written(part_of(3, of=4), tmp_path / "b")
+    with zipfile.ZipFile(other) as archive:
+        strip = archive.read("cifar10/test/0000.webp")
+    with pytest.raises(DataError, match="cifar10/test is damaged: SHA-256 is"):
+        Bundle(repacked(good, {"cifar10/test/0000.webp": strip})).part("cifar10", "test")
+
+
+@pytest.mark.parametrize(
+    "name", ["bundle.json", "cifar10/test/labels.npy", "cifar10/test/0000.webp"]
+)
+@pytest.mark.parametrize("content", [None, b"", b"{}", b"nonsense"])
+def test_missing_or_senseless_member_is_an_error_that_names_the_bundle(
+    tmp_path: Path, name: str, content: bytes | None
+):
+    path = repacked(written(part_of(3), tmp_path / "a"), {name: content})
+    with pytest.raises(DataError, match=f"{path}: not a whole bundle.*dcbench data bundle"):
+        Bundle(path).part("cifar10", "test", allow_unverified=True)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"version": 2},
+        {"format": "another"},
+        {"unknown": 1},
+        {"parts": [{"names": ["cifar12/test"]}]},
+    ],
+)
+def test_manifest_of_another_kind_is_refused(tmp_path: Path, change: dict):
+    path = written(part_of(3), tmp_path / "a")
+    with zipfile.ZipFile(path) as archive:
+        manifest = json.loads(archive.read("bundle.json"))
+    path = repacked(path, {"bundle.json": json.dumps(manifest | change).encode()})
+    with pytest.raises(DataError, match=r"bundle\.json is not what this dcbench reads"):
+        inventory(path)
+
+
+@pytest.mark.parametrize("name", ["cifar12/test", "cifar10/tests", "cifar10/train"])
+def test_manifest_with_a_part_that_does_not_exist_is_refused(
+    tmp_path: Path, monkeypatch, name: str
+):
+    path = written(part_of(3), tmp_path / "a")
+    with zipfile.ZipFile(path) as archive:
+        manifest = archive.read("bundle.json").replace(b'"cifar10/test"', f'"{name}"'.encode(), 1)
+    with pytest.raises(DataError, match=f"not a whole bundle.*{name.split('/')[0]}"):
+        inventory(repacked(path, {"bundle.json": manifest}))
+
+
+def test_a_file_that_is_no_bundle_is_an_error(tmp_path: Path):
+    path = tmp_path / "x.bundle"
+    path.write_bytes(b"no archive")
+    with pytest.raises(DataError, match=f"{path}: not a whole bundle"):
+        load_part("cifar10", "train", path)
+
+
+def test_inventory_reads_the_images_only_when_asked(bundle: Path):
+    content = bytearray(bundle.read_bytes())
+    with zipfile.ZipFile(bundle) as archive:
+        member = archive.getinfo("cifar10/train/0000.webp")
+    content[member.header_offset + member.compress_size] ^= 0xFF
+    bundle.write_bytes(content)
+    assert {each.state for each in inventory(bundle)} == {"official"}
+    states = {(each.dataset, each.part): each.state for each in inventory(bundle, hashing=True)}
+    assert states[("cifar10", "train")] == "damaged"
+    assert states[("cifar10", "test")] == "official"
+
+
+# --- the file ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("count", [0, 1, 250, 251, 600])
+def test_any_number_of_images_comes_back(tmp_path: Path, count: int):
+    part = part_of(count, of=count + 700)
+    found = Bundle(written(part, tmp_path / "a")).part("cifar10", "test")
+    assert np.array_equal(found.images, part.images)
+    assert np.array_equal(found.rows, part.rows)
+    assert np.array_equal(found.labels, part.labels)
+
+
+def test_equal_contents_give_equal_bytes(tiny: Path, tmp_path: Path):
+    digests = [gather(["tiny"], tiny).write(tmp_path / name) for name in ("a", "b")]
+    assert digests[0] == digests[1] == hashlib.sha256((tmp_path / "a").read_bytes()).hexdigest()
+
+
+def test_progress_counts_every_image_once(tiny: Path, tmp_path: Path):
+    contents, told = gather(["tiny"], tiny), []
+    contents.write(tmp_path / "a", told.append)
+    assert sum(told) == contents.num_images == 40 + 8 + 2
+
+
+def test_unknown_split_or_subset_is_named(tiny: Path):
+    with pytest.raises(UsageError, match="unknown split 'tinny'; did you mean tiny"):
+        gather(["tinny"], tiny)
+    with pytest.raises(UsageError, match="none of tiny has a subset 7"):
+        gather(["tiny"], tiny, subsets=[0, 7])
+
+
+def test_nothing_is_fetched_into_a_bundle(bundle: Path):
+    with pytest.raises(UsageError, match=f"{bundle} is a file; name a folder with --data"):
+        fetch("cifar10", bundle)
+
+
+# --- rows ----------------------------------------------------------------------------------------
+
+
+def test_rows_are_taken_in_the_order_asked():
+    part = part_of(50, of=90)
+    by_row = dict(zip(part.rows.tolist(), part.images, strict=True))
+    asked = np.random.default_rng(0).permutation(part.rows)[:20]
+    taken = part.take(asked)
+    assert all(
+        np.array_equal(image, by_row[row])
+        for image, row in zip(taken.images, asked.tolist(), strict=True)
+    )
+    assert taken.labels.tolist() == [int(part.labels[row]) for row in asked]
+
+
+@pytest.mark.parametrize("row", [-1, 0, 7, 89, 10_000])
+def test_row_that_is_not_there_is_never_another_one(row: int):
+    part = part_of(3, of=8)
+    part = Part(part.name, part.images, np.array([1, 4, 6]), part.labels, True, part.files)
+    with pytest.raises(DataError, match="1 of 2 images are not in the bundle"):
+        part.take(np.array([4, row]))
+
+
+# --- real images ---------------------------------------------------------------------------------
+
+
+@pytest.mark.data
+def test_real_images_come_back_equal_and_take_at_most_1700_bytes_each(
+    real_data: Path, tmp_path: Path
+):
+    test = load_part("cifar10", "test", real_data)
+    some = Part(test.name, test.images[:1000], np.arange(1000), test.labels, True, test.files)
+    path = written(some, tmp_path / "some.bundle")
+    assert Bundle(path).part("cifar10", "test").take(np.arange(1000)).official
+    assert np.array_equal(Bundle(path).part("cifar10", "test").images, test.images[:1000])
+    assert path.stat().st_size <= 1700 * 1000 + 2 * 10_000
