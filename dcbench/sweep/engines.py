@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import functools
 import os
+import signal
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -25,6 +27,9 @@ from dcbench.runs import execute_together
 from dcbench.sweep.asked import Request, plan_of
 from dcbench.work import Reporter
 from dcbench.workplace import Workplace
+
+_TO_CHECKPOINT = 10.0
+"""Seconds that a run has to end its step and store its state."""
 
 Job = tuple[Request, ...]
 State = Literal["done", "found", "failed", "left"]
@@ -138,7 +143,23 @@ def _workplace(data: Path, device: str, allow_unverified: bool, threads: int) ->
 
 
 def _in_a_worker(job: Job, site: Site) -> list[Outcome]:
+    _end_with_the_sweep()
     return carry_out(job, site, _device_of_this_worker(site.device))
+
+
+@functools.lru_cache(maxsize=1)
+def _end_with_the_sweep() -> None:
+    """Let this worker stop, checkpointed, when the process of the sweep is gone, even if killed."""
+    sweep = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == sweep:
+            time.sleep(1)
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(_TO_CHECKPOINT)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 _held: list[filelock.BaseFileLock] = []

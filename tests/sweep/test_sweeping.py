@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import filelock
 import pytest
 
 import dcbench
@@ -210,3 +211,23 @@ def test_interrupted_sweep_goes_on_where_it_was(tmp_path: Path):
     assert done.returncode == 0, done.stderr
     assert "1 done, 1 found" in done.stderr
     assert len(hashes(tmp_path)) == 2
+
+
+@pytest.mark.skipif(os.name != "posix", reason="processes are killed with signals")
+def test_workers_of_a_sweep_that_was_killed_do_not_train_on(tmp_path: Path):
+    flags = "--methods erm --splits digits --seeds 0-1 --set epochs=100000 --engine loky --jobs 2"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "dcbench", "sweep", *flags.split(), "--results", str(tmp_path)],
+        stderr=subprocess.DEVNULL,
+        cwd=SOURCE,
+    )
+    folders = [tmp_path / "v1/digits/subset-0/erm" / f"seed-{seed}" for seed in (0, 1)]
+    deadline = time.monotonic() + 120
+    while not all((folder / records.LOCK).exists() for folder in folders):
+        assert time.monotonic() < deadline, "no run has begun"
+        time.sleep(0.1)
+    process.kill()
+    process.wait()
+    for folder in folders:
+        with filelock.FileLock(folder / records.LOCK, timeout=60):
+            assert not (folder / records.RECORD).exists()
