@@ -1,0 +1,42 @@
+from pathlib import Path
+
+import pytest
+
+from dcbench import records
+from dcbench.errors import DataError
+from dcbench.plans import plan_run
+from dcbench.results import address_of, find_records, results_root
+from tests.test_records import a_record
+
+
+def test_results_folder_is_the_option_then_the_variable_then_here(monkeypatch):
+    monkeypatch.setenv("DCBENCH_RESULTS", "variable")
+    assert results_root("option") == Path("option")
+    assert results_root() == Path("variable")
+    monkeypatch.delenv("DCBENCH_RESULTS")
+    assert results_root() == Path("results")
+
+
+def test_record_lies_where_its_plan_says():
+    plan = plan_run("ic-mixup[axes=class]", "digits", subset=2, seed=7, protocol="v1-lite")
+    label = "ic-mixup[axes=class]"
+    record = a_record(protocol="v1-lite", subset=2, method="ic-mixup", label=label, seed=7)
+    expected = Path("v1-lite/digits/subset-2/ic-mixup[axes=class]/seed-7")
+    assert plan.folder == address_of(record) == expected
+
+
+def test_records_are_found_in_the_order_of_their_paths_and_one_that_is_none_is_named(
+    tmp_path: Path,
+):
+    for name, seed in (("b/deep", 1), ("a", 2)):
+        (tmp_path / name).mkdir(parents=True)
+        records.write_record(tmp_path / name, a_record(seed=seed))
+    found = list(find_records(tmp_path))
+    assert [path for path, _ in found] == [
+        tmp_path / "a/record.json",
+        tmp_path / "b/deep/record.json",
+    ]
+    assert [record.seed for _, record in found] == [2, 1]
+    (tmp_path / "a/record.json").write_text("{")
+    with pytest.raises(DataError, match=r"a/record\.json"):
+        list(find_records(tmp_path))
