@@ -6,7 +6,9 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from dcbench.records import RECORD, Record, read_record
+from dcbench.records import CHECKPOINT, PREDICTIONS, RECORD, WEIGHTS, Record, read_record
+
+_BEFORE_THE_RECORD = {CHECKPOINT, PREDICTIONS, WEIGHTS}
 
 
 def results_root(option: str | Path | None = None) -> Path:
@@ -33,3 +35,9 @@ def find_records(results: Path) -> Iterator[tuple[Path, Record]]:
     """Every record under a results folder, in the order of their paths."""
     for path in record_paths(results):
         yield path, read_record(path)
+
+
+def unfinished_folders(results: Path) -> list[Path]:
+    """The folders under a results folder that hold something of a run, but no record."""
+    begun = {path.parent for path in results.rglob("*") if path.name in _BEFORE_THE_RECORD}
+    return sorted(folder for folder in begun if not (folder / RECORD).exists())

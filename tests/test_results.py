@@ -5,7 +5,7 @@ import pytest
 from dcbench import records
 from dcbench.errors import DataError
 from dcbench.plans import plan_run
-from dcbench.results import address_of, find_records, results_root
+from dcbench.results import address_of, find_records, results_root, unfinished_folders
 from tests.test_records import a_record
 
 
@@ -40,3 +40,24 @@ def test_records_are_found_in_the_order_of_their_paths_and_one_that_is_none_is_n
     (tmp_path / "a/record.json").write_text("{")
     with pytest.raises(DataError, match=r"a/record\.json"):
         list(find_records(tmp_path))
+
+
+def test_records_behind_a_link_to_a_folder_are_not_found_twice(tmp_path: Path):
+    (tmp_path / "results/a").mkdir(parents=True)
+    records.write_record(tmp_path / "results/a", a_record())
+    (tmp_path / "results/again").symlink_to(tmp_path / "results/a")
+    (tmp_path / "results/a/up").symlink_to(tmp_path / "results")
+    assert len(list(find_records(tmp_path / "results"))) == 1
+
+
+def test_unfinished_are_folders_with_something_of_a_run_and_no_record(tmp_path: Path):
+    for name in ("done", "begun", "locked", "other", "deep/cut-off"):
+        (tmp_path / name).mkdir(parents=True)
+    records.write_record(tmp_path / "done", a_record())
+    (tmp_path / "done/predictions.npz").write_bytes(b"x")
+    (tmp_path / "begun/checkpoint.pt").write_bytes(b"x")
+    (tmp_path / "locked/.lock").write_bytes(b"")
+    (tmp_path / "other/notes.txt").write_bytes(b"x")
+    (tmp_path / "deep/cut-off/predictions.npz").write_bytes(b"x")
+    (tmp_path / "deep/cut-off/model.safetensors").write_bytes(b"x")
+    assert unfinished_folders(tmp_path) == [tmp_path / "begun", tmp_path / "deep/cut-off"]
