@@ -97,9 +97,16 @@ class RunProgress:
 
     def evaluated(self, done: int, total: int) -> None:
         """So many images are predicted."""
-        if self._stage != "predict":
-            self._begin("predict", total)
-        self._update(done, "images")
+        self._count("predict", done, total, "images")
+
+    def collected(self, done: int, total: int) -> None:
+        """So many runs are looked through, and copied if they are to be."""
+        self._count("collect", done, total, "runs")
+
+    def _count(self, stage: str, done: int, total: int, what: str) -> None:
+        if self._stage != stage:
+            self._begin(stage, total)
+        self._update(done, what)
 
     def _begin(self, stage: str, total: int, done: int = 0) -> None:
         self._stage = stage
