@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from dcbench.errors import UsageError
 from dcbench.methods import method_class, parse_method
 from dcbench.models import build_model
 from dcbench.protocol import Choice, Protocol, choose, load_protocol
+from dcbench.results import address
 
 
 @dataclass(frozen=True)
@@ -29,13 +29,8 @@ class Plan:
     @property
     def folder(self) -> Path:
         """Where the run lies under the results folder: its address."""
-        return Path(
-            self.protocol.name,
-            self.split.name,
-            f"subset-{self.split.subset}",
-            self.choice.label,
-            f"seed-{self.seed}",
-        )
+        split = self.split
+        return address(self.protocol.name, split.name, split.subset, self.choice.label, self.seed)
 
     @property
     def num_images(self) -> int:
@@ -69,11 +64,6 @@ class Plan:
             "seed": self.seed,
             "recipe": self.choice.recipe.model_dump(mode="json"),
         }
-
-
-def results_root(option: str | Path | None = None) -> Path:
-    """The results folder: the option, `DCBENCH_RESULTS`, or `results` here."""
-    return Path(option or os.environ.get("DCBENCH_RESULTS") or "results")
 
 
 def plan_run(

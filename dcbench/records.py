@@ -35,7 +35,7 @@ WEIGHTS, CHECKPOINT, LOCK = "model.safetensors", "checkpoint.pt", ".lock"
 class StoredFile(Facts):
     """A file of a run's folder."""
 
-    file: str
+    file: str = Field(pattern=r"^(predictions\.npz|model\.safetensors)$")
     sha256: str
 
 
@@ -166,22 +166,31 @@ def write_predictions(folder: Path, predictions: Predictions) -> StoredFile:
     return StoredFile(file=PREDICTIONS, sha256=digest)
 
 
-def read_predictions(folder: Path, record: Record) -> Predictions:
-    """The stored predictions of a record.
+def read_stored(folder: Path, stored: StoredFile) -> bytes:
+    """The content of a file that a record names.
 
     Raises
     ------
     DataError
         The file is missing, cut off, or not the one that the record names.
     """
-    path = folder / record.predictions.file
-    content = _read(path)
+    path = folder / stored.file
+    try:
+        content = read_whole(path)
+    except DataError as problem:
+        raise DataError(f"{problem}; the record names SHA-256 {stored.sha256}") from None
     found = hashlib.sha256(content).hexdigest()
-    if found != record.predictions.sha256:
+    if found != stored.sha256:
         raise DataError(
-            f"{path}: SHA-256 is {found}, the record names {record.predictions.sha256}; the file "
+            f"{path}: SHA-256 is {found}, the record names {stored.sha256}; the file "
             "is damaged or of another run: restore it, or run again with --restart"
         )
+    return content
+
+
+def read_predictions(folder: Path, record: Record) -> Predictions:
+    """The stored predictions of a record; errors as for `read_stored`."""
+    path, content = folder / record.predictions.file, read_stored(folder, record.predictions)
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
             ood = {key[4:]: arrays[key] for key in arrays.files if key.startswith("ood_")}
@@ -212,8 +221,13 @@ def write_history(folder: Path, history: Sequence[EpochSummary]) -> None:
 def write_record(folder: Path, record: Record) -> None:
     """Finish a run: the record, then away with the checkpoint."""
     text = json.dumps(record.model_dump(mode="json"), indent=2, allow_nan=False) + "\n"
-    write_whole(folder / RECORD, lambda file: file.write(text.encode()))
-    _remove(folder, CHECKPOINT)
+    finish(folder, text.encode())
+
+
+def finish(folder: Path, record: bytes) -> None:
+    """Finish a run by a record that is text already."""
+    write_whole(folder / RECORD, lambda file: file.write(record))
+    remove(folder, CHECKPOINT)
 
 
 def read_record(path: Path) -> Record:
@@ -225,9 +239,14 @@ def read_record(path: Path) -> Record:
         There is none, it is cut off, or it is of another schema.
     """
     path = path / RECORD if path.is_dir() else path
+    return parse_record(read_whole(path), path)
+
+
+def parse_record(text: bytes, path: Path) -> Record:
+    """A record from the content of its file; `path` is for the error, as for `read_record`."""
     try:
-        content = json.loads(_read(path))
-    except ValueError as problem:
+        content = json.loads(text)
+    except (ValueError, RecursionError) as problem:
         raise DataError(
             f"{path}: cut off or not JSON: {problem}; run again with --restart"
         ) from None
@@ -261,7 +280,7 @@ def read_checkpoint(folder: Path, configuration: dict[str, Any]) -> dict[str, An
     path = folder / CHECKPOINT
     if not path.exists():
         return None
-    stored = _read(path)
+    stored = read_whole(path)
     digest, payload = stored[:32], stored[32:]
     if hashlib.sha256(payload).digest() != digest:
         raise DataError(f"{path}: the checkpoint is damaged; begin again with --restart")
@@ -282,10 +301,10 @@ def _canonical(configuration: dict[str, Any]) -> str:
 
 def clear(folder: Path) -> None:
     """Remove what a run left, record first."""
-    _remove(folder, RECORD, CHECKPOINT, PREDICTIONS, HISTORY, WEIGHTS)
+    remove(folder, RECORD, CHECKPOINT, PREDICTIONS, HISTORY, WEIGHTS)
 
 
-def _remove(folder: Path, *names: str) -> None:
+def remove(folder: Path, *names: str) -> None:
     """Remove files, and whatever was being written when an earlier process was killed."""
     with writing(folder):
         for name in names:
@@ -294,7 +313,8 @@ def _remove(folder: Path, *names: str) -> None:
             unfinished.unlink(missing_ok=True)
 
 
-def _read(path: Path) -> bytes:
+def read_whole(path: Path) -> bytes:
+    """The content of a file; `DataError` where there is none or it cannot be read."""
     try:
         return path.read_bytes()
     except FileNotFoundError:

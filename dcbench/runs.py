@@ -14,8 +14,9 @@ from dcbench import records
 from dcbench.data.datasets import data_root
 from dcbench.environment import find_device
 from dcbench.errors import DcbenchError, OutOfTimeError, RunError
-from dcbench.plans import Plan, plan_run, results_root
+from dcbench.plans import Plan, plan_run
 from dcbench.records import CONFIGURATION, Record
+from dcbench.results import results_root
 from dcbench.training import run_error, train_together
 from dcbench.work import Estimate, Reporter, Silence, Work
 from dcbench.workplace import Workplace

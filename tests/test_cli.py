@@ -70,7 +70,7 @@ ALL = list(commands())
 
 def test_promised_commands_are_there():
     expected = {
-        *("run", "measure", "methods", "splits", "models", "protocols"),
+        *("run", "measure", "collect", "methods", "splits", "models", "protocols"),
         *("splits show", "splits verify", "data status", "data fetch", "data verify"),
         *("leaderboard build", "leaderboard check", "leaderboard show", "bench"),
     }

@@ -118,8 +118,12 @@ def without(key: str):
         (lambda content: {**content, "seed": "three"}, "seed='three'"),
         (lambda content: {**content, "status": "fine"}, "'protocol' or 'custom'"),
         (
-            lambda content: {**content, "predictions": {"file": "x"}},
+            lambda content: {**content, "predictions": {"file": "predictions.npz"}},
             "key 'predictions.sha256' is missing",
+        ),
+        (
+            lambda content: {**content, "model": {"file": "../other", "sha256": "d" * 64}},
+            "model.file='../other'",
         ),
         (lambda content: [content], "schema_version=None"),
         (lambda content: None, "schema_version=None"),
@@ -135,7 +139,9 @@ def test_record_that_is_not_one_is_refused_by_file_and_key(tmp_path: Path, chang
     assert caught.value.exit_code == 3
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"not JSON", b"\xff\xfe", b"\x00" * 50])
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"not JSON", b"\xff\xfe", b"\x00" * 50, b"[" * 100_000]
+)
 def test_record_that_is_not_json_is_refused_by_file(tmp_path: Path, content):
     (tmp_path / "record.json").write_bytes(content)
     with pytest.raises(DataError, match=r"record\.json: cut off or not JSON.*--restart"):
@@ -215,8 +221,8 @@ def test_predictions_that_are_not_those_of_the_record_are_refused(tmp_path: Path
         assert part in str(caught.value)
 
 
-def test_missing_predictions_are_named(tmp_path: Path):
-    with pytest.raises(DataError, match=r"predictions\.npz: no such file"):
+def test_missing_predictions_are_named_with_the_hash_that_is_expected(tmp_path: Path):
+    with pytest.raises(DataError, match=r"predictions\.npz: no such file.* c{64}"):
         read_predictions(tmp_path, a_record())
 
 

@@ -23,7 +23,7 @@ from dcbench.environment import find_device
 from dcbench.errors import DataError, RunError, UsageError
 from dcbench.evaluation import measure
 from dcbench.models import build_model
-from dcbench.plans import plan_run, results_root
+from dcbench.plans import plan_run
 from dcbench.recompute import measure_again
 from dcbench.runs import execute
 from dcbench.workplace import Workplace
@@ -518,14 +518,6 @@ def test_run_that_cannot_be_is_refused_before_it_begins(options, message):
     given = {"method": "erm", "split": "digits", **options}
     with pytest.raises(UsageError, match=message):
         plan_run(**given)
-
-
-def test_results_folder_is_the_option_then_the_variable_then_here(monkeypatch):
-    monkeypatch.setenv("DCBENCH_RESULTS", "variable")
-    assert results_root("option") == Path("option")
-    assert results_root() == Path("variable")
-    monkeypatch.delenv("DCBENCH_RESULTS")
-    assert results_root() == Path("results")
 
 
 @pytest.mark.parametrize("name", ["gpu", "cuda:x", "meta", "mps", "cuda:99", ""])

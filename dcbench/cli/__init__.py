@@ -8,6 +8,7 @@ import typer
 
 from dcbench.cli import (
     bench,
+    collect,
     data,
     export,
     figures,
@@ -35,6 +36,7 @@ app.command(epilog=run.RUN_EXAMPLE)(run.run)
 app.command(epilog=run.MEASURE_EXAMPLE)(run.measure)
 app.command(epilog=sweep.SWEEP_EXAMPLE)(sweep.sweep)
 app.command(epilog=sweep.PLAN_EXAMPLE)(sweep.plan)
+app.command(epilog=collect.EXAMPLE)(collect.collect)
 app.command(epilog=bench.EXAMPLE)(bench.bench)
 app.command(epilog=growth.EXAMPLE)(growth.growth)
 app.command(epilog="Example:  dcbench methods 'ic-*'")(listing.methods)

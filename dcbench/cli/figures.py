@@ -35,7 +35,7 @@ def figures(
     from dcbench.display import note
     from dcbench.leaderboard.boards import load_boards
     from dcbench.leaderboard.figures import chosen, draw, parse_formats
-    from dcbench.plans import results_root
+    from dcbench.results import results_root
 
     boards = chosen(load_boards(folder), splits or [], protocol)
     for path in draw(boards, results_root(results), output, parse_formats(formats), note):

@@ -31,7 +31,7 @@ def build_leaderboard(
     """Turn records into CSV: one row a run, and a summary a method."""
     from dcbench.display import note
     from dcbench.leaderboard.build import build
-    from dcbench.plans import results_root
+    from dcbench.results import results_root
 
     built = build(results_root(results), output, replace=replace, footnote=footnote)
     for board in built.boards:

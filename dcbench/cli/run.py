@@ -55,9 +55,10 @@ def run(
     from dcbench.environment import find_device
     from dcbench.errors import DcbenchError
     from dcbench.methods import parse_settings
-    from dcbench.plans import plan_run, results_root
+    from dcbench.plans import plan_run
     from dcbench.protocol import parse_seeds
     from dcbench.records import Record
+    from dcbench.results import results_root
     from dcbench.runs import execute_together
     from dcbench.workplace import Workplace
 

@@ -126,7 +126,7 @@ def _site(
     budget: str | None,
 ) -> Site:
     from dcbench.data.datasets import data_root
-    from dcbench.plans import results_root
+    from dcbench.results import results_root
     from dcbench.sweep.engines import Site
     from dcbench.units import parse_duration
 

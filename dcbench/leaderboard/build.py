@@ -21,7 +21,7 @@ from dcbench.leaderboard.frozen import (
     write_frozen,
 )
 from dcbench.leaderboard.readme import readme
-from dcbench.leaderboard.rows import Row, find_records, in_order, key_of, row_of, run_title
+from dcbench.leaderboard.rows import Row, in_order, key_of, row_of, run_title
 from dcbench.leaderboard.summary import summarise
 from dcbench.leaderboard.tables import (
     is_rows,
@@ -32,6 +32,7 @@ from dcbench.leaderboard.tables import (
     write_table,
 )
 from dcbench.protocol import Protocol, load_protocol
+from dcbench.results import find_records
 
 
 class Written(NamedTuple):

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from pathlib import Path
+from collections.abc import Iterable
 
 from dcbench.evaluation import flatten
 from dcbench.leaderboard.columns import COLUMNS, LAST_COLUMNS, SCORES
-from dcbench.records import RECORD, Detection, Record, read_record
+from dcbench.records import Detection, Record
 
 Row = dict[str, str]
 """Every cell as it stands in the CSV."""
@@ -74,9 +73,3 @@ def in_order(rows: Iterable[Row]) -> list[Row]:
     first, last = ([column.name for column in part] for part in (COLUMNS, LAST_COLUMNS))
     others = dict.fromkeys(name for row in rows for name in row if name not in {*first, *last})
     return [{name: row.get(name, "") for name in (*first, *others, *last)} for row in rows]
-
-
-def find_records(results: Path) -> Iterator[tuple[Path, Record]]:
-    """Every record under a results folder, in the order of their paths."""
-    for path in sorted(results.rglob(RECORD)):
-        yield path, read_record(path)

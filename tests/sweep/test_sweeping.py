@@ -215,7 +215,7 @@ def test_interrupted_sweep_goes_on_where_it_was(tmp_path: Path):
 
 @pytest.mark.skipif(os.name != "posix", reason="processes are killed with signals")
 def test_workers_of_a_sweep_that_was_killed_do_not_train_on(tmp_path: Path):
-    flags = "--methods erm --splits digits --seeds 0-1 --set epochs=100000 --engine loky --jobs 2"
+    flags = "--methods erm --splits digits --seeds 0-1 --set epochs=5000 --engine loky --jobs 2"
     process = subprocess.Popen(
         [sys.executable, "-m", "dcbench", "sweep", *flags.split(), "--results", str(tmp_path)],
         stderr=subprocess.DEVNULL,

@@ -10,9 +10,10 @@ from pathlib import Path
 from dcbench.errors import DataError
 from dcbench.evaluation import flatten
 from dcbench.leaderboard.checks.files import RowsFile
-from dcbench.leaderboard.rows import Row, find_records
+from dcbench.leaderboard.rows import Row
 from dcbench.recompute import measure_again
 from dcbench.records import Record
+from dcbench.results import find_records
 
 _TOLERANCE = 1e-6
 """One unit of the last decimal of a row: another processor may round the other way."""

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from dcbench import metrics
 from dcbench.errors import DataError, UsageError
 from dcbench.evaluation import Predictions
-from dcbench.leaderboard.rows import find_records
 from dcbench.metrics.calibration import CalibrationBins
 from dcbench.records import HISTORY, Record, read_predictions
+from dcbench.results import find_records
 
 FloatArray = NDArray[np.float64]
 Key = tuple[str, str, int]
