@@ -535,8 +535,15 @@ def test_command_shows_both_of_two_records_and_ends_with_1(command, tmp_path: Pa
     assert said.endswith("1 copied, 0 there already, 1 refused, 0 damaged, 0 unfinished")
     for folder in (tmp_path / "lab", tmp_path / "results"):
         record = records.read_record(folder / ERM / "seed-1")
-        assert record.predictions.sha256[:12] in out
-        assert f"{record.metrics['accuracy']:.4f}" in out
+        line = next(each for each in out.splitlines() if each.startswith(f"{folder.name}/{ERM}"))
+        for part in (
+            f"accuracy {record.metrics['accuracy']:.4f}",
+            "a processor, 2 threads",
+            "torch 2.6.0",
+            f"finished {record.finished}",
+            record.predictions.sha256[:12],
+        ):
+            assert part in line
 
 
 def test_command_names_a_damaged_run_and_ends_with_1(command, tmp_path: Path):

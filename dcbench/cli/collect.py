@@ -65,7 +65,7 @@ def collect(
 
 def _show(outcomes: Sequence[Outcome], dry_run: bool) -> None:
     from dcbench.collect import conflicts, counts
-    from dcbench.display import note, show_table
+    from dcbench.display import note, show_table, stdout
 
     told = [each for each in outcomes if each.message or (dry_run and each.state == "copied")]
     if told:
@@ -73,14 +73,13 @@ def _show(outcomes: Sequence[Outcome], dry_run: bool) -> None:
             ("run", "state", "why"),
             [(each.run, each.state, each.message or f"from {each.folder}") for each in told],
         )
-    at_odds = conflicts(outcomes)
-    if at_odds:
-        columns = ("folder", "accuracy", "device", "torch", "finished")
-        rows = [
-            (*(each[column] for column in columns), each["predictions_sha256"][:12])
-            for each in at_odds
-        ]
-        show_table((*columns, "predictions"), rows, "different records of one run")
+    for each in conflicts(outcomes):
+        line = (
+            f"{each['folder']}: accuracy {each['accuracy']:.4f}, {each['device']}, torch "
+            f"{each['torch']}, finished {each['finished']}, predictions "
+            f"{each['predictions_sha256'][:12]}"
+        )
+        stdout.print(line, markup=False, soft_wrap=True)
     said = ", ".join(
         f"{count} {state.replace('_', ' ')}" for state, count in counts(outcomes).items()
     )
