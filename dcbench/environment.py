@@ -19,6 +19,13 @@ from dcbench.errors import UsageError
 from dcbench.facts import facts_root
 
 OWN_STATUS = Path("/proc/self/status")
+CPU_INFO = Path("/proc/cpuinfo")
+
+_GENERATION = (
+    *("vendor_id", "cpu family", "model", "stepping"),
+    *("CPU implementer", "CPU variant", "CPU part", "CPU revision"),
+)
+"""What Linux names the generation of a processor by: on x86, and on ARM."""
 
 
 def find_device(name: str) -> torch.device:
@@ -87,18 +94,33 @@ def describe_environment(device: torch.device) -> dict[str, Any]:
         "cuda": torch.version.cuda if device.type == "cuda" else None,
         "platform": platform.platform(),
         "processor": _processor(),
+        "processor_generation": processor_generation(CPU_INFO),
+        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
         "threads": torch.get_num_threads(),
         "cores": os.cpu_count(),
     }
 
 
 def _processor() -> str:
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        for line in info.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
+    return _cpu_facts(CPU_INFO).get("model name") or platform.processor() or platform.machine()
+
+
+def processor_generation(info: Path) -> str | None:
+    """What tells processors of one name apart; None where /proc does not say.
+
+    The last bits of a result depend on it: libraries choose their kernels by it.
+    """
+    facts = _cpu_facts(info)
+    return ", ".join(f"{name} {facts[name]}" for name in _GENERATION if name in facts) or None
+
+
+def _cpu_facts(info: Path) -> dict[str, str]:
+    """What Linux says of the first processor; nothing elsewhere."""
+    if not info.exists():
+        return {}
+    first = info.read_text().partition("\n\n")[0]
+    pairs = (line.partition(":") for line in first.splitlines())
+    return {name.strip(): value.strip() for name, _, value in pairs}
 
 
 def _commit() -> str | None:

@@ -82,6 +82,8 @@ class PlainLoop:
         self.network = initial_network(recipe.model, content.num_classes, seed=0).to(device)
         self.optimiser = make_optimiser(self.network, recipe, recipe.learning_rate)
         self.network.train()
+        size = recipe.batch_size
+        self._unmixed = torch.arange(size, device=device), torch.ones(size, device=device)
         self._batches = self._endless()
 
     def _endless(self) -> Iterator[tuple[Tensor, Tensor]]:
@@ -90,21 +92,26 @@ class PlainLoop:
             yield from loader
 
     def batch(self, images: Tensor, labels: Tensor) -> Batch:
-        """What the method sees, with partners and coefficients drawn step by step."""
-        size, mixing = len(labels), self._method.mixing
-        shares = np.ones(size)
-        if mixing is not None:
-            drawn = np.random.beta(  # noqa: NPY002
-                mixing.alpha, mixing.alpha, size=1 if mixing.per == "batch" else size
-            )
-            shares = np.broadcast_to(drawn, size)
+        """What the method sees, with partners and coefficients drawn step by step if it mixes."""
+        partners, coefficients = self._mixture(len(labels))
         return Batch(
             images=images.to(self._device),
             labels=labels.to(self._device),
-            partners=torch.randperm(size).to(self._device),
-            coefficients=torch.tensor(shares, dtype=torch.float32).to(self._device),
+            partners=partners,
+            coefficients=coefficients,
             class_counts=self._class_counts,
         )
+
+    def _mixture(self, size: int) -> tuple[Tensor, Tensor]:
+        mixing = self._method.mixing
+        if mixing is None:
+            partners, coefficients = self._unmixed
+            return partners[:size], coefficients[:size]
+        drawn = np.random.beta(  # noqa: NPY002
+            mixing.alpha, mixing.alpha, size=1 if mixing.per == "batch" else size
+        )
+        shares = torch.tensor(np.broadcast_to(drawn, size), dtype=torch.float32)
+        return torch.randperm(size).to(self._device), shares.to(self._device)
 
     def step(self, batch: Batch) -> float:
         """Take one step and return its loss."""

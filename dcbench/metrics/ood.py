@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from dcbench.metrics._checks import FloatArray, as_floats
+from dcbench.metrics._checks import FloatArray, IntArray, as_floats
 from dcbench.metrics.calibration import log_softmax
 
 _RECALL = 0.95
@@ -71,29 +71,58 @@ def ood_detection(id_scores: npt.ArrayLike, ood_scores: npt.ArrayLike) -> dict[s
     The definitions of OpenOOD v1.5 (Zhang et al., 2023), whose FPR@95 is `fpr95_ood_pos`; most
     papers before it report `fpr95_id_pos`. OpenOOD leaves out thresholds on straight parts of
     the ROC curve, all of them are used here; FPR@95 can differ only where many scores are equal.
+
+    Every distinct score s is a threshold, and one sort counts for each the n ID and m OOD images
+    that score at least s, of N and M. ID images are accepted there at recall n / N, precision
+    n / (n + m) and false positive rate m / M; OOD images are rejected below it, where M - m and
+    N - n stand for n and m. Equal scores are never parted.
     """
-    from sklearn.metrics import auc, precision_recall_curve, roc_auc_score  # takes a second
-
-    inside = as_floats("id_scores", id_scores, "N")
-    outside = as_floats("ood_scores", ood_scores, "M")
-    scores = np.concatenate([inside, outside])
-    is_id = np.arange(len(scores)) < len(inside)
-
-    def aupr(positive: npt.NDArray[np.bool_], values: FloatArray) -> float:
-        precision, recall, _ = precision_recall_curve(positive, values)
-        return float(auc(recall, precision))
-
+    accepted_id, accepted_ood = _accepted(
+        as_floats("id_scores", id_scores, "N"), as_floats("ood_scores", ood_scores, "M")
+    )
+    rejected_id, rejected_ood = (
+        counts[-1] - counts[::-1] for counts in (accepted_id, accepted_ood)
+    )
     return {
-        "auroc": float(roc_auc_score(is_id, scores)),
-        "aupr_in": aupr(is_id, scores),
-        "aupr_out": aupr(~is_id, -scores),
-        "fpr95_ood_pos": _fpr_at_recall(-outside, -inside),
-        "fpr95_id_pos": _fpr_at_recall(inside, outside),
+        "auroc": _area(_shares(accepted_ood), _shares(accepted_id)),
+        "aupr_in": _aupr(accepted_id, accepted_ood),
+        "aupr_out": _aupr(rejected_ood, rejected_id),
+        "fpr95_ood_pos": _fpr_at_recall(rejected_ood, rejected_id),
+        "fpr95_id_pos": _fpr_at_recall(accepted_id, accepted_ood),
     }
 
 
-def _fpr_at_recall(positives: FloatArray, negatives: FloatArray) -> float:
-    """Share of the negatives at or above the highest threshold that 95% of positives reach."""
-    reached = np.arange(1, len(positives) + 1) / len(positives) >= _RECALL
-    threshold = np.sort(positives)[::-1][reached.argmax()]
-    return float(np.mean(negatives >= threshold))
+def _accepted(inside: FloatArray, outside: FloatArray) -> tuple[IntArray, IntArray]:
+    """Numbers of ID and OOD scores that reach each distinct score, from none to all: [K + 1]."""
+    scores = np.concatenate([inside, outside])
+    descending = scores.argsort()[::-1]
+    ordered = scores[descending]
+    last_of_equals = np.append(ordered[1:] != ordered[:-1], True)
+    is_id = descending < len(inside)
+    return (
+        np.append(0, is_id.cumsum()[last_of_equals]),
+        np.append(0, (~is_id).cumsum()[last_of_equals]),
+    )
+
+
+def _shares(counts: IntArray) -> FloatArray:
+    """Of all, the last count."""
+    shares: FloatArray = counts / counts[-1]
+    return shares
+
+
+def _area(x: FloatArray, y: FloatArray) -> float:
+    """Area under the straight lines from point to point."""
+    return float((np.diff(x) * (y[1:] + y[:-1])).sum() / 2)
+
+
+def _aupr(hits: IntArray, false_alarms: IntArray) -> float:
+    """Area under the precision-recall curve, which starts at precision 1 and recall 0."""
+    precision = hits[1:] / (hits[1:] + false_alarms[1:])
+    return _area(_shares(hits), np.append(1.0, precision))
+
+
+def _fpr_at_recall(hits: IntArray, false_alarms: IntArray) -> float:
+    """False positive rate at the first threshold whose recall is at least 95%."""
+    first = (_shares(hits) >= _RECALL).argmax()
+    return float(_shares(false_alarms)[first])

@@ -103,8 +103,19 @@ def test_plain_loop_mixes_by_the_methods_law():
     shares = PlainLoop(content, pixels, CPU).batch(images, labels).coefficients
     assert shares.shape == (20,)
     assert len(set(shares.tolist())) == 1
+
+
+def test_plain_loop_draws_nothing_for_a_method_that_mixes_nothing():
     content, pixels = small("erm")
-    assert PlainLoop(content, pixels, CPU).batch(images, labels).coefficients.eq(1).all()
+    loop = PlainLoop(content, pixels, CPU)
+    torch.manual_seed(0)
+    np.random.seed(0)  # noqa: NPY002 - the global generator is what is meant
+    batch = loop.batch(torch.zeros(20, 3, 32, 32), torch.zeros(20, dtype=torch.int64))
+    assert batch.coefficients.eq(1).all()
+    assert batch.partners.tolist() == list(range(20))
+    drawn = torch.rand(()).item(), np.random.random_sample()  # noqa: NPY002
+    torch.manual_seed(0)
+    assert drawn == (torch.rand(()).item(), np.random.RandomState(0).random_sample())
 
 
 @pytest.mark.parametrize("loop_class", [FastLoop, PlainLoop])

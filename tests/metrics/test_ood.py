@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import scipy.special
 import scipy.stats
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from sklearn.metrics import auc, precision_recall_curve, roc_auc_score, roc_curve
 
@@ -13,6 +13,24 @@ from dcbench.errors import UsageError
 from dcbench.metrics import ood_detection, ood_scores
 
 SCORES = st.lists(st.integers(-5, 5), min_size=1, max_size=30)
+FINITE = st.floats(allow_nan=False, allow_infinity=False)
+TIED = st.sampled_from([-1.5, -1.0, 0.0, 0.1, 0.3, 0.1 + 0.2, 1e6])
+ANY_SCORES = st.lists(FINITE | TIED, min_size=1, max_size=30)
+
+
+def by_scikit_learn(inside, outside) -> dict[str, float]:
+    scores = np.concatenate([inside, outside])
+    is_id = np.arange(len(scores)) < len(inside)
+    found = {"auroc": roc_auc_score(is_id, scores)}
+    for aupr, fpr95, positive, values in [
+        ("aupr_in", "fpr95_id_pos", is_id, scores),
+        ("aupr_out", "fpr95_ood_pos", ~is_id, -scores),
+    ]:
+        precision, recall, _ = precision_recall_curve(positive, values)
+        found[aupr] = auc(recall, precision)
+        fpr, tpr, _ = roc_curve(positive, values, drop_intermediate=False)
+        found[fpr95] = fpr[np.argmax(tpr >= 0.95)]
+    return found
 
 
 def test_scores_golden_vector():
@@ -108,6 +126,27 @@ def test_detection_agrees_with_scikit_learn_on_uneven_sets(seed):
     for name, positive, values in [("id", ~is_ood, scores), ("ood", is_ood, -scores)]:
         fpr, tpr, _ = roc_curve(positive, values, drop_intermediate=False)
         assert result[f"fpr95_{name}_pos"] == pytest.approx(fpr[np.argmax(tpr >= 0.95)])
+
+
+@given(ANY_SCORES, ANY_SCORES)
+@example([0.25] * 7, [0.25] * 3)
+@example([1.0], [0.0])
+@example([0.0], [1.0])
+@example([0.0, -0.0], [-0.0, 5e-324])
+def test_detection_agrees_with_scikit_learn_however_scores_are_tied(inside, outside):
+    assert ood_detection(inside, outside) == pytest.approx(
+        by_scikit_learn(inside, outside), rel=0, abs=1e-12
+    )
+
+
+def test_detection_agrees_with_scikit_learn_on_sets_of_the_usual_size():
+    rng = np.random.default_rng(0)
+    inside, outside = (
+        np.round(rng.normal(mean, 1, size), 3) for mean, size in [(1, 10_000), (0, 26_000)]
+    )
+    assert ood_detection(inside, outside) == pytest.approx(
+        by_scikit_learn(inside, outside), rel=0, abs=1e-12
+    )
 
 
 @given(SCORES, SCORES)
