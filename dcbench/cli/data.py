@@ -61,7 +61,7 @@ def _files(found: list[Any], as_json: bool) -> None:
 
 @app.command("fetch", epilog="Example:  dcbench data fetch cifar10 cifair10")
 def data_fetch(
-    names: Annotated[list[str], typer.Argument(metavar="NAME…")], data: DataOption = None
+    names: Annotated[list[str], typer.Argument(metavar="NAME")], data: DataOption = None
 ) -> None:
     """Download datasets, checked by their official checksums."""
     from dcbench.data.datasets import data_root, get_dataset
@@ -74,7 +74,7 @@ def data_fetch(
 
 @app.command("bundle", epilog="Example:  dcbench data bundle cifair10-common -o cifair10.bundle")
 def data_bundle(
-    splits: Annotated[list[str], typer.Argument(metavar="SPLIT…", help="Names or wildcards.")],
+    splits: Annotated[list[str], typer.Argument(metavar="SPLIT", help="Names or wildcards.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="The file to write.")],
     subsets: Annotated[
         str | None, typer.Option(help="0, 0-2 or 0,2; else all of each split.")

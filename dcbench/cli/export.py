@@ -20,7 +20,7 @@ class Behind(StrEnum):
 
 
 def latex(
-    splits: Annotated[list[str], typer.Argument(metavar="SPLIT…")],
+    splits: Annotated[list[str], typer.Argument(metavar="SPLIT")],
     protocol: Annotated[str, typer.Option(help="Which protocol's results.")] = "v1",
     metrics: Annotated[
         str, typer.Option(help="Columns of each split, joined by commas.")

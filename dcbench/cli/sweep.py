@@ -88,7 +88,7 @@ def sweep(
 
 
 def plan(
-    splits: Annotated[list[str], typer.Argument(metavar="SPLIT…")],
+    splits: Annotated[list[str], typer.Argument(metavar="SPLIT")],
     methods: Methods = None,
     protocol: Annotated[str, typer.Option(help="Rules; `dcbench protocols` lists them.")] = "v1",
     threads: Threads = 1,
