@@ -20,7 +20,10 @@ from dcbench.data.augment import normalise
 from dcbench.data.images import SplitImages
 from dcbench.errors import RunError
 
-CPU_BATCH, GPU_BATCH = 100, 1000
+GPU_BATCH = 1000
+
+_THREAD_PIXELS, _MOST_PIXELS = 20 * 32 * 32, 100 * 32 * 32
+"""Pixels of a batch on a CPU: for each thread, and at most."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,7 @@ def predict(
     `advance` is told the number of images of each batch that is done.
     """
     network.eval()
-    size = GPU_BATCH if device.type == "cuda" else CPU_BATCH
+    size = batch_size(images.shape[1] * images.shape[2], device)
     centre, scale = torch.from_numpy(mean).to(device), torch.from_numpy(std).to(device)
     logits = []
     with torch.inference_mode():
@@ -67,6 +70,17 @@ def predict(
             logits.append(network(batch).float().cpu().numpy())
             advance(len(batch))
     return np.concatenate(logits)
+
+
+def batch_size(pixels: int, device: torch.device) -> int:
+    """How many images of so many pixels are predicted at once.
+
+    Few on a CPU: activations that outgrow the caches are slow, and those of a wide network beyond
+    32 MB even more so, because glibc maps memory for them afresh each time.
+    """
+    if device.type == "cuda":
+        return GPU_BATCH
+    return max(1, min(_THREAD_PIXELS * torch.get_num_threads(), _MOST_PIXELS) // pixels)
 
 
 def predict_split(

@@ -13,7 +13,7 @@ from dcbench import evaluation
 from dcbench.data.datasets import ImageSet
 from dcbench.data.images import SplitImages
 from dcbench.errors import RunError
-from dcbench.evaluation import Predictions, flatten, measure, predict, predict_split
+from dcbench.evaluation import Predictions, batch_size, flatten, measure, predict, predict_split
 
 CPU = torch.device("cpu")
 CLASSES = 5
@@ -164,12 +164,23 @@ def test_prediction_is_that_of_the_normalised_images_in_evaluation_mode():
 def test_prediction_does_not_depend_on_the_batch_and_tells_what_is_done(monkeypatch, size):
     network, images = Normed(), some_images(30)
     whole = predict(network, images, MEAN, STD, CPU)
-    monkeypatch.setattr(evaluation, "CPU_BATCH", size)
+    monkeypatch.setattr(evaluation, "batch_size", lambda pixels, device: size)
     done: list[int] = []
     parts = predict(network, images, MEAN, STD, CPU, done.append)
     assert parts == pytest.approx(whole, rel=1e-5, abs=1e-6)
     assert sum(done) == 30
     assert max(done) == size
+
+
+@pytest.mark.parametrize(
+    ("side", "threads", "expected"),
+    [(32, 1, 20), (32, 2, 40), (32, 64, 100), (8, 1, 320), (512, 1, 1)],
+)
+def test_batches_on_a_cpu_grow_with_threads_and_shrink_with_pixels(
+    monkeypatch, side, threads, expected
+):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    assert batch_size(side**2, CPU) == expected
 
 
 def split_images() -> SplitImages:
