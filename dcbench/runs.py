@@ -17,7 +17,7 @@ from dcbench.errors import DcbenchError, OutOfTimeError, RunError
 from dcbench.plans import Plan, plan_run
 from dcbench.records import CONFIGURATION, Record
 from dcbench.results import results_root
-from dcbench.training import run_error, train_together
+from dcbench.together import run_error, train_together
 from dcbench.work import Estimate, Reporter, Silence, Work
 from dcbench.workplace import Workplace
 

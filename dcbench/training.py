@@ -1,4 +1,4 @@
-"""The loop: epochs of steps, and states to go on from.
+"""The training of one run: epochs of steps, and states to go on from.
 
 A step is a function of (weights, batch, draws) alone, so a run that was killed goes on from its
 checkpoint to the same weights, bit for bit on one machine.
@@ -6,10 +6,9 @@ checkpoint to the same weights, bit for bit on one machine.
 
 from __future__ import annotations
 
-import contextlib
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -20,16 +19,12 @@ from torch import Tensor, nn
 
 from dcbench.data.augment import DeviceImages
 from dcbench.draws import Draws, draw_epoch, weights_seed
-from dcbench.errors import DcbenchError, OutOfTimeError, RunError
+from dcbench.errors import RunError
 from dcbench.methods import Method
 from dcbench.models import build_model
 from dcbench.precision import configure_precision
 from dcbench.recipe import Recipe
 from dcbench.stepping import Stepper
-from dcbench.stop import StopSignal
-
-SAVE_EVERY = 30.0
-"""Seconds between two states that are saved."""
 
 DIVERGED = 1e3
 """Mean loss of an epoch beyond which a run is given up; chance is below 15 for any method here."""
@@ -157,26 +152,21 @@ class Trainer:
         """Number of images in a batch of an epoch."""
         return min(self.recipe.batch_size, self.num_images - step * self.recipe.batch_size)
 
-    def train(self, **hooks: Any) -> None:
-        """Train from wherever the progress stands to the last epoch; see `Training` for `hooks`.
-
-        Raises
-        ------
-        RunError
-            The loss is not a number, or beyond `DIVERGED`.
-        KeyboardInterrupt
-            Interrupted; the state has been saved.
-        """
-        for failure in train_together({0: Training(self, **hooks)}).values():
-            raise failure
-
     def steps(
         self,
         save: Callable[[dict[str, Any]], None],
         save_every: float,
         report: Callable[[Progress], None],
     ) -> Iterator[None]:
-        """Train; yields after each step, which a GPU may still be at work on."""
+        """Train from wherever the progress stands to the last epoch; see `together.Training`.
+
+        Yields after each step, which a GPU may still be at work on.
+
+        Raises
+        ------
+        RunError
+            The loss is not a number, or beyond `DIVERGED`.
+        """
         self.network.train()
         report(self.progress)
         progress = self.progress
@@ -262,99 +252,6 @@ class Trainer:
                 self.stepper.loss_sum.item()
                 times.append(time.perf_counter() - started)
         return StepCost(seconds=min(times[1:]), images=size, passed=passed)
-
-
-@dataclass
-class Training:
-    """A trainer with what is to be done on its way.
-
-    Attributes
-    ----------
-    save
-        Called with `Trainer.state()` after a step, at most every `save_every` seconds, when the
-        training is interrupted by SIGINT or SIGTERM, and at the end.
-    report
-        Called at the start and after each epoch.
-    """
-
-    trainer: Trainer
-    save: Callable[[dict[str, Any]], None] = lambda state: None
-    save_every: float = SAVE_EVERY
-    report: Callable[[Progress], None] = lambda progress: None
-
-
-def train_together(
-    trainings: Mapping[int, Training], deadline: float | None = None
-) -> dict[int, DcbenchError]:
-    """Train several to the end, step by step in turns; on a GPU each on a stream of its own.
-
-    Each ends with the same weights as on its own.
-
-    Parameters
-    ----------
-    deadline
-        On the clock of `time.monotonic`: whatever is not done by then is saved and left.
-
-    Returns
-    -------
-    dict
-        The errors of those that failed, by their keys, while the others go on; `OutOfTimeError` for
-        those that were left.
-
-    Raises
-    ------
-    KeyboardInterrupt
-        Interrupted; all states have been saved.
-    """
-    failed: dict[int, DcbenchError] = {}
-    running = {}
-    for place, each in trainings.items():
-        stream = _stream(each.trainer.device, alone=len(trainings) == 1)
-        steps = each.trainer.steps(each.save, each.save_every, each.report)
-        running[place] = (stream, steps)
-    with StopSignal() as stop:
-        while running:
-            for place, (stream, steps) in list(running.items()):
-                try:
-                    with stream:
-                        next(steps)
-                except StopIteration:
-                    del running[place]
-                except (RunError, torch.OutOfMemoryError) as problem:
-                    failed[place] = run_error(problem)
-                    del running[place]
-            late = deadline is not None and time.monotonic() >= deadline
-            if stop.asked or late:
-                for place, (stream, _) in running.items():
-                    with stream:
-                        trainings[place].save(trainings[place].trainer.state())
-                    failed[place] = _left(trainings[place].trainer)
-                running.clear()
-            if stop.asked:
-                raise KeyboardInterrupt
-    return failed
-
-
-def _left(trainer: Trainer) -> OutOfTimeError:
-    return OutOfTimeError(
-        f"out of time in epoch {trainer.progress.epoch} of {trainer.recipe.epochs}"
-    )
-
-
-def run_error(problem: DcbenchError | torch.OutOfMemoryError) -> DcbenchError:
-    """What a user is told of a run that failed."""
-    if isinstance(problem, DcbenchError):
-        return problem
-    return RunError("the device is out of memory; train fewer runs at once, or smaller batches")
-
-
-def _stream(device: torch.device, *, alone: bool) -> contextlib.AbstractContextManager[Any]:
-    """The context to train in: on a GPU that is shared, a new stream behind the current one."""
-    if alone or device.type != "cuda":
-        return contextlib.nullcontext()
-    stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
-    stream.wait_stream(torch.cuda.current_stream(device))
-    return torch.cuda.stream(stream)
 
 
 def initial_network(model: str, num_classes: int, seed: int) -> nn.Module:

@@ -22,7 +22,8 @@ from dcbench.flops import BACKWARD_AND_FORWARD, forward_flops
 from dcbench.plans import Plan
 from dcbench.precision import autocast
 from dcbench.records import Cost, ImagesUsed, Record
-from dcbench.training import Progress, StepCost, Training
+from dcbench.together import Training
+from dcbench.training import Progress, StepCost
 from dcbench.units import duration
 from dcbench.workplace import Workplace
 

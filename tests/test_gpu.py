@@ -12,9 +12,10 @@ from dcbench.errors import RunError
 from dcbench.methods import Method, method_names
 from dcbench.plans import plan_run
 from dcbench.runs import execute, execute_together
-from dcbench.training import Trainer, Training, train_together
+from dcbench.together import Training, train_together
+from dcbench.training import Trainer
 from dcbench.workplace import Workplace
-from tests.test_training import BATCH, a_trainer, assert_same, losses, weights
+from tests.test_training import BATCH, a_trainer, assert_same, losses, train, weights
 
 pytestmark = pytest.mark.gpu
 
@@ -29,8 +30,8 @@ def eager(trainer: Trainer) -> Trainer:
 def test_graphs_train_to_the_weights_of_eager_steps(cuda, method, precision):
     changes = {"device": cuda, "precision": precision, "rotation": 15}
     captured, taken = a_trainer(method, **changes), eager(a_trainer(method, **changes))
-    captured.train()
-    taken.train()
+    train(captured)
+    train(taken)
     assert len(captured.stepper._graphs) == 2
     assert not taken.stepper._graphs
     assert_same(weights(captured), weights(taken))
@@ -83,7 +84,7 @@ def test_trainings_on_streams_of_their_own_end_as_each_does_alone(cuda):
     alone = [a_trainer(method, seed=seed, device=cuda) for method, seed in asked]
     together = [a_trainer(method, seed=seed, device=cuda) for method, seed in asked]
     for trainer in alone:
-        trainer.train()
+        train(trainer)
     assert train_together({key: Training(each) for key, each in enumerate(together)}) == {}
     for one, other in zip(alone, together, strict=True):
         assert_same(weights(one), weights(other))
@@ -92,11 +93,11 @@ def test_trainings_on_streams_of_their_own_end_as_each_does_alone(cuda):
 
 def test_captured_trainer_that_begins_again_is_as_a_new_one(cuda):
     new, used = a_trainer(seed=5, device=cuda), a_trainer(seed=2, device=cuda)
-    used.train()
+    train(used)
     graphs = dict(used.stepper._graphs)
     used.begin_again(seed=5)
-    new.train()
-    used.train()
+    train(new)
+    train(used)
     assert used.stepper._graphs == graphs
     assert_same(weights(used), weights(new))
 
@@ -117,10 +118,10 @@ class ReadsBackAndSaysSo(ReadsBack):
 
 def test_method_that_cannot_be_captured_is_told_what_to_declare(cuda):
     with pytest.raises(RunError, match="capturable = False"):
-        a_trainer(ReadsBack(), device=cuda).train()
+        train(a_trainer(ReadsBack(), device=cuda))
     declared, erm = a_trainer(ReadsBackAndSaysSo(), device=cuda), a_trainer(device=cuda)
-    declared.train()
-    erm.train()
+    train(declared)
+    train(erm)
     assert_same(weights(declared), weights(erm))
 
 

@@ -4,7 +4,6 @@ A CUDA graph runs the kernels of one step again on the same addresses, with ever
 from the host as it was. `Recording` does the same with a CPU's operators.
 """
 
-import signal
 from typing import Any
 
 import numpy as np
@@ -13,11 +12,10 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from dcbench.errors import RunError
-from dcbench.methods import Method, build_method, method_names
+from dcbench.methods import build_method, method_names
 from dcbench.stepping import make_optimiser
-from dcbench.training import Trainer, Training, train_together
-from tests.test_training import BATCH, STEPS, a_trainer, assert_same, losses, weights
+from dcbench.training import Trainer
+from tests.test_training import BATCH, STEPS, a_trainer, assert_same, losses, train, weights
 
 READS_BACK = {"aten._local_scalar_dense.default", "aten.item.default", "aten.nonzero.default"}
 
@@ -78,7 +76,7 @@ def train_by_recordings(trainer: Trainer) -> None:
 def test_steps_that_are_replayed_end_with_the_weights_of_steps_that_are_taken(method, rotation):
     taken = as_on_a_gpu(a_trainer(method, rotation=rotation))
     replayed = as_on_a_gpu(a_trainer(method, rotation=rotation))
-    taken.train()
+    train(taken)
     train_by_recordings(replayed)
     assert_same(weights(taken), weights(replayed))
     for one, other in zip(taken.stepper.momentum, replayed.stepper.momentum, strict=True):
@@ -90,7 +88,7 @@ def test_replayed_step_that_reads_a_value_back_would_not_train_as_a_taken_one():
     taken, replayed = (
         a_trainer("erm", schedule="steps", milestones=[1], factor=0.1) for _ in range(2)
     )
-    taken.train()
+    train(taken)
     train_by_recordings(replayed)
     assert not torch.equal(taken.network.fc.weight, replayed.network.fc.weight)
 
@@ -107,8 +105,8 @@ def test_step_reads_nothing_back_to_the_host(method):
 @pytest.mark.parametrize("method", ["erm", "ic-regmixup"])
 def test_fused_optimiser_takes_the_same_steps_as_the_plain_one(method):
     plain, fused = a_trainer(method), as_on_a_gpu(a_trainer(method))
-    plain.train()
-    fused.train()
+    train(plain)
+    train(fused)
     for key, value in weights(plain).items():
         torch.testing.assert_close(value, weights(fused)[key], rtol=1e-3, atol=1e-4, msg=key)
 
@@ -124,7 +122,7 @@ def test_all_that_a_graph_holds_stays_where_it_is():
     trainer = a_trainer("ic-regmixup", rotation=15)
     trainer.load(0)
     before = addresses(trainer)
-    trainer.train()
+    train(trainer)
     state = trainer.state()
     trainer.begin_again(seed=4)
     trainer.restore(state)
@@ -135,11 +133,11 @@ def test_all_that_a_graph_holds_stays_where_it_is():
 @pytest.mark.parametrize("method", ["erm", "ic-remix"])
 def test_trainer_that_begins_again_is_as_a_new_one(method):
     new, used = a_trainer(method, seed=5), a_trainer(method, seed=2)
-    used.train()
+    train(used)
     used.begin_again(seed=5)
     assert_same(weights(used), weights(new))
-    new.train()
-    used.train()
+    train(new)
+    train(used)
     assert_same(weights(used), weights(new))
     assert losses(used) == losses(new)
 
@@ -171,84 +169,6 @@ def test_a_step_counts_the_images_that_pass_the_network():
         assert (cost.images, cost.passed) == (BATCH, passed)
     joint = a_trainer(build_method("regmixup", {"forward": "joint"})).measure_step()
     assert joint.passed == 10
-
-
-def test_trainings_in_turns_end_as_each_does_alone():
-    asked = [("erm", 0), ("erm", 1), ("ic-regmixup", 0), ("remix", 7)]
-    alone = [a_trainer(method, seed=seed) for method, seed in asked]
-    together = [a_trainer(method, seed=seed) for method, seed in asked]
-    together[1].recipe = together[1].recipe.model_copy(update={"epochs": 2})
-    alone[1].recipe = together[1].recipe
-    for trainer in alone:
-        trainer.train()
-    assert train_together({key: Training(each) for key, each in enumerate(together)}) == {}
-    for one, other in zip(alone, together, strict=True):
-        assert_same(weights(one), weights(other))
-        assert losses(one) == losses(other)
-
-
-class Breaks(Method):
-    """ERM that fails in its seventh step."""
-
-    step: int = 0
-
-    def loss(self, network, batch):
-        object.__setattr__(self, "step", self.step + 1)
-        if self.step == 7:
-            raise ValueError("no more")
-        return network(batch.images).square().mean()
-
-
-def test_training_that_fails_does_not_stop_the_others():
-    alone, whole, broken = a_trainer(), a_trainer(), a_trainer(Breaks())
-    alone.train()
-    failed = train_together({3: Training(broken), 4: Training(whole)})
-    assert failed.keys() == {3}
-    assert isinstance(failed[3], RunError)
-    assert "no more" in str(failed[3])
-    assert_same(weights(alone), weights(whole))
-
-
-class Greedy(Method):
-    """Asks for more memory than there is, as a GPU's allocator says it."""
-
-    def loss(self, network, batch):
-        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 3.00 GiB")
-
-
-def test_training_that_runs_out_of_memory_says_what_to_do():
-    with pytest.raises(RunError, match="out of memory; train fewer runs at once"):
-        a_trainer(Greedy()).train()
-
-
-class Interrupting(Method):
-    """ERM during which the user presses a key, once."""
-
-    def loss(self, network, batch):
-        if not pressed:
-            pressed.append(True)
-            signal.raise_signal(signal.SIGINT)
-        return torch.nn.functional.cross_entropy(network(batch.images), batch.labels)
-
-
-pressed: list[bool] = []
-
-
-def test_interrupted_trainings_are_all_saved():
-    pressed.clear()
-    saved: dict[int, dict[str, Any]] = {}
-    trainings = {
-        0: Training(a_trainer(seed=1), save=lambda state: saved.update({0: state})),
-        1: Training(a_trainer(Interrupting()), save=lambda state: saved.update({1: state})),
-    }
-    with pytest.raises(KeyboardInterrupt):
-        train_together(trainings)
-    assert {key: state["progress"]["step"] for key, state in saved.items()} == {0: 1, 1: 1}
-    resumed, whole = a_trainer(seed=1), a_trainer(seed=1)
-    resumed.restore(saved[0])
-    resumed.train()
-    whole.train()
-    assert_same(weights(resumed), weights(whole))
 
 
 def test_draws_are_uploaded_as_they_were_drawn():

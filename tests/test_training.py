@@ -1,7 +1,5 @@
 import copy
 import io
-import signal
-import threading
 from types import SimpleNamespace
 from typing import Any, ClassVar
 
@@ -14,6 +12,7 @@ from dcbench.data.augment import DeviceImages
 from dcbench.errors import RunError
 from dcbench.methods import Method, build_method
 from dcbench.recipe import Recipe
+from dcbench.together import Training, train_together
 from dcbench.training import Trainer, initial_network
 
 CPU = torch.device("cpu")
@@ -52,6 +51,12 @@ def a_trainer(
     return Trainer(images, labels, CLASSES, method, recipe, seed)
 
 
+def train(trainer: Trainer, **hooks: Any) -> None:
+    """Train one alone; what goes wrong is raised."""
+    for failure in train_together({0: Training(trainer, **hooks)}).values():
+        raise failure
+
+
 def weights(trainer: Trainer) -> dict[str, torch.Tensor]:
     return {key: value.cpu().clone() for key, value in trainer.network.state_dict().items()}
 
@@ -82,7 +87,7 @@ def stored_after(trainer: Trainer, steps: int) -> bytes:
             raise StopError
 
     with pytest.raises(StopError):
-        trainer.train(save=save, save_every=0)
+        train(trainer, save=save, save_every=0)
     return taken[-1]
 
 
@@ -94,7 +99,7 @@ def read(content: bytes) -> dict[str, Any]:
 def test_one_seed_gives_one_set_of_weights_and_another_seed_others(method):
     runs = [a_trainer(method, seed=seed) for seed in (3, 3, 4)]
     for run in runs:
-        run.train()
+        train(run)
     assert_same(weights(runs[0]), weights(runs[1]))
     assert losses(runs[0]) == losses(runs[1])
     assert not torch.equal(runs[0].network.fc.weight, runs[2].network.fc.weight)
@@ -124,11 +129,11 @@ def test_training_neither_feels_nor_moves_the_callers_generators():
     np.random.seed(1)  # noqa: NPY002 - the global generator is what is meant
     before = torch.get_rng_state()
     expected = np.random.RandomState(1).random_sample()
-    one.train()
+    train(one)
     assert torch.equal(torch.get_rng_state(), before)
     assert np.random.random_sample() == expected  # noqa: NPY002
     torch.manual_seed(99)
-    other.train()
+    train(other)
     assert_same(weights(one), weights(other))
 
 
@@ -136,21 +141,21 @@ def test_training_neither_feels_nor_moves_the_callers_generators():
 @pytest.mark.parametrize("method", ["erm", "ic-regmixup"])
 def test_run_that_was_stopped_at_any_step_ends_with_the_same_weights(method, stop):
     whole = a_trainer(method)
-    whole.train()
+    train(whole)
     state = read(stored_after(a_trainer(method), stop))
     resumed = a_trainer(method)
     resumed.restore(state)
     assert (resumed.progress.epoch, resumed.progress.step) == divmod(stop, STEPS) or (
         resumed.progress.step == STEPS and stop % STEPS == 0
     )
-    resumed.train()
+    train(resumed)
     assert_same(weights(whole), weights(resumed))
     assert losses(whole) == losses(resumed)
 
 
 def test_run_that_was_stopped_many_times_ends_with_the_same_weights():
     whole = a_trainer("ic-remix", schedule="steps", milestones=[1, 2], rotation=15)
-    whole.train()
+    train(whole)
     content = None
     for _ in range(3 * STEPS):
         part = a_trainer("ic-remix", schedule="steps", milestones=[1, 2], rotation=15)
@@ -159,7 +164,7 @@ def test_run_that_was_stopped_many_times_ends_with_the_same_weights():
         content = stored_after(part, 1)
     last = a_trainer("ic-remix", schedule="steps", milestones=[1, 2], rotation=15)
     last.restore(read(content))
-    last.train()
+    train(last)
     assert_same(weights(whole), weights(last))
     assert losses(whole) == losses(last)
 
@@ -167,14 +172,14 @@ def test_run_that_was_stopped_many_times_ends_with_the_same_weights():
 def test_state_is_a_copy_of_the_moment_once_it_is_stored():
     trainer = a_trainer()
     content = stored_after(trainer, 2)
-    trainer.train()
+    train(trainer)
     assert read(content)["progress"]["step"] == 2
     assert not torch.equal(read(content)["network"]["fc.weight"], trainer.network.fc.weight)
 
 
 def test_measuring_a_step_leaves_the_run_as_it_was():
     whole, measured = a_trainer("regmixup"), a_trainer("regmixup")
-    whole.train()
+    train(whole)
     before = weights(measured)
     assert measured.measure_step().seconds > 0
     assert_same(before, weights(measured))
@@ -182,20 +187,20 @@ def test_measuring_a_step_leaves_the_run_as_it_was():
         *(0, 0),
         [],
     )
-    measured.train()
+    train(measured)
     assert_same(weights(whole), weights(measured))
 
 
 def test_measuring_a_step_leaves_a_resumed_run_as_it_was():
     whole = a_trainer("ic-mixup")
-    whole.train()
+    train(whole)
     state = read(stored_after(a_trainer("ic-mixup"), STEPS + 2))
     resumed = a_trainer("ic-mixup")
     resumed.restore(copy.deepcopy(state))
     resumed.measure_step()
     for buffer, stored in zip(resumed.stepper.momentum, state["momentum"], strict=True):
         assert torch.equal(buffer, stored)
-    resumed.train()
+    train(resumed)
     assert_same(weights(whole), weights(resumed))
     assert losses(whole) == losses(resumed)
 
@@ -212,7 +217,7 @@ def test_time_before_training_and_while_saving_is_not_counted_as_training(monkey
     def save(state: dict[str, Any]) -> None:
         clock[0] += 100
 
-    trainer.train(save=save, save_every=0)
+    train(trainer, save=save, save_every=0)
     assert trainer.progress.seconds == 0
     assert trainer.progress.history[0].seconds == 0
 
@@ -232,7 +237,7 @@ def test_diverged_run_is_given_up_in_its_epoch(value):
     Odd.values[:] = [1.0] * STEPS + [value]
     trainer = a_trainer(Odd())
     with pytest.raises(RunError, match=r"diverged.* in epoch 1 of 3") as caught:
-        trainer.train()
+        train(trainer)
     Odd.values.clear()
     assert "learning_rate" in str(caught.value)
     assert caught.value.exit_code == 1
@@ -241,13 +246,13 @@ def test_diverged_run_is_given_up_in_its_epoch(value):
 
 def test_too_large_a_learning_rate_is_named():
     with pytest.raises(RunError, match=r"smaller learning_rate than 1e\+06"):
-        a_trainer(learning_rate=1e6).train()
+        train(a_trainer(learning_rate=1e6))
 
 
 def test_loss_of_an_epoch_is_the_mean_over_images_though_the_last_batch_is_short():
     trainer = a_trainer(Odd(), epochs=1)
     seen: list[int] = []
-    trainer.train(report=lambda progress: seen.append(progress.epoch))
+    train(trainer, report=lambda progress: seen.append(progress.epoch))
     assert trainer.steps_per_epoch == STEPS
     # Four batches whose loss is 5 and one of three images whose loss is 3.
     assert trainer.progress.history[0].loss == pytest.approx((4 * 5 * 5 + 3 * 3) / IMAGES)
@@ -256,7 +261,7 @@ def test_loss_of_an_epoch_is_the_mean_over_images_though_the_last_batch_is_short
 
 def test_history_has_the_learning_rate_of_the_last_step():
     trainer = a_trainer()
-    trainer.train()
+    train(trainer)
     optimiser = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.05)
     scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, T_max=3 * STEPS)
     rates = []
@@ -305,7 +310,7 @@ def test_method_sees_the_class_counts_of_the_whole_training_set():
             return cross_entropy(network(batch.images), batch.labels)
 
     trainer = a_trainer(Looks(), epochs=1)
-    trainer.train()
+    train(trainer)
     generator = np.random.default_rng(0)
     generator.integers(0, 256, (IMAGES, 8, 8, 3), dtype=np.uint8)
     labels = generator.integers(0, CLASSES - 1, IMAGES).tolist()
@@ -317,81 +322,22 @@ def test_method_sees_the_class_counts_of_the_whole_training_set():
     assert all(batch.coefficients.eq(1).all() for batch in seen)
 
 
-class Interrupts(Method):
-    """ERM during which a signal comes."""
-
-    number: int
-    times: int = 1
-    step: ClassVar[int] = 0
-
-    def loss(self, network, batch):
-        type(self).step += 1
-        if type(self).step == 7:
-            for _ in range(self.times):
-                signal.raise_signal(self.number)
-        return cross_entropy(network(batch.images), batch.labels)
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_interrupted_run_is_saved_first_and_goes_on_to_the_same_weights(number):
-    Interrupts.step = 0
-    before = signal.getsignal(number)
-    trainer = a_trainer(Interrupts(number=number))
-    saved: list[dict[str, Any]] = []
-    with pytest.raises(KeyboardInterrupt):
-        trainer.train(save=lambda state: saved.append(copy.deepcopy(state)))
-    assert signal.getsignal(number) is before
-    assert len(saved) == 1
-    assert (saved[0]["progress"]["epoch"], saved[0]["progress"]["step"]) == (1, 2)
-    whole, resumed = a_trainer(), a_trainer()
-    whole.train()
-    resumed.restore(saved[0])
-    resumed.train()
-    assert_same(weights(whole), weights(resumed))
-
-
-def test_second_interrupt_does_not_wait_for_the_step():
-    Interrupts.step = 0
-    trainer = a_trainer(Interrupts(number=signal.SIGINT, times=2))
-    saved: list[dict[str, Any]] = []
-    with pytest.raises(KeyboardInterrupt):
-        trainer.train(save=saved.append)
-    assert saved == []
-
-
-def test_signal_handlers_are_given_back_after_training_and_after_a_failure():
-    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
-    a_trainer().train()
-    with pytest.raises(RunError):
-        a_trainer(learning_rate=1e6).train()
-    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
-
-
-def test_training_in_a_thread_gives_the_same_weights():
-    main, other = a_trainer(), a_trainer()
-    main.train()
-    thread = threading.Thread(target=other.train)
-    thread.start()
-    thread.join()
-    assert_same(weights(main), weights(other))
-
-
 def test_checkpoints_are_made_no_more_often_than_asked_and_at_the_end():
     saved: list[dict[str, Any]] = []
     trainer = a_trainer()
-    trainer.train(save=saved.append, save_every=3600)
+    train(trainer, save=saved.append, save_every=3600)
     assert [(state["progress"]["epoch"], state["progress"]["step"]) for state in saved] == [(3, 0)]
     resumed = a_trainer()
     resumed.restore(saved[0])
-    resumed.train()
+    train(resumed)
     assert_same(weights(trainer), weights(resumed))
     assert losses(trainer) == losses(resumed)
 
 
 def test_reduced_precision_changes_the_arithmetic_and_not_the_weights_type():
     full, reduced = a_trainer(), a_trainer(precision="bf16")
-    full.train()
-    reduced.train()
+    train(full)
+    train(reduced)
     assert not torch.equal(full.network.fc.weight, reduced.network.fc.weight)
     assert reduced.network.fc.weight.dtype == torch.float32
     assert full.progress.history[0].loss == pytest.approx(
@@ -408,10 +354,10 @@ def test_initial_weights_on_a_gpu_are_those_on_a_cpu(cuda):
 @pytest.mark.parametrize("precision", ["float32", "tf32", "bf16"])
 def test_run_that_was_stopped_on_a_gpu_ends_with_the_same_weights(cuda, precision):
     whole = a_trainer("ic-regmixup", device=cuda, precision=precision)
-    whole.train()
+    train(whole)
     state = read(stored_after(a_trainer("ic-regmixup", device=cuda, precision=precision), 7))
     resumed = a_trainer("ic-regmixup", device=cuda, precision=precision)
     resumed.restore(state)
     resumed.measure_step()
-    resumed.train()
+    train(resumed)
     assert_same(weights(whole), weights(resumed))

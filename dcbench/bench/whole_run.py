@@ -13,7 +13,7 @@ from dcbench.bench.cases import Content, Source
 from dcbench.draws import stream
 from dcbench.evaluation import Predictions, measure
 from dcbench.records import write_checkpoint
-from dcbench.training import SAVE_EVERY
+from dcbench.together import SAVE_EVERY
 from dcbench.validation import Facts
 
 if TYPE_CHECKING:

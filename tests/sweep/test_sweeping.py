@@ -20,10 +20,8 @@ from dcbench.sweep.asked import Block, Request, plan_of, requests_of
 from dcbench.sweep.engines import Site, loky, serial
 from dcbench.sweep.forecast import forecast
 from dcbench.sweep.sweeping import sweep
-from dcbench.training import SAVE_EVERY, Trainer
 from dcbench.workplace import Workplace
 from tests.test_runs import CPU
-from tests.test_training import a_trainer, assert_same, weights
 
 SOURCE = Path(dcbench.__file__).parents[1]
 
@@ -115,25 +113,6 @@ def test_every_run_that_ends_is_told_with_the_time_that_is_left(tmp_path: Path):
     assert told[1].startswith("[1/2] erm[epochs=2] on digits, subset 0, seed 0: accuracy ")
     assert told[1].endswith(" left")
     assert told[2].endswith("; none left")
-
-
-def test_training_is_left_at_its_deadline_and_goes_on_to_the_same_weights(monkeypatch):
-    whole, cut = a_trainer("ic-mixup"), a_trainer("ic-mixup")
-    whole.train()
-    states = []
-    clock = iter(range(1000))
-    monkeypatch.setattr("dcbench.training.time.monotonic", lambda: float(next(clock)))
-    from dcbench.training import Training, train_together
-
-    training = Training(cut, save=states.append, save_every=SAVE_EVERY)
-    failed = train_together({0: training}, deadline=9.0)
-    assert isinstance(failed[0], OutOfTimeError)
-    assert len(states) == 1
-    monkeypatch.undo()
-    resumed: Trainer = a_trainer("ic-mixup")
-    resumed.restore(states[0])
-    resumed.train()
-    assert_same(weights(whole), weights(resumed))
 
 
 def test_run_that_does_not_fit_is_left_and_goes_on_when_there_is_time(tmp_path: Path):

@@ -1,0 +1,114 @@
+"""Trainings from their start to their end: one or several in turns, until they are done or stopped.
+
+What an interrupt, a deadline or a failure of one does to the others is decided here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from dcbench.errors import DcbenchError, OutOfTimeError, RunError
+from dcbench.stop import StopSignal
+from dcbench.training import Progress, Trainer
+
+SAVE_EVERY = 30.0
+"""Seconds between two states that are saved."""
+
+
+@dataclass
+class Training:
+    """A trainer with what is to be done on its way.
+
+    Attributes
+    ----------
+    save
+        Called with `Trainer.state()` after a step, at most every `save_every` seconds, when the
+        training is interrupted by SIGINT or SIGTERM, and at the end.
+    report
+        Called at the start and after each epoch.
+    """
+
+    trainer: Trainer
+    save: Callable[[dict[str, Any]], None] = lambda state: None
+    save_every: float = SAVE_EVERY
+    report: Callable[[Progress], None] = lambda progress: None
+
+
+def train_together(
+    trainings: Mapping[int, Training], deadline: float | None = None
+) -> dict[int, DcbenchError]:
+    """Train several to the end, step by step in turns; on a GPU each on a stream of its own.
+
+    Each ends with the same weights as on its own.
+
+    Parameters
+    ----------
+    deadline
+        On the clock of `time.monotonic`: whatever is not done by then is saved and left.
+
+    Returns
+    -------
+    dict
+        The errors of those that failed, by their keys, while the others go on; `OutOfTimeError` for
+        those that were left.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        Interrupted; all states have been saved.
+    """
+    failed: dict[int, DcbenchError] = {}
+    running = {}
+    for place, each in trainings.items():
+        stream = _stream(each.trainer.device, alone=len(trainings) == 1)
+        steps = each.trainer.steps(each.save, each.save_every, each.report)
+        running[place] = (stream, steps)
+    with StopSignal() as stop:
+        while running:
+            for place, (stream, steps) in list(running.items()):
+                try:
+                    with stream:
+                        next(steps)
+                except StopIteration:
+                    del running[place]
+                except (RunError, torch.OutOfMemoryError) as problem:
+                    failed[place] = run_error(problem)
+                    del running[place]
+            late = deadline is not None and time.monotonic() >= deadline
+            if stop.asked or late:
+                for place, (stream, _) in running.items():
+                    with stream:
+                        trainings[place].save(trainings[place].trainer.state())
+                    failed[place] = _left(trainings[place].trainer)
+                running.clear()
+            if stop.asked:
+                raise KeyboardInterrupt
+    return failed
+
+
+def _left(trainer: Trainer) -> OutOfTimeError:
+    return OutOfTimeError(
+        f"out of time in epoch {trainer.progress.epoch} of {trainer.recipe.epochs}"
+    )
+
+
+def run_error(problem: DcbenchError | torch.OutOfMemoryError) -> DcbenchError:
+    """What a user is told of a run that failed."""
+    if isinstance(problem, DcbenchError):
+        return problem
+    return RunError("the device is out of memory; train fewer runs at once, or smaller batches")
+
+
+def _stream(device: torch.device, *, alone: bool) -> contextlib.AbstractContextManager[Any]:
+    """The context to train in: on a GPU that is shared, a new stream behind the current one."""
+    if alone or device.type != "cuda":
+        return contextlib.nullcontext()
+    stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+    stream.wait_stream(torch.cuda.current_stream(device))
+    return torch.cuda.stream(stream)
