@@ -105,6 +105,12 @@ class RunProgress:
             self._begin(stage, total)
         self._update(done, what)
 
+    def ended(self, plan: Plan) -> None:
+        """The run is over: what it left undone no longer counts."""
+        self._runs.pop(str(plan.folder), None)
+        if not self._runs:
+            self._stage = ""
+
     def _begin(self, stage: str, total: int, done: int = 0) -> None:
         self._stage = stage
         self._bar.reset(self._task, total=total, completed=done, description=stage, detail="")

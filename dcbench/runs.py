@@ -113,10 +113,12 @@ def execute_together(
         For each plan its record, or why it failed; the others go on.
     """
     reporter = reporter or Silence()
-    with contextlib.ExitStack() as locks:
+    with contextlib.ExitStack() as stack:
         # In the order of their names, so that two processes never wait for one another.
         for folder in sorted({results / plan.folder for plan in plans}):
-            locks.enter_context(records.locked(folder, reporter.note))
+            stack.enter_context(records.locked(folder, reporter.note))
+        for plan in plans:
+            stack.callback(reporter.ended, plan)
         works: dict[int, Work] = {}
         outcomes: dict[int, Record | DcbenchError] = {}
         for number, plan in enumerate(plans):

@@ -32,12 +32,15 @@ class Training:
         training is interrupted by SIGINT or SIGTERM, and at the end.
     report
         Called at the start and after each epoch.
+    give_up
+        Called when the training has failed, while others go on.
     """
 
     trainer: Trainer
     save: Callable[[dict[str, Any]], None] = lambda state: None
     save_every: float = SAVE_EVERY
     report: Callable[[Progress], None] = lambda progress: None
+    give_up: Callable[[], None] = lambda: None
 
 
 def train_together(
@@ -80,6 +83,7 @@ def train_together(
                 except (RunError, torch.OutOfMemoryError) as problem:
                     failed[place] = run_error(problem)
                     del running[place]
+                    trainings[place].give_up()
             late = deadline is not None and time.monotonic() >= deadline
             if stop.asked or late:
                 for place, (stream, _) in running.items():

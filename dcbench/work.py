@@ -40,6 +40,9 @@ class Reporter(Protocol):
     def evaluated(self, done: int, total: int) -> None:
         """So many images are predicted."""
 
+    def ended(self, plan: Plan) -> None:
+        """The run is over, whether it is recorded, has failed or is left; may be told twice."""
+
 
 class Silence:
     """Tells nothing."""
@@ -51,6 +54,9 @@ class Silence:
         """Keep it."""
 
     def evaluated(self, done: int, total: int) -> None:
+        """Keep it."""
+
+    def ended(self, plan: Plan) -> None:
         """Keep it."""
 
 
@@ -137,6 +143,7 @@ class Work:
             self._trainer,
             save=lambda state: records.write_checkpoint(self.folder, configuration, state),
             report=lambda progress: self.reporter.epoch(self.plan, progress),
+            give_up=lambda: self.reporter.ended(self.plan),
         )
 
     @functools.cached_property

@@ -25,7 +25,7 @@ from dcbench.evaluation import measure
 from dcbench.models import build_model
 from dcbench.plans import plan_run
 from dcbench.recompute import measure_again
-from dcbench.runs import execute
+from dcbench.runs import execute, execute_together
 from dcbench.workplace import Workplace
 from tests.test_records import a_record, disk_that_fills_at, some_predictions
 
@@ -49,6 +49,7 @@ class Listener:
         self.notes: list[str] = []
         self.epochs: list[int] = []
         self.predicted: list[tuple[int, int]] = []
+        self.over: set[Path] = set()
 
     def note(self, text: str) -> None:
         self.notes.append(text)
@@ -58,6 +59,9 @@ class Listener:
 
     def evaluated(self, done: int, total: int) -> None:
         self.predicted.append((done, total))
+
+    def ended(self, plan) -> None:
+        self.over.add(plan.folder)
 
 
 def short_run(results: Path, method: str = "erm", **options) -> records.Record:
@@ -299,6 +303,19 @@ def test_missing_ood_set_is_recorded_and_custom_unless_the_protocol_can_do_witho
     assert str(tmp_path / "nowhere") in record.missing[absent]
     so = "is left out, so the run is custom" if departures else "is optional and left out"
     assert any(f"OOD set {absent} {so}" in note for note in listener.notes)
+
+
+def test_reporter_hears_of_the_end_of_every_run_however_it_ends(tmp_path: Path):
+    short_run(tmp_path)
+    listener = Listener()
+    plans = [
+        plan_run("erm", "digits", settings=SHORT),  # found
+        plan_run("mixup", "digits", settings=SHORT),
+        plan_run("erm", "digits", settings={**SHORT, "learning_rate": 1e6}),  # fails
+        plan_run("erm", "cifair10", settings=SHORT),  # has no images
+    ]
+    execute_together(plans, tmp_path, Workplace(tmp_path, CPU), reporter=listener)
+    assert listener.over == {plan.folder for plan in plans}
 
 
 def test_reporter_hears_of_every_epoch_and_of_every_image(tmp_path: Path):
