@@ -9,7 +9,7 @@ from http.client import HTTPException
 from pathlib import Path
 
 from dcbench.data.datasets import Download, file_status, get_dataset, how_to_get
-from dcbench.errors import DataError, UsageError
+from dcbench.errors import DataError
 
 _TIMEOUT = 30.0  # seconds without an answer
 
@@ -30,13 +30,15 @@ def fetch(name: str, root: Path) -> None:
     Raises
     ------
     UsageError
-        If no dataset has that name, or `root` is a bundle.
+        If no dataset has that name.
     DataError
-        If a file cannot be had; the message says where to put it by hand.
+        If `root` is a bundle, or a file cannot be had; the message says where to put it by hand.
     """
     dataset = get_dataset(name)
     if root.is_file():
-        raise UsageError(f"{root} is a file; name a folder with --data, to fetch datasets into")
+        raise DataError(
+            f"{dataset.title} could not be fetched: {root} is a file; name a folder with --data"
+        )
     if not _lacking(name, root):
         return
     reason = "what came is not official"

@@ -286,7 +286,7 @@ def test_unknown_split_or_subset_is_named(tiny: Path):
 
 
 def test_nothing_is_fetched_into_a_bundle(bundle: Path):
-    with pytest.raises(UsageError, match=f"{bundle} is a file; name a folder with --data"):
+    with pytest.raises(DataError, match=f"{bundle} is a file; name a folder with --data"):
         fetch("cifar10", bundle)
 
 
