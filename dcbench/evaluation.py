@@ -20,10 +20,11 @@ from dcbench.data.augment import normalise
 from dcbench.data.images import SplitImages
 from dcbench.errors import RunError
 
-GPU_BATCH = 1000
+CPU_BATCH, GPU_BATCH = 100, 1000
+"""Images of a batch, on a CPU at most."""
 
-_THREAD_PIXELS, _MOST_PIXELS = 20 * 32 * 32, 100 * 32 * 32
-"""Pixels of a batch on a CPU: for each thread, and at most."""
+_THREAD_PIXELS = 20 * 32 * 32
+"""Pixels of a batch on a CPU for each thread."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ def batch_size(pixels: int, device: torch.device) -> int:
     """
     if device.type == "cuda":
         return GPU_BATCH
-    return max(1, min(_THREAD_PIXELS * torch.get_num_threads(), _MOST_PIXELS) // pixels)
+    return max(1, min(CPU_BATCH, _THREAD_PIXELS * torch.get_num_threads() // pixels))
 
 
 def predict_split(
