@@ -123,7 +123,7 @@ class Bundle:
 
         `hashing` reads all images.
         """
-        wanted, found = set(map(str, names)), []
+        wanted, found = set(names), []
         for stored in self.manifest.parts:
             files = [file for name in stored.names for file in self._files(stored, name)]
             try:
@@ -241,7 +241,7 @@ def _decode(strip: bytes, shape: tuple[int, int, int]) -> NDArray[np.uint8]:
 def _npy(numbers: Rows) -> bytes:
     """An array in NumPy's format, in as few bytes a number as will do."""
     target = io.BytesIO()
-    np.save(target, numbers.astype(np.min_scalar_type(max(0, *numbers.tolist(), 0))))
+    np.save(target, numbers.astype(np.min_scalar_type(int(numbers.max(initial=0)))))
     return target.getvalue()
 
 

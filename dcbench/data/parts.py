@@ -71,7 +71,7 @@ def load_part(dataset: str, part: str, place: Path, *, allow_unverified: bool = 
         As `load_image_set`, which reads it from a folder.
     """
     if place.is_file() and not datasets.get_dataset(dataset).embedded:
-        from dcbench.data.bundle import Bundle  # Pillow is for those who have a bundle
+        from dcbench.data.bundle import Bundle  # which is made of parts itself
 
         return Bundle(place).part(dataset, part, allow_unverified=allow_unverified)
     found = load_image_set(dataset, part, place, allow_unverified=allow_unverified)
