@@ -15,7 +15,16 @@ import torch
 from dcbench.bench.cases import CASES, Task, content_of
 from dcbench.bench.flops import passes
 from dcbench.bench.report import Result, summarise
-from dcbench.bench.worker import ARMS, EVALUATED, WARM_UP_STEPS, Request, Session, Side, Start
+from dcbench.bench.worker import (
+    ARMS,
+    EVALUATED,
+    EVALUATION_REPEATS,
+    WARM_UP_STEPS,
+    Request,
+    Session,
+    Side,
+    Start,
+)
 from dcbench.ceiling import matmul_speed
 from dcbench.errors import RunError
 from dcbench.flops import BACKWARD_AND_FORWARD, forward_flops
@@ -152,8 +161,8 @@ def _task_seconds(suite: Suite, task: Task, speed: float) -> float:
     trained = BACKWARD_AND_FORWARD * passes(content) * image
     step = max(_LEAST_STEP, recipe.batch_size * trained)
     steps = len(ARMS) * (WARM_UP_STEPS * step + suite.pairs * max(suite.block_seconds, step))
-    evaluation = 1.5 * len(SIDES) * EVALUATED[suite.device.type] * image
-    session = _PROGRAM_START + steps + evaluation
+    evaluated = (0.5 + EVALUATION_REPEATS) * len(SIDES) * EVALUATED[suite.device.type]
+    session = _PROGRAM_START + steps + evaluated * image
     return suite.processes * session + len(SIDES) * (_PROGRAM_START + 2 * step)
 
 

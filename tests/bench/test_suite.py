@@ -1,12 +1,13 @@
 import json
 
+import numpy as np
 import pytest
 import torch
 from typer.testing import CliRunner
 
 from dcbench.bench import suite as suite_module
 from dcbench.bench import worker
-from dcbench.bench.cases import CASES, Task
+from dcbench.bench.cases import CASES, Pixels, Task
 from dcbench.bench.meters import Block
 from dcbench.bench.report import summarise
 from dcbench.bench.suite import plan_suite, run_suite
@@ -123,6 +124,9 @@ class Silent:
     def train(self, steps: int) -> None:
         self.asked.append(self.name)
 
+    def evaluate(self, count: int) -> None:
+        self.asked.append(f"{self.name} {count}")
+
 
 def test_blocks_run_forwards_and_backwards_in_turn():
     asked: list[str] = []
@@ -136,6 +140,29 @@ def test_blocks_run_forwards_and_backwards_in_turn():
     assert [len(found[arm]) for arm in ARMS] == [2, 2, 2]
     assert notes[1] == "t, pair 1 of 2: 3 steps, plain"
     assert len(notes) == 6
+
+
+def test_loops_predict_in_turns_after_a_warm_up_and_the_median_pass_counts(monkeypatch):
+    asked: list[str] = []
+    loops = {arm: Silent(arm, asked) for arm in ARMS}
+    seconds = iter([1.0, 4.0, 8.0, 2.0, 100.0, 5.0])  # fast, plain, plain, fast, fast, plain
+
+    def stopped(work, device):
+        work()
+        return Block(seconds=next(seconds), cpu_seconds=0.0, other_load=None)
+
+    monkeypatch.setattr(worker, "timed", stopped)
+    images = np.zeros((120, 32, 32, 3), np.uint8)
+    scale = np.full(3, 0.5, np.float32)
+    pixels = Pixels(images=images, labels=np.zeros(120, np.int64), mean=scale, std=scale)
+    found = worker._evaluation_speeds(loops, pixels, CPU)
+    assert asked[:2] == ["fast 60", "plain 60"]
+    assert [each.split()[0] for each in asked[2:]] == [
+        *("fast", "plain"),
+        *("plain", "fast"),
+        *("fast", "plain"),
+    ]
+    assert found == {"fast": 120 / 2.0, "plain": 120 / 5.0}
 
 
 def test_tiny_case_from_the_command_line_to_json():
