@@ -17,8 +17,16 @@ from dcbench.errors import DcbenchError, OutOfTimeError, RunError
 from dcbench.stop import StopSignal
 from dcbench.training import Progress, Trainer
 
-SAVE_EVERY = 30.0
-"""Seconds between two states that are saved."""
+_SAVED_AT_MOST_EVERY = 30.0
+_SHARE_OF_SAVING = 0.01
+
+
+def save_interval(saving: float) -> float:
+    """Seconds from one saved state to the next, where saving one takes `saving` seconds.
+
+    Half a minute, or longer where saving would take more than a hundredth of the time.
+    """
+    return max(_SAVED_AT_MOST_EVERY, saving / _SHARE_OF_SAVING)
 
 
 @dataclass
@@ -28,8 +36,10 @@ class Training:
     Attributes
     ----------
     save
-        Called with `Trainer.state()` after a step, at most every `save_every` seconds, when the
-        training is interrupted by SIGINT or SIGTERM, and at the end.
+        Called with `Trainer.state()` after a step every so often, when the training is interrupted
+        by SIGINT or SIGTERM, and at the end.
+    save_interval
+        The seconds until the next state is saved, from those that saving the last one took.
     report
         Called at the start and after each epoch.
     give_up
@@ -38,7 +48,7 @@ class Training:
 
     trainer: Trainer
     save: Callable[[dict[str, Any]], None] = lambda state: None
-    save_every: float = SAVE_EVERY
+    save_interval: Callable[[float], float] = save_interval
     report: Callable[[Progress], None] = lambda progress: None
     give_up: Callable[[], None] = lambda: None
 
@@ -70,7 +80,7 @@ def train_together(
     running = {}
     for place, each in trainings.items():
         stream = _stream(each.trainer.device, alone=len(trainings) == 1)
-        steps = each.trainer.steps(each.save, each.save_every, each.report)
+        steps = each.trainer.steps(each.save, each.save_interval, each.report)
         running[place] = (stream, steps)
     with StopSignal() as stop:
         while running:

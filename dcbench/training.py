@@ -155,7 +155,7 @@ class Trainer:
     def steps(
         self,
         save: Callable[[dict[str, Any]], None],
-        save_every: float,
+        save_interval: Callable[[float], float],
         report: Callable[[Progress], None],
     ) -> Iterator[None]:
         """Train from wherever the progress stands to the last epoch; see `together.Training`.
@@ -170,16 +170,20 @@ class Trainer:
         self.network.train()
         report(self.progress)
         progress = self.progress
-        self._mark = last_save = time.monotonic()
+        self._mark = time.monotonic()
+        next_save = self._mark + save_interval(0.0)
         draws = self.draws(progress.epoch)
         while progress.epoch < self.recipe.epochs:
             self.load(progress.epoch, progress.step, draws)
             while progress.step < self.steps_per_epoch:
                 self.stepper.advance(self.size_of(progress.step))
                 progress.step += 1
-                if time.monotonic() - last_save >= save_every:
-                    save(self.state())
-                    self._mark = last_save = time.monotonic()
+                if time.monotonic() >= next_save:
+                    state = self.state()
+                    began = time.monotonic()
+                    save(state)
+                    self._mark = time.monotonic()
+                    next_save = self._mark + save_interval(self._mark - began)
                 yield
             draws = self.draws(progress.epoch + 1)  # while a GPU is at work on this epoch
             self._close_epoch()

@@ -11,7 +11,7 @@ from torch.nn.functional import cross_entropy
 
 from dcbench.errors import OutOfTimeError, RunError
 from dcbench.methods import Method
-from dcbench.together import SAVE_EVERY, Training, train_together
+from dcbench.together import Training, train_together
 from tests.test_training import a_trainer, assert_same, losses, train, weights
 
 
@@ -158,7 +158,7 @@ def test_training_is_left_at_its_deadline_and_goes_on_to_the_same_weights(monkey
     states = []
     clock = iter(range(1000))
     monkeypatch.setattr("dcbench.together.time.monotonic", lambda: float(next(clock)))
-    training = Training(cut, save=states.append, save_every=SAVE_EVERY)
+    training = Training(cut, save=states.append)
     failed = train_together({0: training}, deadline=9.0)
     assert isinstance(failed[0], OutOfTimeError)
     assert len(states) == 1

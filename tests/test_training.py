@@ -87,7 +87,7 @@ def stored_after(trainer: Trainer, steps: int) -> bytes:
             raise StopError
 
     with pytest.raises(StopError):
-        train(trainer, save=save, save_every=0)
+        train(trainer, save=save, save_interval=lambda saving: 0)
     return taken[-1]
 
 
@@ -217,9 +217,42 @@ def test_time_before_training_and_while_saving_is_not_counted_as_training(monkey
     def save(state: dict[str, Any]) -> None:
         clock[0] += 100
 
-    train(trainer, save=save, save_every=0)
+    train(trainer, save=save, save_interval=lambda saving: 0)
     assert trainer.progress.seconds == 0
     assert trainer.progress.history[0].seconds == 0
+
+
+class Ticking(Method):
+    """Every step takes ten seconds of a clock."""
+
+    clock: ClassVar[list[float]] = [0.0]
+
+    def loss(self, network, batch):
+        self.clock[0] += 10
+        return cross_entropy(network(batch.images), batch.labels)
+
+
+@pytest.mark.parametrize(
+    ("saving", "steps"),
+    [
+        (0.25, [3, 6, 9, 12, 15, 15]),  # every half minute, and at the end
+        (1.0, [3, 13, 15]),  # 100 seconds later, of which saving is a hundredth
+    ],
+)
+def test_states_are_saved_every_half_minute_or_as_often_as_takes_a_hundredth(
+    saving, steps, monkeypatch
+):
+    clock = Ticking.clock
+    clock[0] = 0.0
+    monkeypatch.setattr("dcbench.training.time", SimpleNamespace(monotonic=lambda: clock[0]))
+    saved = []
+
+    def save(state: dict[str, Any]) -> None:
+        saved.append(state["progress"]["epoch"] * STEPS + state["progress"]["step"])
+        clock[0] += saving
+
+    train(a_trainer(Ticking()), save=save)
+    assert saved == steps
 
 
 class Odd(Method):
@@ -325,7 +358,7 @@ def test_method_sees_the_class_counts_of_the_whole_training_set():
 def test_checkpoints_are_made_no_more_often_than_asked_and_at_the_end():
     saved: list[dict[str, Any]] = []
     trainer = a_trainer()
-    train(trainer, save=saved.append, save_every=3600)
+    train(trainer, save=saved.append, save_interval=lambda saving: 3600)
     assert [(state["progress"]["epoch"], state["progress"]["step"]) for state in saved] == [(3, 0)]
     resumed = a_trainer()
     resumed.restore(saved[0])

@@ -13,7 +13,7 @@ from dcbench.bench.cases import Content, Source
 from dcbench.draws import stream
 from dcbench.evaluation import Predictions, measure
 from dcbench.records import write_checkpoint
-from dcbench.together import SAVE_EVERY
+from dcbench.together import save_interval
 from dcbench.validation import Facts
 
 if TYPE_CHECKING:
@@ -89,7 +89,8 @@ def run_shares(
     training = steps * step_seconds
     predicted = source.test_images + source.ood_images
     seconds = {name: share * training for name, share in step_shares.items()}
-    seconds["checkpoints"] = (training // SAVE_EVERY + 1) * extras.checkpoint
+    checkpoints = training // save_interval(extras.checkpoint) + 1
+    seconds["checkpoints"] = checkpoints * extras.checkpoint
     seconds["evaluation"] = predicted / evaluation_speed
     seconds["metrics"] = extras.metrics
     whole = training + sum(seconds[name] for name in ("checkpoints", "evaluation", "metrics"))
