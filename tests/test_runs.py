@@ -378,7 +378,7 @@ RUN_WITH_A_CHECKPOINT_EVERY_STEP = """
 import sys, torch
 torch.set_num_threads(1)
 import functools, dcbench, dcbench.work
-dcbench.work.Training = functools.partial(dcbench.work.Training, save_every=0.0)
+dcbench.work.Training = functools.partial(dcbench.work.Training, save_interval=lambda saving: 0.0)
 dcbench.run("ic-regmixup", "digits", seed=1, device="cpu", results=sys.argv[1])
 """
 
