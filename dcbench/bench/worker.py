@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from statistics import median
 from typing import TYPE_CHECKING, Literal, Protocol
 
 import torch
@@ -189,18 +190,23 @@ def _blocks(
     note: Callable[[str], None],
 ) -> dict[str, tuple[Block, ...]]:
     found: dict[str, list[Block]] = {arm: [] for arm in ARMS}
-    for pair in range(request.pairs):
-        for arm in ARMS if pair % 2 == 0 else reversed(ARMS):
-            note(f"{request.title}, pair {pair + 1} of {request.pairs}: {steps} steps, {arm}")
-            found[arm].append(timed(partial(loops[arm].train, steps), device))
+    for pair, arm in _turns(ARMS, request.pairs):
+        note(f"{request.title}, pair {pair + 1} of {request.pairs}: {steps} steps, {arm}")
+        found[arm].append(timed(partial(loops[arm].train, steps), device))
     return {arm: tuple(blocks) for arm, blocks in found.items()}
+
+
+def _turns(arms: Sequence[str], count: int) -> Iterator[tuple[int, str]]:
+    """Each turn's number with each arm, forwards and backwards by turns."""
+    for turn in range(count):
+        for arm in arms if turn % 2 == 0 else reversed(arms):
+            yield turn, arm
 
 
 def _parts(loop: FastLoop, device: torch.device) -> dict[str, float]:
     found = {}
     for name, work in loop.parts().items():
-        times = sorted(timed(work, device).seconds for _ in range(PART_REPEATS))
-        found[name] = times[PART_REPEATS // 2]
+        found[name] = median(timed(work, device).seconds for _ in range(PART_REPEATS))
     found["draws"] /= loop.trainer.steps_per_epoch
     return found
 
@@ -209,8 +215,9 @@ def _feed_speed(loop: Loop, content: Content, pixels: Pixels, device: torch.devi
     """Images per second of making the batches of whole epochs."""
     count = len(pixels.labels)
     steps = count // content.recipe.batch_size
-    times = sorted(timed(lambda: loop.feed(steps), device).seconds for _ in range(FEED_REPEATS))
-    return count / times[FEED_REPEATS // 2]
+    return count / median(
+        timed(lambda: loop.feed(steps), device).seconds for _ in range(FEED_REPEATS)
+    )
 
 
 def _evaluation_speeds(
@@ -222,10 +229,9 @@ def _evaluation_speeds(
     for side in sides:
         loops[side].evaluate(count // 2)
     times: dict[str, list[float]] = {side: [] for side in sides}
-    for turn in range(EVALUATION_REPEATS):
-        for side in sides if turn % 2 == 0 else reversed(sides):
-            times[side].append(timed(partial(loops[side].evaluate, count), device).seconds)
-    return {side: count / sorted(times[side])[EVALUATION_REPEATS // 2] for side in sides}
+    for _, side in _turns(sides, EVALUATION_REPEATS):
+        times[side].append(timed(partial(loops[side].evaluate, count), device).seconds)
+    return {side: count / median(times[side]) for side in sides}
 
 
 def main() -> int:
