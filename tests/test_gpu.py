@@ -12,10 +12,17 @@ from dcbench.errors import RunError
 from dcbench.methods import Method, method_names
 from dcbench.plans import plan_run
 from dcbench.runs import execute, execute_together
-from dcbench.together import Training, train_together
 from dcbench.training import Trainer
 from dcbench.workplace import Workplace
-from tests.test_training import BATCH, a_trainer, assert_same, losses, train, weights
+from tests.test_training import (
+    BATCH,
+    a_trainer,
+    assert_in_turns_as_alone,
+    assert_same,
+    losses,
+    train,
+    weights,
+)
 
 pytestmark = pytest.mark.gpu
 
@@ -83,12 +90,7 @@ def test_trainings_on_streams_of_their_own_end_as_each_does_alone(cuda):
     asked = [(method, seed) for method in ("erm", "ic-regmixup") for seed in range(3)]
     alone = [a_trainer(method, seed=seed, device=cuda) for method, seed in asked]
     together = [a_trainer(method, seed=seed, device=cuda) for method, seed in asked]
-    for trainer in alone:
-        train(trainer)
-    assert train_together({key: Training(each) for key, each in enumerate(together)}) == {}
-    for one, other in zip(alone, together, strict=True):
-        assert_same(weights(one), weights(other))
-        assert losses(one) == losses(other)
+    assert_in_turns_as_alone(alone, together)
 
 
 def test_captured_trainer_that_begins_again_is_as_a_new_one(cuda):

@@ -12,7 +12,13 @@ from torch.nn.functional import cross_entropy
 from dcbench.errors import OutOfTimeError, RunError
 from dcbench.methods import Method
 from dcbench.together import Training, train_together
-from tests.test_training import a_trainer, assert_same, losses, train, weights
+from tests.test_training import (
+    a_trainer,
+    assert_in_turns_as_alone,
+    assert_same,
+    train,
+    weights,
+)
 
 
 def test_trainings_in_turns_end_as_each_does_alone():
@@ -21,12 +27,7 @@ def test_trainings_in_turns_end_as_each_does_alone():
     together = [a_trainer(method, seed=seed) for method, seed in asked]
     together[1].recipe = together[1].recipe.model_copy(update={"epochs": 2})
     alone[1].recipe = together[1].recipe
-    for trainer in alone:
-        train(trainer)
-    assert train_together({key: Training(each) for key, each in enumerate(together)}) == {}
-    for one, other in zip(alone, together, strict=True):
-        assert_same(weights(one), weights(other))
-        assert losses(one) == losses(other)
+    assert_in_turns_as_alone(alone, together)
 
 
 class Breaks(Method):

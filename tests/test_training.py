@@ -57,6 +57,16 @@ def train(trainer: Trainer, **hooks: Any) -> None:
         raise failure
 
 
+def assert_in_turns_as_alone(alone: list[Trainer], together: list[Trainer]) -> None:
+    """Train the one list one by one and its twins in turns: they end as one another."""
+    for trainer in alone:
+        train(trainer)
+    assert train_together({key: Training(each) for key, each in enumerate(together)}) == {}
+    for one, other in zip(alone, together, strict=True):
+        assert_same(weights(one), weights(other))
+        assert losses(one) == losses(other)
+
+
 def weights(trainer: Trainer) -> dict[str, torch.Tensor]:
     return {key: value.cpu().clone() for key, value in trainer.network.state_dict().items()}
 
