@@ -12,13 +12,13 @@ from typing import Any, NamedTuple
 
 import torch
 
-from dcbench.bench.cases import CASES, Task, content_of
+from dcbench.bench.cases import CASES, NUM_IMAGES, Task, content_of
 from dcbench.bench.flops import passes
 from dcbench.bench.report import Result, summarise
 from dcbench.bench.worker import (
     ARMS,
-    EVALUATED,
     EVALUATION_REPEATS,
+    EVALUATION_SECONDS,
     WARM_UP_STEPS,
     Request,
     Session,
@@ -161,8 +161,8 @@ def _task_seconds(suite: Suite, task: Task, speed: float) -> float:
     trained = BACKWARD_AND_FORWARD * passes(content) * image
     step = max(_LEAST_STEP, recipe.batch_size * trained)
     steps = len(ARMS) * (WARM_UP_STEPS * step + suite.pairs * max(suite.block_seconds, step))
-    evaluated = (0.5 + EVALUATION_REPEATS) * len(SIDES) * EVALUATED[suite.device.type]
-    session = _PROGRAM_START + steps + evaluated * image
+    predicted = len(SIDES) * EVALUATION_REPEATS * min(EVALUATION_SECONDS, NUM_IMAGES * image)
+    session = _PROGRAM_START + steps + predicted
     return suite.processes * session + len(SIDES) * (_PROGRAM_START + 2 * step)
 
 

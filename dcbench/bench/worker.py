@@ -30,10 +30,11 @@ ARMS = ("fast", "plain", "again")
 """The order of a pair of blocks and its control; every second pair runs backwards."""
 
 WARM_UP_STEPS = 2
-EVALUATED = {"cpu": 200, "cuda": 2000}
 PART_REPEATS = 7
 FEED_REPEATS = 3
 EVALUATION_REPEATS = 3
+EVALUATION_SECONDS = 3.0
+EVALUATION_WARM_UP = 100
 
 
 class Request(Facts):
@@ -223,11 +224,16 @@ def _feed_speed(loop: Loop, content: Content, pixels: Pixels, device: torch.devi
 def _evaluation_speeds(
     loops: dict[str, Loop], pixels: Pixels, device: torch.device
 ) -> dict[str, float]:
-    """Images per second that each loop predicts, the median of passes taken in turns."""
-    count = min(EVALUATED[device.type], len(pixels.labels))
+    """Images per second that each loop predicts, the median of passes taken in turns.
+
+    A pass is as many images as take `EVALUATION_SECONDS`, or all there are.
+    """
     sides = ARMS[:2]
-    for side in sides:
-        loops[side].evaluate(count // 2)
+    warm_up = max(
+        timed(partial(loops[side].evaluate, EVALUATION_WARM_UP), device).seconds for side in sides
+    )
+    in_time = round(EVALUATION_WARM_UP * EVALUATION_SECONDS / warm_up)
+    count = min(max(in_time, 1), len(pixels.labels))
     times: dict[str, list[float]] = {side: [] for side in sides}
     for _, side in _turns(sides, EVALUATION_REPEATS):
         times[side].append(timed(partial(loops[side].evaluate, count), device).seconds)

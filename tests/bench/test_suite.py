@@ -142,10 +142,21 @@ def test_blocks_run_forwards_and_backwards_in_turn():
     assert len(notes) == 6
 
 
-def test_loops_predict_in_turns_after_a_warm_up_and_the_median_pass_counts(monkeypatch):
+@pytest.mark.parametrize(
+    ("warm_up", "count"),
+    [
+        (5.0, 60),  # 100 images in 5 s are 60 in a pass of 3 s
+        (0.1, 120),  # never more than there are
+        (1000.0, 1),
+    ],
+)
+def test_loops_predict_in_turns_for_some_seconds_and_the_median_pass_counts(
+    warm_up, count, monkeypatch
+):
     asked: list[str] = []
     loops = {arm: Silent(arm, asked) for arm in ARMS}
-    seconds = iter([1.0, 4.0, 8.0, 2.0, 100.0, 5.0])  # fast, plain, plain, fast, fast, plain
+    passes = (4.0, 8.0, 2.0, 100.0, 5.0, 6.0)  # fast, plain, plain, fast, fast, plain
+    seconds = iter([warm_up / 2, warm_up, *passes])
 
     def stopped(work, device):
         work()
@@ -156,13 +167,12 @@ def test_loops_predict_in_turns_after_a_warm_up_and_the_median_pass_counts(monke
     scale = np.full(3, 0.5, np.float32)
     pixels = Pixels(images=images, labels=np.zeros(120, np.int64), mean=scale, std=scale)
     found = worker._evaluation_speeds(loops, pixels, CPU)
-    assert asked[:2] == ["fast 60", "plain 60"]
-    assert [each.split()[0] for each in asked[2:]] == [
-        *("fast", "plain"),
-        *("plain", "fast"),
-        *("fast", "plain"),
+    turns = [("fast", "plain"), ("plain", "fast"), ("fast", "plain")]
+    assert asked == [
+        *("fast 100", "plain 100"),
+        *(f"{side} {count}" for turn in turns for side in turn),
     ]
-    assert found == {"fast": 120 / 2.0, "plain": 120 / 5.0}
+    assert found == {"fast": count / 5.0, "plain": count / 6.0}
 
 
 def test_tiny_case_from_the_command_line_to_json():
