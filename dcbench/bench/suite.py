@@ -19,6 +19,7 @@ from dcbench.bench.worker import (
     ARMS,
     EVALUATION_REPEATS,
     EVALUATION_SECONDS,
+    EVALUATION_WARM_UP,
     WARM_UP_STEPS,
     Request,
     Session,
@@ -161,8 +162,9 @@ def _task_seconds(suite: Suite, task: Task, speed: float) -> float:
     trained = BACKWARD_AND_FORWARD * passes(content) * image
     step = max(_LEAST_STEP, recipe.batch_size * trained)
     steps = len(ARMS) * (WARM_UP_STEPS * step + suite.pairs * max(suite.block_seconds, step))
-    predicted = len(SIDES) * EVALUATION_REPEATS * min(EVALUATION_SECONDS, NUM_IMAGES * image)
-    session = _PROGRAM_START + steps + predicted
+    predicted = EVALUATION_REPEATS * min(EVALUATION_SECONDS, NUM_IMAGES * image)
+    evaluated = len(SIDES) * (EVALUATION_WARM_UP * image + predicted)
+    session = _PROGRAM_START + steps + evaluated
     return suite.processes * session + len(SIDES) * (_PROGRAM_START + 2 * step)
 
 

@@ -35,6 +35,7 @@ FEED_REPEATS = 3
 EVALUATION_REPEATS = 3
 EVALUATION_SECONDS = 3.0
 EVALUATION_WARM_UP = 100
+"""How long a pass of predictions is to be, and the images of the pass that goes before."""
 
 
 class Request(Facts):
