@@ -7,22 +7,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from dcbench.records import Record
-    from dcbench.runs import run
+from dcbench._version import __version__
 
-__version__ = "0.1.0"
+if TYPE_CHECKING:
+    from dcbench.records.schema import Record
+    from dcbench.runs.execute import run
+
 __all__ = ["Record", "__version__", "run"]
 
 
 def __getattr__(name: str) -> Any:
     """Import what needs torch only when it is asked for."""
     if name == "run":
-        from dcbench.runs import run
+        from dcbench.runs.execute import run
 
         return run
     if name == "Record":
-        from dcbench.records import Record
+        from dcbench.records.schema import Record
 
         return Record
     raise AttributeError(f"module 'dcbench' has no attribute '{name}'")

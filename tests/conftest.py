@@ -9,7 +9,8 @@ import hypothesis
 import pytest
 import torch
 
-from dcbench.data.datasets import data_root, file_status
+from dcbench.config.paths import data_root
+from dcbench.data.source import file_status
 
 hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")

@@ -9,14 +9,16 @@ import torch
 from numpy.typing import NDArray
 from pydantic import Field
 
-from dcbench.data.augment import normalisation_statistics
+from dcbench.config.base import Config
+from dcbench.config.names import parse_method
+from dcbench.config.protocol import load_protocol
+from dcbench.config.recipe import Recipe
 from dcbench.draws import stream
 from dcbench.errors import UsageError, unknown
-from dcbench.methods import Method, method_class, parse_method
+from dcbench.methods import Method, method_class
 from dcbench.models import build_model
-from dcbench.protocol import choose, load_protocol
-from dcbench.recipe import Recipe
-from dcbench.validation import Facts
+from dcbench.runs.plan import choose
+from dcbench.training.augment import normalization_statistics
 
 NUM_IMAGES, IMAGE_SIZE = 2000, 32
 
@@ -48,7 +50,7 @@ CASES = {
 of the other CIFAR, MNIST, SVHN and two sets of noise."""
 
 
-class Task(Facts):
+class Task(Config):
     """A case with a method and settings, as they are asked for.
 
     Attributes
@@ -106,7 +108,7 @@ class Pixels(NamedTuple):
     images : uint8 [N, 32, 32, 3]
     labels : int64 [N]
     mean, std : float32 [3]
-        What the recipe normalises by.
+        What the recipe normalizes by.
     """
 
     images: NDArray[np.uint8]
@@ -122,4 +124,4 @@ def random_pixels(content: Content) -> Pixels:
     shape = (NUM_IMAGES, IMAGE_SIZE, IMAGE_SIZE, 3)
     images = stream(0, "bench-images").randint(256, size=shape, dtype=np.uint8)[:count]
     labels = stream(0, "bench-labels").randint(content.num_classes, size=NUM_IMAGES)[:count]
-    return Pixels(images, labels, *normalisation_statistics(recipe.normalisation, images))
+    return Pixels(images, labels, *normalization_statistics(recipe.normalization, images))

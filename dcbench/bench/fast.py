@@ -7,10 +7,10 @@ from collections.abc import Callable
 import torch
 
 from dcbench.bench.cases import Content, Pixels
-from dcbench.data.augment import DeviceImages
-from dcbench.evaluation import predict
-from dcbench.precision import autocast
-from dcbench.training import Trainer
+from dcbench.training.augment import DeviceImages
+from dcbench.training.precision import autocast
+from dcbench.training.predict import predict
+from dcbench.training.trainer import Trainer
 
 
 class FastLoop:
@@ -40,7 +40,7 @@ class FastLoop:
             epoch, step = divmod(self._taken, trainer.steps_per_epoch)
             if step == 0:
                 trainer.load(epoch)
-            trainer.stepper.advance(self._recipe.batch_size)
+            trainer.train_step.advance(self._recipe.batch_size)
             self._taken += 1
 
     def feed(self, steps: int) -> None:
@@ -68,9 +68,9 @@ class FastLoop:
         """
         trainer = self.trainer
         draws = next(trainer.draws(0).batches(self._recipe.batch_size))
-        trainer.stepper.rate.zero_()
+        trainer.train_step.rate.zero_()
         return {
             "draws": lambda: trainer.load(0),
             "batch": lambda: self._images.batch(draws),
-            "optimiser": trainer.stepper.optimiser.step,
+            "optimizer": trainer.train_step.optimizer.step,
         }

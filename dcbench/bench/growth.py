@@ -12,15 +12,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from dcbench.data.augment import DeviceImages, normalisation_statistics
+from dcbench.config.protocol import load_protocol
 from dcbench.draws import stream
-from dcbench.environment import device_title, synchronise
 from dcbench.methods import build_method, method_names
-from dcbench.plans import plan_run
-from dcbench.protocol import load_protocol
-from dcbench.runs import execute
-from dcbench.training import Trainer
-from dcbench.workplace import Workplace
+from dcbench.runs.execute import execute
+from dcbench.runs.machine import device_title, synchronize
+from dcbench.runs.plan import plan_run
+from dcbench.runs.session import Session
+from dcbench.training.augment import DeviceImages, normalization_statistics
+from dcbench.training.trainer import Trainer
 
 IMAGES = (500, 1000, 2000, 4000)
 SEEDS = (1, 2, 4, 8)
@@ -79,7 +79,7 @@ def measure_growth(device: torch.device, note: Callable[[str], None] = lambda te
     """Train on more and more random images, then more and more seeds and methods on `digits`."""
     images = _epochs(device, note)
     with tempfile.TemporaryDirectory() as folder:
-        place = Workplace(Path(folder), device)
+        place = Session(Path(folder), device)
         runs = _Runs(place, Path(folder), note)
         first = runs.take([("erm", 0)])
         again = runs.take([("erm", 1)])
@@ -102,7 +102,7 @@ def _epochs(device: torch.device, note: Callable[[str], None]) -> Growth:
     for count in IMAGES:
         note(f"an epoch of {count} images")
         pixels = stream(0, "growth").randint(256, size=(count, 32, 32, 3), dtype=np.uint8)
-        mean, std = normalisation_statistics(recipe.normalisation, pixels)
+        mean, std = normalization_statistics(recipe.normalization, pixels)
         on_device = DeviceImages(
             pixels,
             mean=mean,
@@ -119,19 +119,19 @@ def _epochs(device: torch.device, note: Callable[[str], None]) -> Growth:
 
 
 def _epoch(trainer: Trainer, device: torch.device) -> float:
-    synchronise(device)
+    synchronize(device)
     began = time.perf_counter()
     trainer.load(0)
     for step in range(trainer.steps_per_epoch):
-        trainer.stepper.advance(trainer.size_of(step))
-    synchronise(device)
+        trainer.train_step.advance(trainer.size_of(step))
+    synchronize(device)
     return time.perf_counter() - began
 
 
 class _Runs:
     """Whole runs, from plan to record, one after the other."""
 
-    def __init__(self, place: Workplace, results: Path, note: Callable[[str], None]) -> None:
+    def __init__(self, place: Session, results: Path, note: Callable[[str], None]) -> None:
         self._place, self._results, self._note = place, results, note
 
     def take(self, asked: Sequence[tuple[str, int]]) -> float:

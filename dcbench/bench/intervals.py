@@ -8,8 +8,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from dcbench.config.base import Config
 from dcbench.draws import stream
-from dcbench.validation import Facts
 
 RESAMPLES = 4000
 
@@ -20,7 +20,7 @@ DISTURBED_SHARE = 0.2
 """The share of disturbed blocks above which a measurement is noisy."""
 
 
-class Ratio(Facts):
+class Ratio(Config):
     """A ratio of two speeds with its 95 % interval."""
 
     value: float
@@ -33,7 +33,7 @@ class Ratio(Facts):
         return self.low <= 1 <= self.high
 
 
-class Verdict(Facts):
+class Verdict(Config):
     """Whether a measurement can be believed, and why."""
 
     outcome: Literal["CLEAN", "NOISY"]

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import torch
 
-from dcbench.environment import synchronise
-from dcbench.validation import Facts
+from dcbench.config.base import Config
+from dcbench.runs.machine import synchronize
 
 PROCESSOR_TIMES = Path("/proc/stat")
 
@@ -21,7 +21,7 @@ _IDLE_FIELDS = (3, 4)
 _COUNTED_FIELDS = 8
 
 
-class Block(Facts):
+class Block(Config):
     """A number of steps, timed together.
 
     Attributes
@@ -59,10 +59,10 @@ def other_load(seconds: float, busy: float, own: float) -> float | None:
 
 def timed(work: Callable[[], object], device: torch.device) -> Block:
     """Do the work and say what it took; waits for the device before and after."""
-    synchronise(device)
+    synchronize(device)
     busy, cpu, wall = _machine_busy(), time.process_time(), time.perf_counter()
     work()
-    synchronise(device)
+    synchronize(device)
     seconds = time.perf_counter() - wall
     own = time.process_time() - cpu
     after = _machine_busy()

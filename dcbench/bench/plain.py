@@ -18,11 +18,11 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from dcbench.bench.cases import Content, Pixels
+from dcbench.config.recipe import Recipe
 from dcbench.methods import Batch
-from dcbench.precision import autocast, configure_precision
-from dcbench.recipe import Recipe
-from dcbench.stepping import make_optimiser
-from dcbench.training import initial_network
+from dcbench.training.precision import autocast, configure_precision
+from dcbench.training.step import make_optimizer
+from dcbench.training.trainer import initial_network
 
 Transform = Callable[[Any], Tensor]
 
@@ -43,7 +43,7 @@ def train_transforms(recipe: Recipe, size: int) -> list[Callable[[Any], Any]]:
 
 
 class PlainImages(Dataset[tuple[Tensor, int]]):
-    """Images that are augmented, turned into tensors and normalised when they are asked for."""
+    """Images that are augmented, turned into tensors and normalized when they are asked for."""
 
     def __init__(self, pixels: Pixels, augmentation: list[Callable[[Any], Any]]) -> None:
         from torchvision import transforms
@@ -80,7 +80,7 @@ class PlainLoop:
         counts = np.bincount(pixels.labels, minlength=content.num_classes)
         self._class_counts = torch.from_numpy(counts.astype(np.float32)).to(device)
         self.network = initial_network(recipe.model, content.num_classes, seed=0).to(device)
-        self.optimiser = make_optimiser(self.network, recipe, recipe.learning_rate)
+        self.optimizer = make_optimizer(self.network, recipe, recipe.learning_rate)
         self.network.train()
         size = recipe.batch_size
         self._unmixed = torch.arange(size, device=device), torch.ones(size, device=device)
@@ -117,9 +117,9 @@ class PlainLoop:
         """Take one step and return its loss."""
         with autocast(self._recipe, self._device):
             loss = self._method.loss(self.network, batch)
-        self.optimiser.zero_grad()
+        self.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
-        self.optimiser.step()
+        self.optimizer.step()
         return loss.item()
 
     def train(self, steps: int) -> None:

@@ -13,22 +13,22 @@ from dcbench.bench.flops import passes
 from dcbench.bench.intervals import Ratio, Verdict, ratio, verdict
 from dcbench.bench.whole_run import Extras, run_shares
 from dcbench.bench.worker import ARMS, Session, Start
-from dcbench.flops import BACKWARD_AND_FORWARD, forward_flops
-from dcbench.precision import used_precision
-from dcbench.validation import Facts
+from dcbench.config.base import Config
+from dcbench.runs.cost import BACKWARD_AND_FORWARD, forward_flops
+from dcbench.training.precision import used_precision
 
 CLOCKS = ("seconds", "cpu_seconds")
 """The fields of a `Block` that ratios are taken of."""
 
 
-class Spread(Facts):
+class Spread(Config):
     """A median with its quartiles."""
 
     median: float
     quartiles: tuple[float, float]
 
 
-class Speed(Facts):
+class Speed(Config):
     """How fast a loop is.
 
     Attributes
@@ -52,7 +52,7 @@ class Speed(Facts):
     start: Start
 
 
-class Result(Facts):
+class Result(Config):
     """The result of a task.
 
     Attributes
@@ -97,7 +97,7 @@ class Result(Facts):
     verdict: Verdict
 
 
-def summarise(
+def summarize(
     task: Task, device: str, sessions: Sequence[Session], starts: Mapping[str, Start]
 ) -> Result:
     """The figures of a task."""

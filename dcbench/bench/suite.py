@@ -14,7 +14,7 @@ import torch
 
 from dcbench.bench.cases import CASES, NUM_IMAGES, Task, content_of
 from dcbench.bench.flops import passes
-from dcbench.bench.report import Result, summarise
+from dcbench.bench.report import Result, summarize
 from dcbench.bench.worker import (
     ARMS,
     EVALUATION_REPEATS,
@@ -26,10 +26,9 @@ from dcbench.bench.worker import (
     Side,
     Start,
 )
-from dcbench.ceiling import matmul_speed
+from dcbench.config.text import duration
 from dcbench.errors import RunError
-from dcbench.flops import BACKWARD_AND_FORWARD, forward_flops
-from dcbench.units import duration
+from dcbench.runs.cost import BACKWARD_AND_FORWARD, forward_flops, matmul_speed
 
 CPU_METHODS = ("erm",)
 GPU_METHODS = ("erm", "mixup", "ic-regmixup")
@@ -122,7 +121,7 @@ def run_suite(suite: Suite, note: Callable[[str], None]) -> Iterator[Result]:
             note(f"{title}: start of the {side} loop in a fresh process")
             answer = _measured(suite.request(task, title, side))
             starts[side] = Start.model_validate_json(answer)
-        yield summarise(task, str(suite.device), sessions, starts)
+        yield summarize(task, str(suite.device), sessions, starts)
 
 
 def _measured(request: Request) -> str:

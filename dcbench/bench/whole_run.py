@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dcbench.bench.cases import Content, Source
+from dcbench.config.base import Config
 from dcbench.draws import stream
-from dcbench.evaluation import Predictions, measure
-from dcbench.records import write_checkpoint
-from dcbench.together import save_interval
-from dcbench.validation import Facts
+from dcbench.metrics.measure import Predictions, measure
+from dcbench.records.checkpoint import write_checkpoint
+from dcbench.training.loop import save_interval
 
 if TYPE_CHECKING:
     from dcbench.bench.fast import FastLoop
@@ -23,7 +23,7 @@ OOD_IMAGES = {"one": 26_000, "other": 10_000}
 """Predictions that the metrics are timed with, beside those of the test set."""
 
 
-class Extras(Facts):
+class Extras(Config):
     """Seconds of what a run does beside its steps and its predictions.
 
     Attributes

@@ -18,9 +18,9 @@ import torch
 from dcbench.bench.cases import CASES, Content, Pixels, Task, content_of, random_pixels
 from dcbench.bench.meters import Block, timed
 from dcbench.bench.whole_run import Extras
-from dcbench.environment import peak_resident_bytes, synchronise
+from dcbench.config.base import Config
 from dcbench.errors import DcbenchError
-from dcbench.validation import Facts
+from dcbench.runs.machine import peak_resident_bytes, synchronize
 
 if TYPE_CHECKING:
     from dcbench.bench.fast import FastLoop
@@ -38,7 +38,7 @@ EVALUATION_WARM_UP = 100
 """How long a pass of predictions is to be, and the images of the pass that goes before."""
 
 
-class Request(Facts):
+class Request(Config):
     """What a measuring process is asked to do.
 
     Attributes
@@ -63,7 +63,7 @@ class Request(Facts):
     start: Side | None = None
 
 
-class Start(Facts):
+class Start(Config):
     """The start of a loop.
 
     Attributes
@@ -79,7 +79,7 @@ class Start(Facts):
     device_peak_bytes: int | None
 
 
-class Session(Facts):
+class Session(Config):
     """All that one process measures.
 
     Attributes
@@ -128,10 +128,10 @@ def measure_start(request: Request) -> Start:
     content = content_of(request.task)
     loop = _loop_class(request.start or "fast")(content, random_pixels(content), device)
     loop.train(1)
-    synchronise(device)
+    synchronize(device)
     seconds = time.time() - request.spawned
     loop.train(1)
-    synchronise(device)
+    synchronize(device)
     on_gpu = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None
     return Start(seconds=seconds, peak_bytes=peak_resident_bytes(), device_peak_bytes=on_gpu)
 
@@ -140,7 +140,7 @@ def measure_session(request: Request, note: Callable[[str], None]) -> Session:
     """Measure the ceilings, the blocks, and what goes with them."""
     from dcbench.bench.fast import FastLoop
     from dcbench.bench.whole_run import measure_extras
-    from dcbench.ceiling import convolution_speed, matmul_speed
+    from dcbench.runs.cost import convolution_speed, matmul_speed
 
     device = torch.device(request.device)
     content = content_of(request.task)
@@ -248,9 +248,9 @@ def main() -> int:
         if request.threads is not None:
             torch.set_num_threads(request.threads)
         if request.start is None:
-            from dcbench.display import note
+            from dcbench.cli.console import note
 
-            result: Facts = measure_session(request, note)
+            result: Config = measure_session(request, note)
         else:
             result = measure_start(request)
     except DcbenchError as problem:

@@ -52,9 +52,9 @@ def bench(
     """
     from dcbench.bench.suite import announce, estimated_seconds, plan_suite, run_suite
     from dcbench.bench.table import IMAGES_NOTE
-    from dcbench.display import note
-    from dcbench.environment import describe_environment, find_device
-    from dcbench.methods import parse_settings
+    from dcbench.cli.console import note
+    from dcbench.config.names import parse_settings
+    from dcbench.runs.machine import describe_environment, find_device
 
     found = find_device(device)
     suite = plan_suite(
@@ -96,7 +96,7 @@ def _listed(text: str) -> list[str]:
 
 def _show(result: Result) -> None:
     from dcbench.bench.table import COLUMNS, conclusion, rows, title
-    from dcbench.display import show_table
+    from dcbench.cli.console import show_table
 
     show_table(COLUMNS, rows(result), title(result))
     typer.echo(conclusion(result))

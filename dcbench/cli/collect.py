@@ -13,7 +13,7 @@ from dcbench.cli.options import Json, ResultsOption
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from dcbench.collect import Outcome
+    from dcbench.records.collect import Outcome
 
 EXAMPLE = "Example:  dcbench collect from-lab from-cluster --results results"
 
@@ -37,10 +37,10 @@ def collect(
     Ends with 1 if a run was refused or is damaged (all others are merged then), and with 2, having
     written nothing, if a DIR is not there, holds no run, or is not a results folder of its own.
     """
-    from dcbench.collect import collect as merge
-    from dcbench.collect import conflicts, counts
-    from dcbench.display import RunProgress
-    from dcbench.results import results_root
+    from dcbench.cli.console import RunProgress
+    from dcbench.config.paths import results_root
+    from dcbench.records.collect import collect as merge
+    from dcbench.records.collect import conflicts, counts
 
     with RunProgress() as progress:
         outcomes = merge(
@@ -64,8 +64,8 @@ def collect(
 
 
 def _show(outcomes: Sequence[Outcome], dry_run: bool) -> None:
-    from dcbench.collect import conflicts, counts
-    from dcbench.display import note, show_table, stdout
+    from dcbench.cli.console import note, show_table, stdout
+    from dcbench.records.collect import conflicts, counts
 
     told = [each for each in outcomes if each.message or (dry_run and each.state == "copied")]
     if told:

@@ -11,7 +11,7 @@ import typer
 from dcbench.cli.options import DataOption, Json, UnverifiedOption, print_list
 
 if TYPE_CHECKING:
-    from dcbench.data.bundling import Contents
+    from dcbench.data.gather import Contents
 
 app = typer.Typer(help="The datasets on disk, and bundles of their images.", no_args_is_help=True)
 
@@ -19,9 +19,9 @@ app = typer.Typer(help="The datasets on disk, and bundles of their images.", no_
 @app.command("status", epilog="Example:  dcbench data status")
 def data_status(data: DataOption = None, as_json: Json = False) -> None:
     """Say which files are there, which are missing, and where they may be put by hand."""
-    from dcbench.data.datasets import data_root
-    from dcbench.data.parts import inventory
-    from dcbench.display import note
+    from dcbench.cli.console import note
+    from dcbench.config.paths import data_root
+    from dcbench.data.source import inventory
 
     root = data_root(data)
     _files(inventory(root), as_json)
@@ -36,8 +36,8 @@ def data_status(data: DataOption = None, as_json: Json = False) -> None:
 @app.command("verify", epilog="Example:  dcbench data verify")
 def data_verify(data: DataOption = None, as_json: Json = False) -> None:
     """Read and hash every file that is there."""
-    from dcbench.data.datasets import data_root
-    from dcbench.data.parts import inventory
+    from dcbench.config.paths import data_root
+    from dcbench.data.source import inventory
 
     found = inventory(data_root(data), hashing=True)
     _files(found, as_json)
@@ -64,7 +64,8 @@ def data_fetch(
     names: Annotated[list[str], typer.Argument(metavar="NAME")], data: DataOption = None
 ) -> None:
     """Download datasets, checked by their official checksums."""
-    from dcbench.data.datasets import data_root, get_dataset
+    from dcbench.config.paths import data_root
+    from dcbench.data.catalogue import get_dataset
     from dcbench.data.fetch import fetch
 
     for name in map(get_dataset, names):
@@ -93,11 +94,11 @@ def data_bundle(
     Give it as --data FILE, or as DCBENCH_DATA, wherever a data folder would do. It is lossless,
     and checked whenever it is read.
     """
-    from dcbench.data.bundling import gather
-    from dcbench.data.datasets import data_root
+    from dcbench.cli.console import note
+    from dcbench.config.names import parse_seeds
+    from dcbench.config.paths import data_root
+    from dcbench.data.gather import gather
     from dcbench.data.splits import matching_splits
-    from dcbench.display import note
-    from dcbench.protocol import parse_seeds
 
     contents = gather(
         matching_splits(splits),
@@ -127,7 +128,7 @@ def data_bundle(
 
 def _written(contents: Contents, output: Path, quiet: bool) -> dict[str, Any]:
     """Write the bundle, and say what came of it."""
-    from dcbench.display import RunProgress
+    from dcbench.cli.console import RunProgress
 
     done = 0
     with RunProgress(quiet) as progress:

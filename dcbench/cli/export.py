@@ -38,11 +38,11 @@ def latex(
     ] = None,
 ) -> None:
     """Write a table that is ready to paste: booktabs, the best and its ties in bold."""
-    from dcbench.files import write_whole
     from dcbench.leaderboard.boards import load_board
-    from dcbench.leaderboard.export import to_latex, to_markdown
-    from dcbench.leaderboard.paper import paper_table
-    from dcbench.leaderboard.reported import load_reported
+    from dcbench.records.atomic import write_whole
+    from dcbench.reports.latex import to_latex, to_markdown
+    from dcbench.reports.paper import paper_table
+    from dcbench.reports.reported import load_reported
 
     table = paper_table(
         [load_board(split, protocol, folder) for split in dict.fromkeys(splits)],

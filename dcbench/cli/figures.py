@@ -32,10 +32,10 @@ def figures(
 
     What is drawn from predictions and histories needs the stored runs.
     """
-    from dcbench.display import note
+    from dcbench.cli.console import note
+    from dcbench.config.paths import results_root
     from dcbench.leaderboard.boards import load_boards
-    from dcbench.leaderboard.figures import chosen, draw, parse_formats
-    from dcbench.results import results_root
+    from dcbench.reports.figures import chosen, draw, parse_formats
 
     boards = chosen(load_boards(folder), splits or [], protocol)
     for path in draw(boards, results_root(results), output, parse_formats(formats), note):

@@ -25,8 +25,8 @@ def growth(
     import torch
 
     from dcbench.bench.growth import markdown, measure_growth
-    from dcbench.display import note
-    from dcbench.environment import find_device
+    from dcbench.cli.console import note
+    from dcbench.runs.machine import find_device
 
     found = find_device(device)
     if found.type == "cpu":

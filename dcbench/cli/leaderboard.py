@@ -29,9 +29,9 @@ def build_leaderboard(
     footnote: Annotated[str, typer.Option(help="What the rows' readers should know.")] = "",
 ) -> None:
     """Turn records into CSV: one row a run, and a summary a method."""
-    from dcbench.display import note
+    from dcbench.cli.console import note
+    from dcbench.config.paths import results_root
     from dcbench.leaderboard.build import build
-    from dcbench.results import results_root
 
     built = build(results_root(results), output, replace=replace, footnote=footnote)
     for board in built.boards:
@@ -62,7 +62,7 @@ def check_leaderboard(
     import json
     from dataclasses import asdict
 
-    from dcbench.display import stdout
+    from dcbench.cli.console import stdout
     from dcbench.errors import RunError
     from dcbench.leaderboard.checks import check
 
@@ -114,8 +114,8 @@ def show_leaderboard(
 
 
 def _show_summary(summary: pd.DataFrame, title: str) -> None:
-    from dcbench.display import show_table, stdout
-    from dcbench.leaderboard.display import display_rows, ties
+    from dcbench.cli.console import show_table, stdout
+    from dcbench.reports.terminal import display_rows, ties
 
     show_table(*display_rows(summary), title)
     for sentence in ties(summary):
@@ -127,9 +127,9 @@ def _show_differences(board: Board, against: str, metric: str, as_json: bool) ->
 
     import pandas as pd
 
-    from dcbench.display import show_table
-    from dcbench.leaderboard.display import difference_rows
+    from dcbench.cli.console import show_table
     from dcbench.leaderboard.statistics import differences_to
+    from dcbench.reports.terminal import difference_rows
 
     differences = differences_to(board, against, metric)
     if as_json:
@@ -151,11 +151,11 @@ def _show_against_reported(
 
     import pandas as pd
 
-    from dcbench.display import show_table
+    from dcbench.cli.console import show_table
     from dcbench.errors import unknown
     from dcbench.leaderboard.boards import load_boards
-    from dcbench.leaderboard.reported import load_reported
-    from dcbench.leaderboard.side_by_side import comparison_rows, side_by_side
+    from dcbench.reports.against_reported import comparison_rows, side_by_side
+    from dcbench.reports.reported import load_reported
 
     reported = [each for each in load_reported() if each.of_the_poster]
     splits = {each.split for each in reported}

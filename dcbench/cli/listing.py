@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dcbench.cli.options import Json, Pattern, print_list
-from dcbench.units import span
+from dcbench.config.text import span
 
 
 def methods(pattern: Pattern = "*", as_json: Json = False) -> None:
@@ -39,7 +39,7 @@ def models(pattern: Pattern = "*", as_json: Json = False) -> None:
 
 def protocols(pattern: Pattern = "*", as_json: Json = False) -> None:
     """List the protocols, with the recipe of each kind of split."""
-    from dcbench.protocol import load_protocol, protocol_names
+    from dcbench.config.protocol import load_protocol, protocol_names
 
     rows = []
     for name in protocol_names(pattern):

@@ -37,12 +37,12 @@ class Guarded(TyperGroup):
         try:
             return super().invoke(context)
         except DcbenchError as problem:
-            from dcbench.display import note
+            from dcbench.cli.console import note
 
             note(f"error: {problem}")
             raise typer.Exit(problem.exit_code) from None
         except KeyboardInterrupt:
-            from dcbench.display import note
+            from dcbench.cli.console import note
 
             note("interrupted; the same command goes on from the last checkpoint")
             raise typer.Exit(130) from None
@@ -59,7 +59,7 @@ class ListByDefault(TyperGroup):
 
 def print_list(rows: list[dict[str, Any]], as_json: bool, what: str) -> None:
     """Print rows as a table, or as a JSON list; an error says that there is no `what`."""
-    from dcbench.display import show_table
+    from dcbench.cli.console import show_table
 
     if not rows:
         raise UsageError(f"there is no {what}")

@@ -21,7 +21,7 @@ def page(
 ) -> None:
     """Write the leaderboards as a page that opens without a network."""
     from dcbench.leaderboard.boards import load_boards
-    from dcbench.leaderboard.page import write_page
-    from dcbench.leaderboard.reported import load_reported
+    from dcbench.reports.page import write_page
+    from dcbench.reports.reported import load_reported
 
     typer.echo(write_page(load_boards(folder), load_reported(), output, figures))

@@ -11,9 +11,9 @@ import typer
 from dcbench.cli.options import DataOption, Json, ResultsOption, UnverifiedOption
 
 if TYPE_CHECKING:
-    from dcbench.plans import Plan
-    from dcbench.records import Record
-    from dcbench.workplace import Workplace
+    from dcbench.records.schema import Record
+    from dcbench.runs.plan import Plan
+    from dcbench.runs.session import Session
 
 RUN_EXAMPLE = "Example:  dcbench run --method ic-regmixup --split digits --seeds 0-2"
 MEASURE_EXAMPLE = "Example:  dcbench measure results/v1/digits/subset-0/erm/seed-0"
@@ -50,17 +50,15 @@ def run(
 
     A finished run is found and not repeated; a half-done one goes on.
     """
-    from dcbench.data.datasets import data_root
-    from dcbench.display import RunProgress
-    from dcbench.environment import find_device
+    from dcbench.cli.console import RunProgress
+    from dcbench.config.names import parse_seeds, parse_settings
+    from dcbench.config.paths import data_root, results_root
     from dcbench.errors import DcbenchError
-    from dcbench.methods import parse_settings
-    from dcbench.plans import plan_run
-    from dcbench.protocol import parse_seeds
-    from dcbench.records import Record
-    from dcbench.results import results_root
-    from dcbench.runs import execute_together
-    from dcbench.workplace import Workplace
+    from dcbench.records.schema import Record
+    from dcbench.runs.execute import execute_together
+    from dcbench.runs.machine import find_device
+    from dcbench.runs.plan import plan_run
+    from dcbench.runs.session import Session
 
     asked = parse_settings(settings or [])
     plans = [
@@ -68,7 +66,7 @@ def run(
         for each in parse_seeds(seeds if seeds is not None else seed)
     ]
     root = results_root(results)
-    place = Workplace(data_root(data), find_device(device), allow_unverified=allow_unverified_data)
+    place = Session(data_root(data), find_device(device), allow_unverified=allow_unverified_data)
     if dry_run:
         for plan in plans:
             _show_estimate(plan, root, place, quiet, as_json)
@@ -87,9 +85,9 @@ def run(
                 raise outcome
 
 
-def _show_estimate(plan: Plan, root: Path, place: Workplace, quiet: bool, as_json: bool) -> None:
-    from dcbench.display import RunProgress
-    from dcbench.runs import estimate
+def _show_estimate(plan: Plan, root: Path, place: Session, quiet: bool, as_json: bool) -> None:
+    from dcbench.cli.console import RunProgress
+    from dcbench.runs.execute import estimate
 
     with RunProgress(quiet) as reporter:
         _announce(plan, reporter.note)
@@ -109,7 +107,7 @@ def _announce(plan: Plan, note: Any) -> None:
 
 
 def _show_record(record: Record, path: Path, as_json: bool) -> None:
-    from dcbench.display import metric_rows, note, show_table
+    from dcbench.cli.console import metric_rows, note, show_table
 
     if as_json:
         typer.echo(json.dumps(record.model_dump(mode="json")))
@@ -128,8 +126,8 @@ def measure(
     as_json: Json = False,
 ) -> None:
     """Compute the metrics again from the stored predictions; says if any differs."""
-    from dcbench.display import metric_rows, note, show_table
-    from dcbench.recompute import measure_again
+    from dcbench.cli.console import metric_rows, note, show_table
+    from dcbench.records.recompute import measure_again
 
     metrics, differing = measure_again(folder)
     if as_json:

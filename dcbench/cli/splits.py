@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from dcbench.cli.options import DataOption, Json, ListByDefault, Pattern, print_list
-from dcbench.units import span
+from dcbench.config.text import span
 
 app = typer.Typer(
     cls=ListByDefault, help="The splits: list, show, prove.", invoke_without_command=True
@@ -25,17 +25,17 @@ def splits(context: typer.Context, as_json: Json = False) -> None:
 @app.command("list", epilog="Example:  dcbench splits list 'cifar10-*'")
 def list_splits(pattern: Pattern = "*", as_json: Json = False) -> None:
     """List the splits, by wildcard."""
-    from dcbench.data.splits import split_facts, split_names
+    from dcbench.data.splits import split_config, split_names
 
     rows = []
     for name in split_names(pattern):
-        facts = split_facts(name)
+        config = split_config(name)
         rows.append(
             {
                 "name": name,
-                "classes": len(facts.class_names),
-                "subsets": span(facts.subsets),
-                "title": facts.title,
+                "classes": len(config.class_names),
+                "subsets": span(config.subsets),
+                "title": config.title,
             }
         )
     print_list(rows, as_json, f"split like '{pattern}'")
@@ -48,19 +48,19 @@ def show_split(
     as_json: Json = False,
 ) -> None:
     """Show a split: what it is, and how many images of each class a subset has."""
+    from dcbench.cli.console import note, show_table
     from dcbench.data.splits import load_split
-    from dcbench.display import note, show_table
 
     split = load_split(name, subset)
     if as_json:
         typer.echo(json.dumps(split.summary()))
         return
-    rows = list(zip(split.facts.class_names, split.class_counts, strict=True))
-    show_table(("class", "training images"), rows, f"{split.facts.title}; subset {subset}")
+    rows = list(zip(split.config.class_names, split.class_counts, strict=True))
+    show_table(("class", "training images"), rows, f"{split.config.title}; subset {subset}")
     note(f"{len(split.train)} training and {len(split.val)} validation images")
     note(f"index_sha256 {split.hashes.index_sha256}")
-    note(f"source: {split.facts.source}")
-    note(f"licence: {split.facts.licence}")
+    note(f"source: {split.config.source}")
+    note(f"licence: {split.config.licence}")
 
 
 @app.command("verify", epilog="Example:  dcbench splits verify cifair10 --data data")
@@ -70,7 +70,7 @@ def verify_splits(
     as_json: Json = False,
 ) -> None:
     """Derive every subset again from its rule and the labels, and hash the images."""
-    from dcbench.data.datasets import data_root
+    from dcbench.config.paths import data_root
     from dcbench.data.derive import verify_split
     from dcbench.data.splits import split_names
 
@@ -86,7 +86,7 @@ def derive_splits(
     name: Annotated[str, typer.Argument(metavar="SPLIT")], data: DataOption = None
 ) -> None:
     """Write the lists and hashes of a new split from its rule."""
-    from dcbench.data.datasets import data_root
+    from dcbench.config.paths import data_root
     from dcbench.data.derive import derive_split
 
     for subset, hashes in derive_split(name, data_root(data)).subsets.items():

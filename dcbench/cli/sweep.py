@@ -14,9 +14,9 @@ import typer
 from dcbench.cli.options import DataOption, Json, ResultsOption, UnverifiedOption
 
 if TYPE_CHECKING:
-    from dcbench.sweep.asked import Request
     from dcbench.sweep.engines import Outcome, Site
     from dcbench.sweep.forecast import Forecast
+    from dcbench.sweep.grid import Request
 
 SWEEP_EXAMPLE = (
     "Example:  dcbench sweep --methods erm,ic-mixup --splits digits --seeds 0-4 --engine loky"
@@ -99,17 +99,17 @@ def plan(
     as_json: Json = False,
 ) -> None:
     """Say what the runs that a protocol asks of some splits cost here, from measured steps."""
-    from dcbench.data.splits import split_facts
+    from dcbench.config.protocol import load_protocol
+    from dcbench.config.text import span
+    from dcbench.data.splits import split_config
     from dcbench.methods import method_names
-    from dcbench.protocol import load_protocol
-    from dcbench.sweep.asked import Block, requests_of
-    from dcbench.units import span
+    from dcbench.sweep.grid import Block, requests_of
 
     rules = load_protocol(protocol)
     named = tuple(_split_list(methods) if methods else method_names())
     blocks = []
     for split in splits:
-        asked = rules.entry(split_facts(split).recipe).asked
+        asked = rules.entry(split_config(split).recipe).asked
         block = {"protocol": protocol, "methods": named, "splits": (split,)}
         block |= {"subsets": span(asked.subsets), "seeds": span(asked.seeds)}
         blocks.append(Block.model_validate(block))
@@ -125,10 +125,9 @@ def _site(
     threads: int,
     budget: str | None,
 ) -> Site:
-    from dcbench.data.datasets import data_root
-    from dcbench.results import results_root
+    from dcbench.config.names import parse_duration
+    from dcbench.config.paths import data_root, results_root
     from dcbench.sweep.engines import Site
-    from dcbench.units import parse_duration
 
     return Site(
         results=results_root(results),
@@ -149,7 +148,7 @@ def _changes(
     settings: list[str] | None,
 ) -> dict[str, Any]:
     """What the flags say of every block."""
-    from dcbench.methods import parse_settings
+    from dcbench.config.names import parse_settings
 
     said = {
         "methods": _split_list(methods) if methods else None,
@@ -170,9 +169,9 @@ def _split_list(methods: str) -> list[str]:
 
 
 def _requests(plan: Path | None, changes: dict[str, Any]) -> list[Request]:
+    from dcbench.config.base import validated
     from dcbench.errors import UsageError
-    from dcbench.sweep.asked import Block, read_sweep, requests_of
-    from dcbench.validation import validated
+    from dcbench.sweep.grid import Block, read_sweep, requests_of
 
     if plan is not None:
         return requests_of(read_sweep(plan, changes).blocks)
@@ -186,7 +185,7 @@ def _workers(engine: EngineName, jobs: int | None, device: str) -> int:
         return 1
     if jobs is not None:
         return jobs
-    from dcbench.environment import find_device
+    from dcbench.runs.machine import find_device
 
     if find_device(device).type == "cpu":
         return os.cpu_count() or 1
@@ -200,9 +199,9 @@ def _swept(
 ) -> list[Outcome]:
     from functools import partial
 
-    from dcbench.display import RunProgress, note
+    from dcbench.cli.console import RunProgress, note
     from dcbench.sweep.engines import loky, serial
-    from dcbench.sweep.sweeping import sweep
+    from dcbench.sweep.scheduler import sweep
 
     def tell(text: str) -> None:
         if not quiet:
@@ -218,9 +217,9 @@ def _swept(
 
 
 def _show(outcomes: list[Outcome], as_json: bool) -> None:
-    from dcbench.display import note, show_table
-    from dcbench.sweep.asked import plan_of
-    from dcbench.sweep.sweeping import title_of
+    from dcbench.cli.console import note, show_table
+    from dcbench.sweep.grid import plan_of
+    from dcbench.sweep.scheduler import title_of
 
     counts = {
         state: sum(outcome.state == state for outcome in outcomes)
@@ -252,15 +251,15 @@ def _forecast(requests: list[Request], site: Site, workers: int, as_json: bool) 
 
     import torch
 
-    from dcbench.display import note
-    from dcbench.environment import device_title, find_device
+    from dcbench.cli.console import note
+    from dcbench.runs.machine import device_title, find_device
+    from dcbench.runs.session import Session
     from dcbench.sweep.forecast import forecast
-    from dcbench.workplace import Workplace
 
     device = find_device(site.device)
     if device.type == "cpu":
         torch.set_num_threads(site.threads)
-    place = Workplace(site.data, device, allow_unverified=site.allow_unverified)
+    place = Session(site.data, device, allow_unverified=site.allow_unverified)
     found = forecast(requests, site.results, place, note)
     if as_json:
         rows = [dataclasses.asdict(each) | {"seconds": each.seconds} for each in found]
@@ -271,8 +270,8 @@ def _forecast(requests: list[Request], site: Site, workers: int, as_json: bool) 
 
 
 def _show_forecast(found: list[Forecast], where: str, workers: int) -> None:
-    from dcbench.display import note, show_table
-    from dcbench.units import duration
+    from dcbench.cli.console import note, show_table
+    from dcbench.config.text import duration
 
     columns = ("protocol", "split", "method", "recorded", "half-done", "missing", "a run", "all")
     rows = [

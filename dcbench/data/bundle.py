@@ -24,19 +24,19 @@ from numpy.typing import NDArray
 from PIL import Image
 from pydantic import Field, ValidationError
 
-from dcbench.data.datasets import FileStatus, MissingData, get_dataset, refuse
-from dcbench.data.parts import Part
+from dcbench.config.base import Config
+from dcbench.data.catalogue import get_dataset
+from dcbench.data.parts import FileStatus, MissingData, Part, refuse
 from dcbench.data.rules import Rows
 from dcbench.errors import DataError, unknown
-from dcbench.files import write_whole
-from dcbench.validation import Facts
+from dcbench.records.atomic import write_whole
 
 MANIFEST, LABELS, ROWS = "bundle.json", "labels.npy", "rows.npy"
 STRIP = 250
 """Images a column: fewer cost more bytes each, and WebP allows no more than 511 of 32 pixels."""
 
 
-class StoredPart(Facts):
+class StoredPart(Config):
     """One part of a dataset in a bundle."""
 
     names: tuple[str, ...] = Field(min_length=1, description="dataset/part; several share images")
@@ -52,7 +52,7 @@ class StoredPart(Facts):
         return [f"{self.folder}/{number:04}.webp" for number in range(-(-self.images // STRIP))]
 
 
-class Manifest(Facts):
+class Manifest(Config):
     """The content of `bundle.json`."""
 
     format: Literal["dcbench bundle"] = "dcbench bundle"

@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dcbench.data import readers
-from dcbench.data.readers import Piece, Reader
+from dcbench.data import formats
+from dcbench.data.formats import Piece, Reader
+from dcbench.errors import unknown
 
 
 @dataclass(frozen=True)
@@ -114,13 +115,13 @@ _SVHN_PAGE = "http://ufldl.stanford.edu/housenumbers/"
 
 def _cifar10_train(folder: str, other: str = "") -> tuple[DataFile, ...]:
     return tuple(
-        DataFile(f"{folder}/{name}", md5, 10_000, readers.read_cifar10, other and f"{other}/{name}")
+        DataFile(f"{folder}/{name}", md5, 10_000, formats.read_cifar10, other and f"{other}/{name}")
         for name, md5 in _CIFAR10_TRAIN.items()
     )
 
 
 def _cifar100(path: str, md5: str, count: int, other_path: str = "") -> DataFile:
-    return DataFile(path, md5, count, readers.read_cifar100, other_path)
+    return DataFile(path, md5, count, formats.read_cifar100, other_path)
 
 
 CIFAR10 = Dataset(
@@ -134,7 +135,7 @@ CIFAR10 = Dataset(
                 "cifar-10-batches-py/test_batch",
                 "40351d587109b95175f43aff81a1287e",
                 10_000,
-                readers.read_cifar10,
+                formats.read_cifar10,
             ),
         ),
     },
@@ -176,7 +177,7 @@ CIFAIR10 = Dataset(
                 "ciFAIR-10/test_batch",
                 "01290e6b622a1977a000eff13650aca2",
                 10_000,
-                readers.read_cifar10,
+                formats.read_cifar10,
             ),
         ),
     },
@@ -208,13 +209,13 @@ MNIST = Dataset(
                 "MNIST/raw/t10k-images-idx3-ubyte.gz",
                 "9fb629c4189551a2d022fa330f9573f3",
                 10_000,
-                readers.read_mnist_images,
+                formats.read_mnist_images,
             ),
             DataFile(
                 "MNIST/raw/t10k-labels-idx1-ubyte.gz",
                 "ec29112dd5afa0611ce80d1b7f02629c",
                 10_000,
-                readers.read_mnist_labels,
+                formats.read_mnist_labels,
             ),
         ),
     },
@@ -243,7 +244,7 @@ SVHN = Dataset(
                 "SVHN/test_32x32.mat",
                 "eb5a983be6a315427106f1b164d9cef3",
                 26_032,
-                readers.read_svhn,
+                formats.read_svhn,
                 official_only=True,
             ),
         ),
@@ -262,9 +263,22 @@ DIGITS = Dataset(
     downloads=(),
     source="https://scikit-learn.org/stable/modules/generated/sklearn.datasets.load_digits.html",
     licence="CC BY 4.0 (UCI, Optical Recognition of Handwritten Digits)",
-    embedded=readers.read_digits,
+    embedded=formats.read_digits,
 )
 DATASETS = {
     dataset.name: dataset
     for dataset in (CIFAR10, CIFAR100, CIFAIR10, CIFAIR100, MNIST, SVHN, DIGITS)
 }
+
+
+def get_dataset(name: str) -> Dataset:
+    """Return the dataset of that name.
+
+    Raises
+    ------
+    UsageError
+        If there is none; the message has the nearest names.
+    """
+    if name not in DATASETS:
+        raise unknown("dataset", name, DATASETS)
+    return DATASETS[name]

@@ -10,15 +10,15 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from dcbench.data.datasets import MissingData
-from dcbench.data.parts import Part, load_part
+from dcbench.data.parts import MissingData, Part
+from dcbench.data.source import load_part
 from dcbench.data.splits import (
     Split,
     SplitHashes,
     SubsetHashes,
     index_sha256,
     load_split,
-    split_facts,
+    split_config,
     splits_folder,
 )
 from dcbench.errors import DataError, UsageError
@@ -37,20 +37,20 @@ class Finding(NamedTuple):
 
 def verify_split(name: str, root: Path) -> Iterator[Finding]:
     """Derive each subset again and compare the rows and the images with what is recorded."""
-    facts = split_facts(name)
+    config = split_config(name)
     try:
-        source = load_part(facts.dataset, "train", root, allow_unverified=True)
+        source = load_part(config.dataset, "train", root, allow_unverified=True)
     except MissingData as missing:
-        for subset in facts.subsets:
+        for subset in config.subsets:
             yield Finding(name, subset, "not checked", str(missing))
         return
-    for subset in facts.subsets:
+    for subset in config.subsets:
         try:
             listed = load_split(name, subset)
         except DataError as damaged:
             yield Finding(name, subset, "differs", str(damaged))
             continue
-        train, val = facts.rule.select(source.labels, listed.num_classes, subset)
+        train, val = config.rule.select(source.labels, listed.num_classes, subset)
         derived = (train, val, source.labels[train], source.labels[val])
         rows = (listed.train, listed.val, listed.train_labels, listed.val_labels)
         if not all(map(np.array_equal, derived, rows)):
@@ -76,15 +76,15 @@ def _compare_images(source: Part, listed: Split) -> tuple[_State, str]:
 
 def derive_split(name: str, root: Path) -> SplitHashes:
     """Write the lists and hashes of a split from its rule; for whoever defines a new split."""
-    facts = split_facts(name)
-    if facts.subsets_of is not None:
-        raise UsageError(f"split {name} shares the lists of {facts.subsets_of}: derive that one")
-    source = load_part(facts.dataset, "train", root, allow_unverified=True)
+    config = split_config(name)
+    if config.subsets_of is not None:
+        raise UsageError(f"split {name} shares the lists of {config.subsets_of}: derive that one")
+    source = load_part(config.dataset, "train", root, allow_unverified=True)
     folder = splits_folder() / name
     folder.mkdir(exist_ok=True)
     hashes = {}
-    for subset in facts.subsets:
-        train, val = facts.rule.select(source.labels, len(facts.class_names), subset)
+    for subset in config.subsets:
+        train, val = config.rule.select(source.labels, len(config.class_names), subset)
         text = "part,index,label\n" + "".join(
             f"{part},{row},{source.labels[row]}\n"
             for part, rows in (("train", train), ("val", val))

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from http.client import HTTPException
 from pathlib import Path
 
-from dcbench.data.datasets import Download, file_status, get_dataset, how_to_get
+from dcbench.data.catalogue import Download, get_dataset
+from dcbench.data.source import file_status, how_to_get
 from dcbench.errors import DataError
 
 _TIMEOUT = 30.0  # seconds without an answer

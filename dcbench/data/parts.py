@@ -1,17 +1,103 @@
-"""Parts of datasets as a place has them: whole in a folder, some of their images in a bundle."""
+"""Parts of datasets as a source has them: whole in a folder, some of their images in a bundle."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dcbench.data import datasets
-from dcbench.data.datasets import FileStatus, ImageSet, MissingData, load_image_set
 from dcbench.data.rules import Rows
+from dcbench.errors import DataError
+
+
+class MissingData(DataError):  # noqa: N818 - a state of the data
+    """A file of a dataset is not there."""
+
+
+class UnverifiedData(DataError):  # noqa: N818 - a state of the data
+    """A file reads whole but does not have its official MD5."""
+
+
+@dataclass(frozen=True)
+class FileStatus:
+    """What was found at the place of one file.
+
+    Attributes
+    ----------
+    state : str
+        "missing"; "present", if it was not read; and if it was: "official", "unverified" (it reads
+        whole but is another file), or "damaged" (`problem` says how).
+    expected_md5, found_md5 : str
+        The official sum, and that of the file; "" if it was not read.
+    """
+
+    dataset: str
+    part: str
+    path: Path
+    state: Literal["missing", "present", "official", "unverified", "damaged"]
+    expected_md5: str
+    found_md5: str = ""
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """One part of a dataset in memory.
+
+    Attributes
+    ----------
+    name : str
+        Dataset and part, such as "cifar10/train".
+    images : ndarray of uint8 [N, H, W, 3]
+        In the official order.
+    labels : ndarray of int64 [N]
+        Class numbers from 0.
+    official : bool
+        Whether every file it came from has its official MD5.
+    files : tuple of FileStatus
+        The files that were read for it; none for images that no file holds.
+    """
+
+    name: str
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+    official: bool
+    files: tuple[FileStatus, ...] = ()
+
+    def sha256(self) -> str:
+        """Return the SHA-256 of the bytes of the images, in order, as 64 hex digits."""
+        return hashlib.sha256(np.ascontiguousarray(self.images).data).hexdigest()
+
+
+def refuse(title: str, files: list[FileStatus], how: str, allow_unverified: bool) -> None:
+    """Raise the error for files that cannot be used: the damaged, then the missing, then others.
+
+    `how` ends the message: how to come by the right files.
+    """
+
+    def named(state: str) -> str:
+        return ", ".join(
+            f"{status.path} (official MD5 {status.expected_md5}"
+            + (f", found {status.found_md5}" if status.found_md5 else "")
+            + (f": {status.problem}" if status.problem else "")
+            + ")"
+            for status in files
+            if status.state == state
+        )
+
+    if damaged := named("damaged"):
+        raise DataError(f"{title} is damaged: {damaged}; delete it, then {how}")
+    if missing := named("missing"):
+        raise MissingData(f"{title} is missing: {missing}; {how}")
+    if (unverified := named("unverified")) and not allow_unverified:
+        raise UnverifiedData(
+            f"{title} is not verified: {unverified} reads whole but is not the "
+            f"official file; take it with --allow-unverified-data (the record says so), or {how}"
+        )
 
 
 @dataclass(frozen=True)
@@ -60,33 +146,3 @@ class Part:
         whole = len(asked) == len(self.rows) and np.array_equal(places, np.arange(len(asked)))
         images = self.images if whole else self.images[places]
         return ImageSet(self.name, images, self.labels[asked], self.official, self.files)
-
-
-def load_part(dataset: str, part: str, place: Path, *, allow_unverified: bool = False) -> Part:
-    """Read one part of a dataset from a data folder or a bundle.
-
-    Raises
-    ------
-    UsageError, MissingData, UnverifiedData, DataError
-        As `load_image_set`, which reads it from a folder.
-    """
-    if place.is_file() and not datasets.get_dataset(dataset).embedded:
-        from dcbench.data.bundle import Bundle  # which is made of parts itself
-
-        return Bundle(place).part(dataset, part, allow_unverified=allow_unverified)
-    found = load_image_set(dataset, part, place, allow_unverified=allow_unverified)
-    rows = np.arange(len(found.labels))
-    return Part(found.name, found.images, rows, found.labels, found.official, found.files)
-
-
-def inventory(place: Path, names: Iterable[str] = (), *, hashing: bool = False) -> list[FileStatus]:
-    """What a data folder or a bundle has of the named datasets, or of all.
-
-    In a folder every file of a dataset is listed, also the missing ones; in a bundle, those that
-    it was made from. `hashing` reads everything.
-    """
-    if not place.is_file():
-        return datasets.file_status(place, names, hashing=hashing)
-    from dcbench.data.bundle import Bundle
-
-    return Bundle(place).status(names, hashing=hashing)

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from dcbench.config.base import Config
 from dcbench.errors import UsageError
-from dcbench.validation import Facts
 
 Rows = NDArray[np.int64]
 
@@ -25,7 +25,7 @@ class Selection(NamedTuple):
     val: Rows
 
 
-class ByPosition(Facts):
+class ByPosition(Config):
     """The first images of each class in file order, in blocks of train + val for each subset.
 
     The rule of DEIC and GEM (Brigato et al. 2021, 2022): with 30 + 20 images, subset 0 takes the
@@ -58,7 +58,7 @@ class ByPosition(Facts):
         )
 
 
-class LongTailed(Facts):
+class LongTailed(Config):
     """Exponentially fewer images from the first class to the last.
 
     The rule of LDAM-DRW (Cao et al. 2019, `imbalance_cifar.py`): class k of C keeps
@@ -83,7 +83,7 @@ class LongTailed(Facts):
         return Selection(np.concatenate(chosen), np.empty(0, dtype=np.int64))
 
 
-class Everything(Facts):
+class Everything(Config):
     """The whole training part; the last `val` images of each class in file order are for tuning."""
 
     kind: Literal["everything"]

@@ -20,20 +20,20 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
+from dcbench.config.base import Config, read_yaml, validated
+from dcbench.config.paths import shipped_root
 from dcbench.data.rules import Rows, Rule
 from dcbench.errors import DataError, UsageError, unknown
-from dcbench.facts import facts_root
-from dcbench.validation import Facts, read_yaml, validated
 
 
-class ExcludedRows(Facts):
+class ExcludedRows(Config):
     """Rows of a test part that a split leaves out."""
 
     file: str = Field(description="CSV with a column `index`, beside the split's lists")
     sha256: str
 
 
-class TestSet(Facts):
+class TestSet(Config):
     """What a split is tested on: a dataset's test part, but for the rows listed in `exclude`."""
 
     __test__ = False
@@ -42,7 +42,7 @@ class TestSet(Facts):
     exclude: ExcludedRows | None = None
 
 
-class SplitFacts(Facts):
+class SplitConfig(Config):
     """The content of `splits/<name>.yaml`."""
 
     name: str
@@ -60,7 +60,7 @@ class SplitFacts(Facts):
     licence: str
 
 
-class SubsetHashes(Facts):
+class SubsetHashes(Config):
     """What the lists of a subset come to."""
 
     train: int
@@ -71,7 +71,7 @@ class SubsetHashes(Facts):
     images_official: bool = Field(description="hashed from files with their official checksums")
 
 
-class SplitHashes(Facts):
+class SplitHashes(Config):
     """The content of `splits/<name>/hashes.json`."""
 
     subsets: dict[int, SubsetHashes]
@@ -88,7 +88,7 @@ class Split:
     train_labels, val_labels : int64 [N]
     """
 
-    facts: SplitFacts
+    config: SplitConfig
     subset: int
     train: Rows
     val: Rows
@@ -99,12 +99,12 @@ class Split:
     @property
     def name(self) -> str:
         """Name of the split."""
-        return self.facts.name
+        return self.config.name
 
     @property
     def num_classes(self) -> int:
         """Number of classes."""
-        return len(self.facts.class_names)
+        return len(self.config.class_names)
 
     @property
     def class_counts(self) -> list[int]:
@@ -118,7 +118,7 @@ class Split:
     @cached_property
     def excluded_test_rows(self) -> Rows:
         """Rows of the test part that the split leaves out."""
-        excluded = self.facts.test.exclude
+        excluded = self.config.test.exclude
         if excluded is None:
             return np.empty(0, dtype=np.int64)
         listed = _read_csv(splits_folder() / self.name / excluded.file, excluded.sha256)
@@ -128,7 +128,7 @@ class Split:
         """The subset as plain values, for `dcbench splits show --json`."""
         return {
             "name": self.name,
-            "dataset": self.facts.dataset,
+            "dataset": self.config.dataset,
             "subset": self.subset,
             "num_classes": self.num_classes,
             "train": self.train.tolist(),
@@ -140,7 +140,7 @@ class Split:
 
 def splits_folder() -> Path:
     """Where the splits are listed."""
-    return facts_root() / "splits"
+    return shipped_root() / "splits"
 
 
 def split_names(pattern: str = "*") -> list[str]:
@@ -166,15 +166,15 @@ def matching_splits(patterns: Iterable[str]) -> list[str]:
     return list(found)
 
 
-def split_facts(name: str) -> SplitFacts:
+def split_config(name: str) -> SplitConfig:
     """What a split is, without its lists."""
     if name not in split_names():
         raise unknown("split", name, split_names())
     path = splits_folder() / f"{name}.yaml"
-    facts = validated(SplitFacts, read_yaml(path), path)
-    if facts.name != name:
-        raise UsageError(f"{path}: name='{facts.name}': should be '{name}', as the file is called")
-    return facts
+    config = validated(SplitConfig, read_yaml(path), path)
+    if config.name != name:
+        raise UsageError(f"{path}: name='{config.name}': should be '{name}', as the file is called")
+    return config
 
 
 def load_split(name: str, subset: int = 0) -> Split:
@@ -187,11 +187,11 @@ def load_split(name: str, subset: int = 0) -> Split:
     DataError
         A list is damaged: its hash is not the one recorded beside it.
     """
-    facts = split_facts(name)
-    if subset not in facts.subsets:
-        listed = ", ".join(map(str, facts.subsets))
+    config = split_config(name)
+    if subset not in config.subsets:
+        listed = ", ".join(map(str, config.subsets))
         raise UsageError(f"split {name} has no subset {subset}; there are: {listed}")
-    folder = splits_folder() / (facts.subsets_of or name)
+    folder = splits_folder() / (config.subsets_of or name)
     recorded = read_hashes(folder / "hashes.json").subsets
     if subset not in recorded:
         raise DataError(f"{folder / 'hashes.json'}: has no subset {subset}; restore the file")
@@ -200,7 +200,7 @@ def load_split(name: str, subset: int = 0) -> Split:
     for row in _read_csv(folder / f"subset-{subset}.csv", hashes.csv_sha256):
         parts[row["part"]].append((int(row["index"]), int(row["label"])))
     train, val = (np.array(parts[part], dtype=np.int64).reshape(-1, 2) for part in parts)
-    return Split(facts, subset, train[:, 0], val[:, 0], train[:, 1], val[:, 1], hashes)
+    return Split(config, subset, train[:, 0], val[:, 0], train[:, 1], val[:, 1], hashes)
 
 
 def read_hashes(path: Path) -> SplitHashes:

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from dcbench.data.splits import split_facts
+from dcbench.config.paths import shipped_root
+from dcbench.config.protocol import load_protocol
+from dcbench.data.splits import split_config
 from dcbench.errors import UsageError
-from dcbench.facts import facts_root
 from dcbench.leaderboard.tables import (
     read_rows,
     read_summary,
@@ -17,7 +18,6 @@ from dcbench.leaderboard.tables import (
     summary_path,
     with_numbers,
 )
-from dcbench.protocol import load_protocol
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def load_board(split: str, protocol: str, folder: Path | None = None) -> Board:
     DataError
         A file is no such table.
     """
-    split_facts(split)
+    split_config(split)
     load_protocol(protocol)
     return _load(_root(folder) / protocol, split)
 
@@ -62,7 +62,7 @@ def load_boards(folder: Path | None = None) -> list[Board]:
 
 
 def _root(folder: Path | None) -> Path:
-    return folder or facts_root() / "leaderboard"
+    return folder or shipped_root() / "leaderboard"
 
 
 def _load(folder: Path, split: str) -> Board:

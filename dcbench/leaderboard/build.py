@@ -8,10 +8,12 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from dcbench.data.splits import split_facts
+from dcbench.config.protocol import Protocol, load_protocol
+from dcbench.data.splits import split_config
 from dcbench.errors import RunError, UsageError
-from dcbench.files import write_whole, writing
-from dcbench.leaderboard.frozen import (
+from dcbench.leaderboard.readme import readme
+from dcbench.leaderboard.rows import Row, in_order, key_of, row_of, run_title
+from dcbench.leaderboard.rules_lock import (
     FROZEN,
     changed_rules,
     departures,
@@ -20,9 +22,7 @@ from dcbench.leaderboard.frozen import (
     used_by,
     write_frozen,
 )
-from dcbench.leaderboard.readme import readme
-from dcbench.leaderboard.rows import Row, in_order, key_of, row_of, run_title
-from dcbench.leaderboard.summary import summarise
+from dcbench.leaderboard.summary import summarize
 from dcbench.leaderboard.tables import (
     is_rows,
     read_rows,
@@ -31,8 +31,8 @@ from dcbench.leaderboard.tables import (
     with_numbers,
     write_table,
 )
-from dcbench.protocol import Protocol, load_protocol
-from dcbench.results import find_records
+from dcbench.records.atomic import write_whole, writing
+from dcbench.records.store import find_records
 
 
 class Written(NamedTuple):
@@ -83,7 +83,7 @@ def build(results: Path, output: Path, *, replace: bool = False, footnote: str =
         if record.protocol not in protocols:
             protocols[record.protocol] = load_protocol(record.protocol)
         rules = protocols[record.protocol]
-        other = departures(record, rules.entry(split_facts(record.split).recipe))
+        other = departures(record, rules.entry(split_config(record.split).recipe))
         if other:
             raise RunError(
                 f"{path}: ran under other rules than protocol {rules.name} has now: "
@@ -127,7 +127,7 @@ def _update(
     for split, numbers in tables.items():
         path = runs_path(folder, split)
         write_table(path, pd.DataFrame(rows[split]))
-        summary = summarise(numbers, rules.entry(split_facts(split).recipe).asked)
+        summary = summarize(numbers, rules.entry(split_config(split).recipe).asked)
         write_table(summary_path(folder, split), summary)
         (folder / f"{split}-summary.csv").unlink(missing_ok=True)
         if split in new:

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from dcbench.records import Detection
+from dcbench.records.schema import Detection
 
 HEADLINES = (
     *("accuracy", "balanced_accuracy", "accuracy_many", "accuracy_medium", "accuracy_few"),

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from dcbench.evaluation import flatten
 from dcbench.leaderboard.columns import COLUMNS, LAST_COLUMNS, SCORES
-from dcbench.records import Detection, Record
+from dcbench.metrics.measure import flatten
+from dcbench.records.schema import Detection, Record
 
 Row = dict[str, str]
 """Every cell as it stands in the CSV."""

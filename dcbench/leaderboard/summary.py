@@ -9,9 +9,9 @@ from itertools import product
 import pandas as pd
 from scipy import stats
 
+from dcbench.config.protocol import Asked
 from dcbench.leaderboard.columns import COSTS, HEADLINES, SPREAD
 from dcbench.leaderboard.ranks import standings
-from dcbench.protocol import Asked
 
 RANKED, PROVISIONAL = "ranked", "provisional"
 
@@ -36,7 +36,7 @@ def _deviation(values: Sequence[float]) -> float:
     return math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1))
 
 
-def summarise(rows: pd.DataFrame, asked: Asked) -> pd.DataFrame:
+def summarize(rows: pd.DataFrame, asked: Asked) -> pd.DataFrame:
     """Mean, standard deviation (ddof = 1) and 95 % interval of each headline metric, and ranks.
 
     A metric or cost that a run of a method lacks has no mean for that method. A method with fewer

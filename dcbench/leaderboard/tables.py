@@ -10,9 +10,9 @@ from pathlib import Path
 import pandas as pd
 
 from dcbench.errors import DataError
-from dcbench.files import write_whole
 from dcbench.leaderboard.columns import COSTS, HEADLINES, KEYS, SPREAD, TEXT_COLUMNS
 from dcbench.leaderboard.rows import Row, in_order, key_of, run_title
+from dcbench.records.atomic import write_whole
 
 _LARGEST = 1e100
 """No number of a leaderboard comes near it; sums of larger ones may overflow."""

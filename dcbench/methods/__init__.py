@@ -1,15 +1,9 @@
 """Methods: how a batch becomes a loss."""
 
+from dcbench.config.names import parse_method, parse_settings
 from dcbench.methods import infinite_class, mixup  # noqa: F401
 from dcbench.methods.base import Batch, Method, Network
-from dcbench.methods.registry import (
-    build_method,
-    method_class,
-    method_names,
-    parse_method,
-    parse_settings,
-    register,
-)
+from dcbench.methods.registry import build_method, method_class, method_names, register
 
 __all__ = [
     "Batch",

@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
+from dcbench.config.base import Config
 from dcbench.draws import BetaMixing
-from dcbench.validation import Facts
 
 Network = Callable[[Tensor], Tensor]
 """Images [batch, 3, height, width] to logits [batch, classes]."""
@@ -22,7 +22,7 @@ class Batch:
     Attributes
     ----------
     images : float32 [batch, 3, height, width]
-        Augmented and normalised.
+        Augmented and normalized.
     labels : int64 [batch]
     partners : int64 [batch]
         With which image of the batch each image is to be mixed: a permutation.
@@ -44,10 +44,10 @@ class Batch:
         return len(self.class_counts)
 
 
-class Method(Facts):
+class Method(Config):
     """Base class of all methods. The fields of a subclass are its settings.
 
-    A method sees one batch and the network; it owns neither the optimiser nor the loop, and it
+    A method sees one batch and the network; it owns neither the optimizer nor the loop, and it
     never sees the test set.
 
     Attributes
@@ -67,7 +67,7 @@ class Method(Facts):
         return None
 
     def loss(self, network: Network, batch: Batch) -> Tensor:
-        """The scalar to minimise."""
+        """The scalar to minimize."""
         raise NotImplementedError(f"{type(self).__name__} has no loss(network, batch)")
 
     @property

@@ -90,7 +90,7 @@ class Remix(Mixup):
 
 @register("regmixup")
 class RegMixup(Mixup):
-    """RegMixup: the clean images are learned too, and Mixup is a regulariser.
+    """RegMixup: the clean images are learned too, and Mixup is a regularizer.
 
     Pinto et al., Using Mixup as a Regularizer Can Surprisingly Improve Accuracy & Out-of-
     Distribution Robustness, NeurIPS 2022. `forward="separate"` is the paper's sum over two passes,

@@ -15,13 +15,11 @@ from collections.abc import Callable, Mapping
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
-from typing import Any, NamedTuple, TypeGuard, TypeVar
+from typing import Any, TypeGuard, TypeVar
 
-import yaml
-
+from dcbench.config.base import validated
 from dcbench.errors import UsageError, unknown
 from dcbench.methods.base import Method
-from dcbench.validation import validated
 
 _log = logging.getLogger(__name__)
 _methods: dict[str, type[Method]] = {}
@@ -66,38 +64,6 @@ def method_class(name: str) -> type[Method]:
 def build_method(name: str, settings: Mapping[str, Any]) -> Method:
     """The method with its settings, checked."""
     return validated(method_class(name), dict(settings), f"method {name}")
-
-
-class MethodSpec(NamedTuple):
-    """A method as it is written on a command line: `ic-mixup[axes=class]`."""
-
-    name: str
-    settings: dict[str, Any]
-
-
-def parse_method(text: str) -> MethodSpec:
-    """Split `name[key=value,…]` into the name and its settings."""
-    match = re.fullmatch(r"([^\[\]\s]+)\s*(?:\[(.*)\])?", text.strip())
-    if match is None:
-        raise UsageError(f"method '{text}': write name or name[key=value,…]")
-    pairs = re.split(r",(?![^\[]*\])", match[2]) if match[2] else []
-    return MethodSpec(match[1], parse_settings(pairs))
-
-
-def parse_settings(pairs: list[str]) -> dict[str, Any]:
-    """`["alpha=0.2", "axes=class"]` as a mapping; values are read as YAML."""
-    settings: dict[str, Any] = {}
-    for pair in pairs:
-        key, equals, value = pair.partition("=")
-        if not equals or not key.strip() or not value.strip():
-            raise UsageError(f"setting '{pair}': write key=value")
-        if key.strip() in settings:
-            raise UsageError(f"setting '{pair}': {key.strip()} is given twice")
-        try:
-            settings[key.strip()] = yaml.safe_load(value)
-        except yaml.YAMLError:
-            raise UsageError(f"setting '{pair}': the value is not valid YAML") from None
-    return settings
 
 
 def _load_entry_points() -> None:

@@ -12,7 +12,7 @@ from dcbench.models.registry import register_model
 class DigitsCNN(Network):
     """Three 3x3 convolutions of 16, 32 and 32 channels, the second with stride 2.
 
-    Each is normalised and followed by ReLU. All initial weights are PyTorch's defaults.
+    Each is normalized and followed by ReLU. All initial weights are PyTorch's defaults.
 
     Parameters
     ----------

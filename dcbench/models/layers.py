@@ -1,4 +1,4 @@
-"""What the networks share: their outline, batch normalisation and 3x3 convolution."""
+"""What the networks share: their outline, batch normalization and 3x3 convolution."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Network(nn.Module):
 
 
 class BatchNorm2d(nn.Module):
-    """Batch normalisation with `torch.nn.BatchNorm2d`'s defaults and no count of batches.
+    """Batch normalization with `torch.nn.BatchNorm2d`'s defaults and no count of batches.
 
     The count matters only to a cumulative average (`momentum=None`); without it a training step
     launches one kernel less a layer. `state_dict` has no `num_batches_tracked`.
@@ -40,7 +40,7 @@ class BatchNorm2d(nn.Module):
         self.register_buffer("running_var", torch.ones(num_channels))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Normalise each channel of maps [batch, channels, height, width]."""
+        """Normalize each channel of maps [batch, channels, height, width]."""
         return batch_norm(
             x, self.running_mean, self.running_var, self.weight, self.bias, self.training
         )
@@ -51,7 +51,7 @@ class BatchNorm2d(nn.Module):
 
 
 def conv3x3(in_channels: int, out_channels: int, stride: int = 1) -> nn.Conv2d:
-    """Make a 3x3 convolution that keeps the size at stride 1; no bias, as normalisation has one."""
+    """Make a 3x3 convolution that keeps the size at stride 1; no bias, as normalization has one."""
     return nn.Conv2d(in_channels, out_channels, 3, stride=stride, padding=1, bias=False)
 
 

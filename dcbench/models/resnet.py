@@ -14,9 +14,9 @@ from dcbench.models.registry import register_model
 
 
 class BasicBlock(nn.Module):
-    """Two 3x3 convolutions, normalised; ReLU after the first and after adding the shortcut.
+    """Two 3x3 convolutions, normalized; ReLU after the first and after adding the shortcut.
 
-    Where the width changes, the shortcut is a 1x1 convolution, normalised.
+    Where the width changes, the shortcut is a 1x1 convolution, normalized.
     """
 
     def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:

@@ -36,7 +36,7 @@ def pad_shortcut(x: Tensor, out_channels: int) -> Tensor:
 
 
 class CifarBlock(nn.Module):
-    """Two 3x3 convolutions, normalised; ReLU after the first and after adding the shortcut."""
+    """Two 3x3 convolutions, normalized; ReLU after the first and after adding the shortcut."""
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()

@@ -11,10 +11,10 @@ from dcbench.models.registry import register_family
 
 
 class WideBlock(nn.Module):
-    """Pre-activation block: two times normalise, ReLU, 3x3 convolution.
+    """Pre-activation block: two times normalize, ReLU, 3x3 convolution.
 
     The shortcut is the raw input, or, where the width changes, a 1x1 convolution of the input
-    after normalisation and ReLU.
+    after normalization and ReLU.
     """
 
     def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:

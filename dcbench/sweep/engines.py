@@ -20,13 +20,13 @@ from typing import Literal, NamedTuple, Protocol
 import filelock
 import torch
 
-from dcbench import records
-from dcbench.environment import find_device
 from dcbench.errors import DcbenchError, OutOfTimeError
-from dcbench.runs import execute_together
-from dcbench.sweep.asked import Request, plan_of
-from dcbench.work import Reporter
-from dcbench.workplace import Workplace
+from dcbench.records import schema, store
+from dcbench.runs.execute import execute_together
+from dcbench.runs.machine import find_device
+from dcbench.runs.session import Session
+from dcbench.runs.work import Reporter
+from dcbench.sweep.grid import Request, plan_of
 
 _TO_CHECKPOINT = 10.0
 """Seconds that a run has to end its step and store its state."""
@@ -106,7 +106,7 @@ def carry_out(job: Job, site: Site, device: str, reporter: Reporter | None = Non
     """Do the runs of a job; whatever goes wrong with one is its outcome."""
     began = time.monotonic()
     plans = [plan_of(request) for request in job]
-    there = [(site.results / plan.folder / records.RECORD).exists() for plan in plans]
+    there = [(site.results / plan.folder / store.RECORD).exists() for plan in plans]
     deadline = None if site.deadline is None else began + site.deadline - time.time()
     place = _workplace(site.data, device, site.allow_unverified, site.threads)
     try:
@@ -123,7 +123,7 @@ def carry_out(job: Job, site: Site, device: str, reporter: Reporter | None = Non
 
 
 def _outcome(
-    request: Request, ended: records.Record | DcbenchError, found: bool, seconds: float
+    request: Request, ended: schema.Record | DcbenchError, found: bool, seconds: float
 ) -> Outcome:
     if isinstance(ended, OutOfTimeError):
         return Outcome(request, "left", seconds, message=str(ended))
@@ -134,12 +134,12 @@ def _outcome(
 
 
 @functools.lru_cache(maxsize=1)
-def _workplace(data: Path, device: str, allow_unverified: bool, threads: int) -> Workplace:
+def _workplace(data: Path, device: str, allow_unverified: bool, threads: int) -> Session:
     """The workplace of a process: start-up is paid once, however many jobs follow."""
     found = find_device(device)
     if found.type == "cpu":
         torch.set_num_threads(threads)
-    return Workplace(data, found, allow_unverified=allow_unverified)
+    return Session(data, found, allow_unverified=allow_unverified)
 
 
 def _in_a_worker(job: Job, site: Site) -> list[Outcome]:

@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dcbench import records
-from dcbench.plans import Plan
-from dcbench.runs import estimate
-from dcbench.sweep.asked import Request, plan_of
-from dcbench.workplace import Workplace
+from dcbench.records import store
+from dcbench.runs.execute import estimate
+from dcbench.runs.plan import Plan
+from dcbench.runs.session import Session
+from dcbench.sweep.grid import Request, plan_of
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Forecast:
 def forecast(
     requests: Sequence[Request],
     results: Path,
-    place: Workplace,
+    place: Session,
     note: Callable[[str], None] = lambda text: None,
 ) -> list[Forecast]:
     """What is there and what the rest will cost; nothing is written.
@@ -78,6 +78,6 @@ def forecast(
 
 def state_of(folder: Path) -> str:
     """`recorded`, `half-done` or `missing`."""
-    if (folder / records.RECORD).exists():
+    if (folder / store.RECORD).exists():
         return "recorded"
-    return "half-done" if (folder / records.CHECKPOINT).exists() else "missing"
+    return "half-done" if (folder / store.CHECKPOINT).exists() else "missing"

@@ -11,8 +11,8 @@ def test_line_through_equal_times_each_has_no_deviation():
     assert found.deviation == pytest.approx(0.0)
 
 
-def test_line_minimises_the_relative_squares():
-    # Times each 1 and 2: b minimises (1/b - 1)^2 + (2/b - 1)^2, so b = (1 + 4) / (1 + 2) = 5/3;
+def test_line_minimizes_the_relative_squares():
+    # Times each 1 and 2: b minimizes (1/b - 1)^2 + (2/b - 1)^2, so b = (1 + 4) / (1 + 2) = 5/3;
     # the times are 0.6 and 1.2 of the line.
     found = Growth("runs", (1, 10), (1.0, 20.0))
     assert found.each == pytest.approx(5 / 3)

@@ -11,8 +11,8 @@ import dcbench
 from dcbench.bench.cases import Content, Pixels, Task, content_of, random_pixels
 from dcbench.bench.fast import FastLoop
 from dcbench.bench.plain import PlainLoop, train_transforms
+from dcbench.config.recipe import Recipe
 from dcbench.methods import Batch
-from dcbench.recipe import Recipe
 
 CPU = torch.device("cpu")
 SMALL = {"model": "digits-cnn", "batch_size": 20, "precision": "float32"}
@@ -41,9 +41,9 @@ def test_both_loops_have_the_same_loss_on_the_same_batches(case, method):
             coefficients=torch.from_numpy(draws.coefficients),
             class_counts=counts,
         )
-        fast.trainer.stepper.loss_sum.zero_()
+        fast.trainer.train_step.loss_sum.zero_()
         fast.train(1)
-        own = fast.trainer.stepper.loss_sum.item() / len(images)
+        own = fast.trainer.train_step.loss_sum.item() / len(images)
         assert plain.step(batch) == pytest.approx(own, rel=1e-4)
 
 

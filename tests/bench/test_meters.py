@@ -5,7 +5,7 @@ import torch
 
 from dcbench.bench import meters
 from dcbench.bench.meters import busy_seconds, other_load, timed
-from dcbench.environment import peak_resident_bytes
+from dcbench.runs.machine import peak_resident_bytes
 
 #       user nice system idle iowait irq softirq steal guest guest_nice
 STAT = "cpu  100 20 30 9000 400 5 6 39 50 7\ncpu0 1 1 1 1 1 1 1 1 1 1\nintr 5\n"

@@ -9,7 +9,7 @@ from dcbench.bench import suite as suite_module
 from dcbench.bench import worker
 from dcbench.bench.cases import CASES, Pixels, Task
 from dcbench.bench.meters import Block
-from dcbench.bench.report import summarise
+from dcbench.bench.report import summarize
 from dcbench.bench.suite import plan_suite, run_suite
 from dcbench.bench.table import COLUMNS, conclusion, rows, title
 from dcbench.bench.whole_run import Extras
@@ -45,7 +45,7 @@ def a_session(fast=1.0, plain=1.25, again=1.0, load=0.0, pairs=8) -> Session:
         },
         matmul=80e9,
         convolution=70e9,
-        parts={"draws": 0.001, "batch": 0.01, "optimiser": 0.014},
+        parts={"draws": 0.001, "batch": 0.01, "optimizer": 0.014},
         feed={"fast": 90000.0, "plain": 5000.0},
         evaluation={"fast": 500.0, "plain": 400.0},
         extras=Extras(metrics=0.5, checkpoint=0.2),
@@ -54,7 +54,7 @@ def a_session(fast=1.0, plain=1.25, again=1.0, load=0.0, pairs=8) -> Session:
 
 def a_result(*sessions: Session):
     start = Start(seconds=2.0, peak_bytes=10**9, device_peak_bytes=None)
-    return summarise(Task(case="resnet-32"), "cpu", sessions, {"fast": start, "plain": start})
+    return summarize(Task(case="resnet-32"), "cpu", sessions, {"fast": start, "plain": start})
 
 
 def test_figures_follow_from_the_blocks():
@@ -64,7 +64,7 @@ def test_figures_follow_from_the_blocks():
     assert result.speed.value == pytest.approx(1.25)
     assert result.control["wall"].value == 1
     assert result.fast.matmul_share == pytest.approx(3 * 0.1376e9 * 128 / 0.5 / 80e9, rel=5e-3)
-    assert result.step_shares == pytest.approx({"draws": 0.002, "batch": 0.02, "optimiser": 0.028})
+    assert result.step_shares == pytest.approx({"draws": 0.002, "batch": 0.02, "optimizer": 0.028})
     assert result.verdict.outcome == "CLEAN"
 
 
@@ -77,7 +77,7 @@ def test_shares_of_a_run_are_those_of_its_steps_evaluation_metrics_and_checkpoin
         {
             "draws": 0.002 * 9700 / whole,
             "batch": 0.02 * 9700 / whole,
-            "optimiser": 0.028 * 9700 / whole,
+            "optimizer": 0.028 * 9700 / whole,
             "checkpoints": 64.8 / whole,
             "evaluation": 120.064 / whole,
             "metrics": 0.5 / whole,
@@ -192,7 +192,7 @@ def test_tiny_case_from_the_command_line_to_json():
         assert speed["start"]["device_peak_bytes"] is None
     for found_ratio in (result["speed"], result["cpu_speed"], *result["control"].values()):
         assert 0 < found_ratio["low"] <= found_ratio["value"] <= found_ratio["high"]
-    assert result["step_shares"].keys() == {"draws", "batch", "optimiser"}
+    assert result["step_shares"].keys() == {"draws", "batch", "optimizer"}
     assert result["run_shares"].keys() > {"evaluation", "metrics", "checkpoints"}
     assert result["metrics_seconds"] > 0
     assert result["verdict"]["outcome"] in ("CLEAN", "NOISY")

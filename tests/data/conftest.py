@@ -22,7 +22,7 @@ def facts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("cifair10", "cifair10-common", "digits"):
         shutil.copy(splits_folder() / f"{name}.yaml", folder)
         shutil.copytree(splits_folder() / name, folder / name)
-    monkeypatch.setattr(splits, "facts_root", lambda: folder.parent)
+    monkeypatch.setattr(splits, "shipped_root", lambda: folder.parent)
     return folder
 
 

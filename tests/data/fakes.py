@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
-from dcbench.data.datasets import DATASETS, Dataset
+from dcbench.data.catalogue import DATASETS, Dataset
 
 TINY = """
 name: tiny

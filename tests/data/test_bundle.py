@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 
 from dcbench.data.bundle import Bundle, Manifest, stored_part, write_bundle
-from dcbench.data.bundling import gather
-from dcbench.data.datasets import FileStatus, UnverifiedData, get_dataset
+from dcbench.data.catalogue import get_dataset
 from dcbench.data.derive import verify_split
 from dcbench.data.fetch import fetch
-from dcbench.data.images import load_images
-from dcbench.data.parts import Part, inventory, load_part
+from dcbench.data.gather import gather
+from dcbench.data.load import load_images
+from dcbench.data.parts import FileStatus, Part, UnverifiedData
+from dcbench.data.source import inventory, load_part
 from dcbench.data.splits import load_split
 from dcbench.errors import DataError, UsageError
 from tests.data import fakes

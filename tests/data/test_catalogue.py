@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dcbench.data.datasets import DATASETS
+from dcbench.data.catalogue import DATASETS
 
 
 def test_hashes_and_addresses_are_those_of_torchvision():

@@ -16,8 +16,9 @@ import numpy as np
 import pytest
 
 from dcbench.data import fetch as fetching
-from dcbench.data.datasets import DATASETS, Download, file_status, load_image_set
+from dcbench.data.catalogue import DATASETS, Download
 from dcbench.data.fetch import fetch
+from dcbench.data.source import file_status, load_image_set
 from dcbench.errors import DataError, UsageError
 from tests.data import fakes
 

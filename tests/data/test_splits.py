@@ -13,10 +13,10 @@ import pytest
 from scipy.stats import norm
 
 from dcbench.data import parts, splits
-from dcbench.data.datasets import load_image_set
 from dcbench.data.derive import derive_split, verify_split
-from dcbench.data.images import load_images
-from dcbench.data.splits import Split, load_split, split_facts, split_names, splits_folder
+from dcbench.data.load import load_images
+from dcbench.data.source import load_image_set
+from dcbench.data.splits import Split, load_split, split_config, split_names, splits_folder
 from dcbench.errors import DataError, UsageError
 from tests.data import fakes
 
@@ -57,7 +57,7 @@ def test_the_listed_splits_are_those_that_are_promised():
 def test_list_loads_as_it_is_written_and_hashes_to_what_is_recorded(name: str, subset: int):
     train, val, num_classes, subsets = LISTED[name]
     split = load_split(name, subset)
-    shared = split.facts.subsets_of or name
+    shared = split.config.subsets_of or name
     parts = listed(splits_folder() / shared / f"subset-{subset}.csv")
     joined = [row for part in ("train", "val") for row, _ in parts[part]]
     recorded = json.loads((splits_folder() / shared / "hashes.json").read_text())["subsets"]
@@ -68,8 +68,8 @@ def test_list_loads_as_it_is_written_and_hashes_to_what_is_recorded(name: str, s
     assert list(zip(split.train, split.train_labels, strict=True)) == parts["train"]
     assert list(zip(split.val, split.val_labels, strict=True)) == parts["val"]
     assert len(set(joined)) == len(joined)
-    assert (split.name, split.subset, split.facts.subsets) == (name, subset, subsets)
-    assert split.num_classes == len(set(split.facts.class_names)) == num_classes
+    assert (split.name, split.subset, split.config.subsets) == (name, subset, subsets)
+    assert split.num_classes == len(set(split.config.class_names)) == num_classes
 
 
 @pytest.mark.parametrize(("name", "size"), [("cifair10", 50), ("cifair100", 50), ("digits", 15)])
@@ -113,18 +113,18 @@ def test_common_splits_train_on_the_same_images_and_leave_out_the_listed_tests(n
     rows = common.excluded_test_rows
     assert len(set(rows.tolist())) == len(rows) == excluded
     assert 0 <= rows.min() <= rows.max() < 10_000
-    assert (whole.facts.test.dataset, common.facts.test.dataset) == (name, common.facts.dataset)
+    assert (whole.config.test.dataset, common.config.test.dataset) == (name, common.config.dataset)
 
 
 @pytest.mark.parametrize("name", LISTED)
 def test_every_split_says_where_its_images_are_from_and_under_what_licence(name: str):
-    facts = split_facts(name)
-    assert facts.name == name
-    assert facts.source
-    assert facts.licence
-    assert facts.long_tailed == ("-lt-" in name)
-    assert facts.test.dataset not in facts.ood
-    assert facts.dataset not in facts.ood
+    config = split_config(name)
+    assert config.name == name
+    assert config.source
+    assert config.licence
+    assert config.long_tailed == ("-lt-" in name)
+    assert config.test.dataset not in config.ood
+    assert config.dataset not in config.ood
 
 
 def test_summary_has_the_published_keys_as_plain_values():
@@ -143,7 +143,7 @@ def test_unknown_split_is_answered_with_the_nearest_names():
         load_split("cifair-10")
     assert got.value.exit_code == 2
     with pytest.raises(UsageError, match=r"unknown split 'xyz'; there are: .*cifair10, .*digits"):
-        split_facts("xyz")
+        split_config("xyz")
 
 
 @pytest.mark.parametrize("subset", [3, -1])
@@ -177,9 +177,9 @@ def test_unknown_subset_is_answered_with_those_there_are(subset: int):
     ],
 )
 def test_wrong_key_or_value_of_a_split_is_told_with_file_and_what_would_do(
-    facts: Path, old: str, new: str, message: str
+    config: Path, old: str, new: str, message: str
 ):
-    path = facts / "digits.yaml"
+    path = config / "digits.yaml"
     text = path.read_text()
     assert old in text
     path.write_text(text.replace(old, new))
@@ -190,10 +190,10 @@ def test_wrong_key_or_value_of_a_split_is_told_with_file_and_what_would_do(
     assert "\n" not in str(caught.value)
 
 
-def test_empty_split_file_is_told_by_name(facts: Path):
-    (facts / "digits.yaml").write_text("")
+def test_empty_split_file_is_told_by_name(config: Path):
+    (config / "digits.yaml").write_text("")
     with pytest.raises(UsageError, match=r"digits\.yaml: the whole=None"):
-        split_facts("digits")
+        split_config("digits")
 
 
 def _replace(old: bytes, new: bytes) -> Callable[[bytes], bytes]:
@@ -222,8 +222,8 @@ DAMAGES: dict[str, Callable[[bytes], bytes]] = {
     "damage",
     DAMAGES,
 )
-def test_damaged_list_is_refused_with_the_name_of_its_file(facts: Path, damage: str):
-    path = facts / "cifair10/subset-0.csv"
+def test_damaged_list_is_refused_with_the_name_of_its_file(config: Path, damage: str):
+    path = config / "cifair10/subset-0.csv"
     content = path.read_bytes()
     damaged = DAMAGES[damage](content)
     assert damaged != content
@@ -235,8 +235,8 @@ def test_damaged_list_is_refused_with_the_name_of_its_file(facts: Path, damage: 
     assert len(load_split("cifair10", 1).train) == 300
 
 
-def test_damaged_list_says_how_to_get_it_back(facts: Path):
-    path = facts / "cifair10/subset-0.csv"
+def test_damaged_list_says_how_to_get_it_back(config: Path):
+    path = config / "cifair10/subset-0.csv"
     path.write_bytes(DAMAGES["another row"](path.read_bytes()))
     with pytest.raises(DataError, match="dcbench splits derive cifair10"):
         load_split("cifair10")
@@ -244,8 +244,8 @@ def test_damaged_list_says_how_to_get_it_back(facts: Path):
         load_split("cifair10-common")
 
 
-def test_missing_list_is_refused_by_name(facts: Path):
-    path = facts / "cifair10/subset-0.csv"
+def test_missing_list_is_refused_by_name(config: Path):
+    path = config / "cifair10/subset-0.csv"
     path.unlink()
     with pytest.raises(DataError, match=f"{path}: cannot be read"):
         load_split("cifair10")
@@ -261,8 +261,8 @@ def test_missing_list_is_refused_by_name(facts: Path):
         '{"subsets": {}}',
     ],
 )
-def test_damaged_hashes_are_refused_by_name(facts: Path, content: str):
-    path = facts / "cifair10/hashes.json"
+def test_damaged_hashes_are_refused_by_name(config: Path, content: str):
+    path = config / "cifair10/hashes.json"
     path.write_text(content)
     with pytest.raises(DataError, match=str(path)):
         load_split("cifair10")
@@ -272,8 +272,8 @@ def test_damaged_hashes_are_refused_by_name(facts: Path, content: str):
     "content",
     ["row\n3\n", "index\nx\n", "index\n3\n", None],
 )
-def test_damaged_list_of_excluded_tests_is_refused_by_name(facts: Path, content: str | None):
-    path = facts / "cifair10-common/excluded-test.csv"
+def test_damaged_list_of_excluded_tests_is_refused_by_name(config: Path, content: str | None):
+    path = config / "cifair10-common/excluded-test.csv"
     path.unlink()
     if content is not None:
         path.write_text(content)
@@ -284,13 +284,13 @@ def test_damaged_list_of_excluded_tests_is_refused_by_name(facts: Path, content:
 # --- derived again -------------------------------------------------------------------------------
 
 
-def test_derived_list_is_the_rule_by_hand(facts: Path, tiny: Path):
+def test_derived_list_is_the_rule_by_hand(config: Path, tiny: Path):
     expected = ["part,index,label"]
     expected += [f"train,{20 + c},{c}" for c in range(10)] + [
         f"val,{30 + c},{c}" for c in range(10)
     ]
-    assert (facts / "tiny/subset-1.csv").read_bytes().decode() == "\n".join(expected) + "\n"
-    hashes = json.loads((facts / "tiny/hashes.json").read_text())["subsets"]["1"]
+    assert (config / "tiny/subset-1.csv").read_bytes().decode() == "\n".join(expected) + "\n"
+    hashes = json.loads((config / "tiny/hashes.json").read_text())["subsets"]["1"]
     images_ = fakes.pixels_of(fakes.cifar_rows(40, seed=1))[20:]
     assert hashes == {
         "train": 10,
@@ -335,8 +335,8 @@ def test_changed_labels_give_other_rows(tiny: Path, monkeypatch):
     assert "the rule gives other rows" in states("tiny", tiny)[0][2]
 
 
-def test_damaged_list_differs_and_the_others_are_proved_all_the_same(facts: Path, tiny: Path):
-    path = facts / "tiny/subset-0.csv"
+def test_damaged_list_differs_and_the_others_are_proved_all_the_same(config: Path, tiny: Path):
+    path = config / "tiny/subset-0.csv"
     path.write_text(path.read_text().replace("train,3,3", "train,13,3"))
     found = states("tiny", tiny)
     assert [state for _, state, _ in found] == ["differs", "same"]
@@ -360,16 +360,16 @@ def test_images_of_an_unofficial_file_are_not_held_against_an_official_hash(tiny
         assert "images not compared: their hash is of official files" in detail
 
 
-def test_split_that_shares_its_lists_cannot_be_derived(facts: Path, tmp_path: Path):
+def test_split_that_shares_its_lists_cannot_be_derived(config: Path, tmp_path: Path):
     with pytest.raises(UsageError, match="cifair10-common shares the lists of cifair10"):
         derive_split("cifair10-common", tmp_path)
 
 
-def test_digits_are_derived_byte_for_byte_and_proved(facts: Path, tmp_path: Path):
-    committed = {path.name: path.read_bytes() for path in (facts / "digits").iterdir()}
-    shutil.rmtree(facts / "digits")
+def test_digits_are_derived_byte_for_byte_and_proved(config: Path, tmp_path: Path):
+    committed = {path.name: path.read_bytes() for path in (config / "digits").iterdir()}
+    shutil.rmtree(config / "digits")
     derive_split("digits", tmp_path)
-    assert {path.name: path.read_bytes() for path in (facts / "digits").iterdir()} == committed
+    assert {path.name: path.read_bytes() for path in (config / "digits").iterdir()} == committed
     assert {state for _, state, _ in states("digits", tmp_path)} == {"same"}
 
 
@@ -385,7 +385,7 @@ def test_committed_lists_are_what_their_rules_give_on_the_real_files(
     name: str, real_data: Path, read_once, monkeypatch
 ):
     monkeypatch.setattr(parts, "load_image_set", read_once)
-    source = read_once(split_facts(name).dataset, "train", real_data, allow_unverified=True)
+    source = read_once(split_config(name).dataset, "train", real_data, allow_unverified=True)
     found = states(name, real_data)
     assert [(subset, state) for subset, state, _ in found] == [
         (subset, "same") for subset in LISTED[name][3]
@@ -405,10 +405,10 @@ def test_deriving_writes_the_committed_files_byte_for_byte(
     shutil.copytree(committed, tmp_path / "splits")
     for path in (tmp_path / "splits" / name).iterdir():
         path.unlink()
-    monkeypatch.setattr(splits, "facts_root", lambda: tmp_path)
+    monkeypatch.setattr(splits, "shipped_root", lambda: tmp_path)
     monkeypatch.setattr(parts, "load_image_set", read_once)
     derive_split(name, real_data)
-    dataset = split_facts(name).dataset
+    dataset = split_config(name).dataset
     official = read_once(dataset, "train", real_data, allow_unverified=True).official
     for path in sorted((committed / name).iterdir()):
         if path.suffix == ".csv" or official == recorded:

@@ -9,24 +9,25 @@ import yaml
 from scipy import stats
 from typer.testing import CliRunner
 
-from dcbench import display, records
 from dcbench.cli import app
+from dcbench.cli import console as display
 from dcbench.errors import DataError, RunError, UsageError
-from dcbench.evaluation import measure
 from dcbench.leaderboard.boards import load_board
 from dcbench.leaderboard.build import build
 from dcbench.leaderboard.tables import read_rows
-from tests.test_records import a_record, disk_that_fills_at, some_predictions
+from dcbench.metrics.measure import measure
+from dcbench.records import schema, store
+from tests.records.test_store import a_record, disk_that_fills_at, some_predictions
 
 
-def put(results: Path, name: str, **changes: Any) -> records.Record:
+def put(results: Path, name: str, **changes: Any) -> schema.Record:
     """A record of a run, in a folder of that name."""
     seed = changes.get("seed", 0)
     metrics = measure(some_predictions(seed), long_tailed=False, ood_sets=("noise",))
     file = {"file": "predictions.npz", "sha256": f"{seed:064d}"}
     record = a_record(**{"metrics": metrics, "predictions": file, **changes})
     (results / name).mkdir(parents=True)
-    records.write_record(results / name, record)
+    store.write_record(results / name, record)
     return record
 
 

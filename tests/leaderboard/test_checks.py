@@ -6,12 +6,12 @@ import pytest
 from typer.testing import CliRunner
 
 from dcbench.cli import app
-from dcbench.data.splits import split_facts
+from dcbench.config.protocol import load_protocol
+from dcbench.data.splits import split_config
 from dcbench.leaderboard.checks import check
-from dcbench.leaderboard.checks.files import RowsFile
-from dcbench.leaderboard.checks.twins import twin_problems
+from dcbench.leaderboard.checks.duplicates import twin_problems
+from dcbench.leaderboard.checks.read import RowsFile
 from dcbench.leaderboard.readme import readme
-from dcbench.protocol import load_protocol
 from tests.leaderboard.tampering import edit, rows_of, runs, set_cell, summary
 
 ROOT = Path(__file__).parents[2]
@@ -191,14 +191,14 @@ def test_remix_may_be_mixup_where_classes_are_of_one_size(split, one, other, agr
         {"subset": "0", "method": method, "seed": "0", "predictions_sha256": "a" * 64}
         for method in (one, other)
     ]
-    file = RowsFile(Path("runs.csv"), load_protocol("v1"), split_facts(split), rows)
+    file = RowsFile(Path("runs.csv"), load_protocol("v1"), split_config(split), rows)
     assert (list(twin_problems([file])) == []) is agree
 
 
 def test_predictions_on_two_splits_are_never_the_same():
     row = {"subset": "0", "method": "erm", "seed": "0", "predictions_sha256": "a" * 64}
     files = [
-        RowsFile(Path(f"{split}.csv"), load_protocol("v1"), split_facts(split), [dict(row)])
+        RowsFile(Path(f"{split}.csv"), load_protocol("v1"), split_config(split), [dict(row)])
         for split in ("cifair10", "digits")
     ]
     [found] = twin_problems(files)

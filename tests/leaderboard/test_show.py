@@ -5,8 +5,8 @@ import pytest
 from scipy import stats
 from typer.testing import CliRunner
 
-from dcbench import display
 from dcbench.cli import app
+from dcbench.cli import console as display
 from tests.leaderboard.tampering import rows_of, runs
 
 

@@ -5,13 +5,13 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from dcbench.config.protocol import Asked
 from dcbench.errors import UsageError
 from dcbench.leaderboard.boards import Board
 from dcbench.leaderboard.columns import COSTS, HEADLINES
 from dcbench.leaderboard.ranks import holm, paired_p, pairwise, standings
 from dcbench.leaderboard.statistics import differences_to, paired_difference
-from dcbench.leaderboard.summary import summarise
-from dcbench.protocol import Asked
+from dcbench.leaderboard.summary import summarize
 
 SEEDS = Asked.model_validate({"subsets": 0, "seeds": "0-4"})
 ERM = [0.50, 0.52, 0.47, 0.55, 0.51]
@@ -168,7 +168,7 @@ def test_method_that_is_better_by_three_deviations_is_alone_on_top_nearly_always
 
 
 def test_method_with_fewer_runs_is_provisional_and_changes_no_rank():
-    table = summarise(runs(erm=ERM, mixup=MIXUP, new=[0.99] * 4), SEEDS).set_index("method")
+    table = summarize(runs(erm=ERM, mixup=MIXUP, new=[0.99] * 4), SEEDS).set_index("method")
     assert table["state"].to_dict() == {"erm": "ranked", "mixup": "ranked", "new": "provisional"}
     assert pd.isna(table.loc["new", "rank"])
     # the only pair: p = 0.0132 by ttest_rel, below 0.05 without a correction for `new`
@@ -178,18 +178,18 @@ def test_method_with_fewer_runs_is_provisional_and_changes_no_rank():
 
 def test_run_that_is_not_asked_for_does_not_stand_in_for_one_that_is():
     table = runs(erm=ERM).replace({"seed": {4: 7}})
-    assert summarise(table, SEEDS)["state"].tolist() == ["provisional"]
+    assert summarize(table, SEEDS)["state"].tolist() == ["provisional"]
 
 
 def test_method_with_a_run_without_accuracy_is_provisional():
-    table = summarise(runs(erm=[*ERM[:4], math.nan], mixup=MIXUP), SEEDS).set_index("method")
+    table = summarize(runs(erm=[*ERM[:4], math.nan], mixup=MIXUP), SEEDS).set_index("method")
     assert table["state"].to_dict() == {"erm": "provisional", "mixup": "ranked"}
 
 
 def test_differences_are_corrected_over_the_pairs_of_ranked_methods_alone():
     other = [0.3, 0.4, 0.35, 0.3, 0.2]
     table = runs(erm=ERM, mixup=MIXUP, other=other, new=[0.9, 0.91, 0.95])
-    board = Board("v1", "digits", table, summarise(table, SEEDS))
+    board = Board("v1", "digits", table, summarize(table, SEEDS))
     [(subsets, found)] = differences_to(board, "erm").items()
     by_method = {each.method: each for each in found}
     assert subsets == "0"

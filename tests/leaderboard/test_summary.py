@@ -6,9 +6,9 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from dcbench.config.protocol import Asked
 from dcbench.leaderboard.columns import COSTS, HEADLINES
-from dcbench.leaderboard.summary import half_width_95, summarise
-from dcbench.protocol import Asked
+from dcbench.leaderboard.summary import half_width_95, summarize
 
 ASKED = Asked.model_validate({"subsets": "0-2", "seeds": "0-9"})
 VALUES = [0.5, 0.52, 0.47, 0.55]
@@ -44,7 +44,7 @@ def test_interval_of_less_than_two_values_is_unknown(values):
 
 
 def test_mean_and_deviation_are_those_of_a_sample():
-    table = summarise(rows(*((0, "erm", value) for value in VALUES)), ASKED)
+    table = summarize(rows(*((0, "erm", value) for value in VALUES)), ASKED)
     assert len(table) == 1
     row = table.iloc[0]
     assert (row["subsets"], row["method"], row["n"], row["asked"]) == ("0", "erm", 4, 10)
@@ -58,20 +58,20 @@ def test_mean_and_deviation_are_those_of_a_sample():
 
 
 def test_score_that_heads_no_table_is_left_out():
-    table = summarise(rows((0, "erm", 0.5)), ASKED)
+    table = summarize(rows((0, "erm", 0.5)), ASKED)
     assert "ood.mnist.msp.auroc_mean" in table.columns
     assert not any("energy" in column for column in table.columns)
 
 
 def test_one_run_has_a_mean_and_no_spread():
-    row = summarise(rows((0, "erm", 0.25)), ASKED).iloc[0]
+    row = summarize(rows((0, "erm", 0.25)), ASKED).iloc[0]
     assert row["accuracy_mean"] == 0.25
     assert np.isnan(row["accuracy_sd"])
     assert np.isnan(row["accuracy_ci95"])
 
 
 def test_metric_that_no_run_has_is_empty():
-    row = summarise(rows((0, "erm", None), (0, "erm", None)), ASKED).iloc[0]
+    row = summarize(rows((0, "erm", None), (0, "erm", None)), ASKED).iloc[0]
     assert row["n"] == 2
     assert np.isnan(row["accuracy_few_mean"])
     assert np.isnan(row["accuracy_few_sd"])
@@ -80,7 +80,7 @@ def test_metric_that_no_run_has_is_empty():
 def test_metric_that_one_run_lacks_is_not_averaged_over_the_others():
     runs = rows((0, "erm", 0.2), (0, "erm", 0.3), (0, "erm", 0.4), (0, "mixup", 0.6))
     runs.loc[1, ["nll", "train_seconds"]] = math.nan
-    erm, mixup = summarise(runs, ASKED).to_dict("records")
+    erm, mixup = summarize(runs, ASKED).to_dict("records")
     assert erm["n"] == 3
     assert all(math.isnan(erm[f"nll_{kind}"]) for kind in ("mean", "sd", "ci95"))
     assert math.isnan(erm["train_seconds_mean"])
@@ -89,7 +89,7 @@ def test_metric_that_one_run_lacks_is_not_averaged_over_the_others():
 
 
 def test_methods_are_apart_and_in_order_over_subset_0_and_over_all():
-    table = summarise(
+    table = summarize(
         rows(
             (0, "mixup", 0.5),
             (0, "erm", 0.2),
@@ -112,10 +112,10 @@ def test_methods_are_apart_and_in_order_over_subset_0_and_over_all():
 
 
 def test_subset_0_alone_is_not_told_twice():
-    assert summarise(rows((0, "erm", 0.5)), ASKED)["subsets"].tolist() == ["0"]
+    assert summarize(rows((0, "erm", 0.5)), ASKED)["subsets"].tolist() == ["0"]
 
 
 def test_runs_of_other_subsets_alone_are_no_result_on_subset_0():
-    table = summarise(rows((1, "erm", 0.5), (2, "erm", 0.6)), ASKED)
+    table = summarize(rows((1, "erm", 0.5), (2, "erm", 0.6)), ASKED)
     assert table["subsets"].tolist() == ["all"]
     assert table["n"].tolist() == [2]

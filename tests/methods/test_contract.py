@@ -112,7 +112,7 @@ def test_the_batch_is_left_as_it_was(name, network):
 
 
 @EVERY_METHOD
-def test_a_network_is_all_that_can_be_called_and_neither_optimiser_nor_file_is_touched(
+def test_a_network_is_all_that_can_be_called_and_neither_optimizer_nor_file_is_touched(
     name, network, monkeypatch
 ):
     method, batch = build_method(name, {}), a_batch()

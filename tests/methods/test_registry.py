@@ -13,17 +13,9 @@ from typing import ClassVar
 
 import pytest
 
+from dcbench.config.names import parse_method, parse_settings
 from dcbench.errors import UsageError
-from dcbench.methods import (
-    Method,
-    build_method,
-    method_class,
-    method_names,
-    parse_method,
-    parse_settings,
-    register,
-    registry,
-)
+from dcbench.methods import Method, build_method, method_class, method_names, register, registry
 from dcbench.methods.mixup import ERM, Mixup
 
 BUILT_IN = ["erm", "ic-mixup", "ic-regmixup", "ic-remix", "mixup", "regmixup", "remix"]

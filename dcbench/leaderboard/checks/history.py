@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
+from dcbench.config.names import parse_seeds
 from dcbench.errors import UsageError
-from dcbench.leaderboard.checks.files import RowsFile
+from dcbench.leaderboard.checks.read import RowsFile
 from dcbench.leaderboard.rows import Key, Row, key_of, run_title
 from dcbench.leaderboard.tables import has_rows, parse_rows
-from dcbench.protocol import parse_seeds
 
 CHANGELOG = "CHANGELOG.md"
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dcbench.errors import DataError
-from dcbench.leaderboard.checks.files import RowsFile
+from dcbench.leaderboard.checks.read import RowsFile
 from dcbench.leaderboard.rows import Row, in_order, key_of
-from dcbench.leaderboard.summary import RANKED, summarise
+from dcbench.leaderboard.summary import RANKED, summarize
 from dcbench.leaderboard.tables import (
     parse_summary_rows,
     read_summary_rows,
@@ -54,7 +54,7 @@ def _from_runs(file: RowsFile) -> dict[tuple[str, str], Row] | None:
         numbers = with_numbers(in_order(file.rows), file.path)
     except DataError:
         return None
-    text = table_text(summarise(numbers, file.entry.asked))
+    text = table_text(summarize(numbers, file.entry.asked))
     return {_key(row): row for row in parse_summary_rows(text.encode(), file.path)}
 
 

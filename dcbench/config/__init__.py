@@ -1,0 +1,1 @@
+"""Configuration: what is read from files and typed on command lines, checked where it enters."""

@@ -1,0 +1,93 @@
+"""Config are checked where they enter: pydantic's findings as one line for the user."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from dcbench.errors import DcbenchError, UsageError
+
+
+class Config(BaseModel):
+    """Base of everything read from a file or the command line: immutable, no unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+AnyConfig = TypeVar("AnyConfig", bound=BaseModel)
+
+
+def validated(
+    model: type[AnyConfig],
+    values: object,
+    where: str | Path,
+    error: type[DcbenchError] = UsageError,
+) -> AnyConfig:
+    """`values` as a `model`, or `error` with the place, the key, the value and what would do."""
+    try:
+        return model.model_validate(values)
+    except ValidationError as invalid:
+        findings = "; ".join(
+            _finding(model, dict(finding)) for finding in invalid.errors(include_url=False)
+        )
+        raise error(f"{where}: {findings}") from None
+
+
+def _finding(model: type[BaseModel], finding: Mapping[str, Any]) -> str:
+    key = ".".join(str(part) for part in finding["loc"]) or "the whole"
+    if finding["type"] == "extra_forbidden":
+        known = _keys_beside(model, finding["loc"])
+        near = difflib.get_close_matches(str(finding["loc"][-1]), known, n=1, cutoff=0.5)
+        hint = f"did you mean '{near[0]}'?" if near else f"there are: {', '.join(known) or 'none'}"
+        return f"unknown key '{key}'; {hint}"
+    if finding["type"] == "missing":
+        return f"key '{key}' is missing"
+    message: str = finding["msg"].removeprefix("Value error, ")
+    if finding["type"] == "value_error" and not finding["loc"]:
+        return message
+    return f"{key}={_short(finding['input'])}: {message[0].lower()}{message[1:]}"
+
+
+def _short(value: object, limit: int = 60) -> str:
+    text = repr(value)
+    return text if len(text) <= limit else f"{text[:limit]}…"
+
+
+def _keys_beside(model: type[BaseModel], location: tuple[str | int, ...]) -> list[str]:
+    """The keys that the model has at the place of an unknown one."""
+    schema = model.model_json_schema()
+    definitions = schema.get("$defs", {})
+
+    def resolved(part: dict[str, Any]) -> dict[str, Any]:
+        while "$ref" in part:
+            part = definitions[part["$ref"].rsplit("/", 1)[-1]]
+        return part
+
+    for step in location[:-1]:
+        if isinstance(step, int):
+            inner = schema.get("items", {})
+        elif "discriminator" in schema:
+            inner = {"$ref": schema["discriminator"]["mapping"][step]}
+        else:
+            others = schema.get("additionalProperties") or {}
+            inner = schema.get("properties", {}).get(step, others)
+        schema = resolved(inner if isinstance(inner, dict) else {})
+    return sorted(schema.get("properties", {}))
+
+
+def read_yaml(path: Path) -> Any:
+    """The content of a YAML file; an error names the file and the line."""
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UsageError(f"{path}: no such file") from None
+    except (OSError, UnicodeDecodeError) as problem:
+        raise UsageError(f"{path}: cannot be read: {problem}") from None
+    except yaml.YAMLError as problem:
+        first = " ".join(str(problem).split())
+        raise UsageError(f"{path}: not valid YAML: {first}") from None

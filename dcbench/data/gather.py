@@ -1,0 +1,158 @@
+"""Which images some splits need, gathered for a bundle."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dcbench.data.bundle import Manifest, stored_part, write_bundle
+from dcbench.data.catalogue import get_dataset
+from dcbench.data.load import NOISE
+from dcbench.data.parts import MissingData, Part, UnverifiedData
+from dcbench.data.rules import Rows
+from dcbench.data.source import load_part
+from dcbench.data.splits import Split, load_split, split_config
+from dcbench.errors import UsageError
+
+
+@dataclass
+class Contents:
+    """What a bundle will hold.
+
+    Attributes
+    ----------
+    parts : list of Part
+        The images that are needed, and no others.
+    left_out : dict of str to str
+        Why a set for out-of-distribution detection is not among them, by name.
+    """
+
+    manifest: Manifest
+    parts: list[Part]
+    left_out: dict[str, str]
+
+    @property
+    def num_images(self) -> int:
+        """How many images there are."""
+        return sum(len(part.images) for part in self.parts)
+
+    def write(self, path: Path, advance: Callable[[int], Any] = lambda count: None) -> str:
+        """Write the bundle and return its SHA-256; `advance` is told of images that are done."""
+        return write_bundle(path, self.manifest, self.parts, advance)
+
+
+@dataclass
+class _Wanted:
+    """Rows of one part that are needed, under each name that it goes by."""
+
+    part: Part
+    rows: NDArray[np.bool_]
+    names: set[str] = field(default_factory=set)
+
+
+def gather(
+    splits: Sequence[str],
+    place: Path,
+    *,
+    subsets: Sequence[int] = (),
+    ood: bool = True,
+    allow_unverified: bool = False,
+) -> Contents:
+    """Read all images that some splits need: train, validation, test and OOD sets.
+
+    Parameters
+    ----------
+    place : Path
+        A data folder, or a bundle.
+    subsets : sequence of int
+        Of each split, as far as it has them; none means all.
+
+    Raises
+    ------
+    UsageError
+        There is no such split, none of them has one of the subsets, or they need no files.
+    DataError
+        Training or test images are missing, damaged, or (without `allow_unverified`) unverified.
+    """
+    read = functools.cache(functools.partial(load_part, allow_unverified=allow_unverified))
+    wanted: dict[tuple[str, ...], _Wanted] = {}
+    left_out: dict[str, str] = {}
+
+    def want(dataset: str, part: str, rows: Callable[[Part], Rows] = _all_rows) -> None:
+        if get_dataset(dataset).embedded:
+            return
+        found = read(dataset, part, place)
+        files = tuple(file.found_md5 for file in found.files)
+        nothing = np.zeros(len(found.labels), dtype=np.bool_)
+        entry = wanted.setdefault(files, _Wanted(found, nothing))
+        entry.rows[rows(found)] = True
+        entry.names.add(found.name)
+
+    for name, subset in _asked(splits, subsets):
+        split = load_split(name, subset)
+        want(split.config.dataset, "train", functools.partial(_training_rows, split))
+        want(split.config.test.dataset, "test", functools.partial(_test_rows, split))
+        for other in (each for each in split.config.ood if ood and each not in NOISE):
+            try:
+                want(other, "test")
+            except (MissingData, UnverifiedData) as problem:
+                left_out[other] = str(problem)
+    if not wanted:
+        raise UsageError(f"{', '.join(splits)}: dcbench has the images itself; nothing to bundle")
+    return _contents(list(wanted.values()), left_out, splits, subsets, ood)
+
+
+def _all_rows(part: Part) -> Rows:
+    return np.arange(len(part.labels))
+
+
+def _training_rows(split: Split, part: Part) -> Rows:
+    return np.concatenate([split.train, split.val])
+
+
+def _test_rows(split: Split, part: Part) -> Rows:
+    return split.kept_test_rows(len(part.labels))
+
+
+def _asked(splits: Sequence[str], subsets: Sequence[int]) -> list[tuple[str, int]]:
+    asked = [
+        (name, subset)
+        for name in splits
+        for subset in split_config(name).subsets
+        if not subsets or subset in subsets
+    ]
+    for subset in subsets:
+        if subset not in {number for _, number in asked}:
+            raise UsageError(f"none of {', '.join(splits)} has a subset {subset}")
+    return asked
+
+
+def _contents(
+    wanted: list[_Wanted],
+    left_out: dict[str, str],
+    splits: Sequence[str],
+    subsets: Sequence[int],
+    ood: bool,
+) -> Contents:
+    parts, stored = [], []
+    for entry in wanted:
+        rows = np.flatnonzero(entry.rows)
+        whole = entry.part
+        taken = whole.take(rows)
+        part = Part(whole.name, taken.images, rows, whole.labels, whole.official, whole.files)
+        parts.append(part)
+        stored.append(stored_part(sorted(entry.names), part))
+    known = {number for name in splits for number in split_config(name).subsets}
+    manifest = Manifest(
+        splits=tuple(splits),
+        subsets=tuple(sorted(set(subsets) or known)),
+        ood=ood,
+        parts=tuple(stored),
+    )
+    return Contents(manifest, parts, left_out)

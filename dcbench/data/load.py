@@ -1,0 +1,99 @@
+"""The images of a split: what a run trains on, is tested on, and must tell apart from the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dcbench.data.parts import ImageSet, MissingData, Part, UnverifiedData
+from dcbench.data.source import load_part
+from dcbench.data.splits import Split
+from dcbench.draws import stream
+from dcbench.errors import DataError
+
+NOISE_IMAGES = 2000
+
+
+@dataclass(frozen=True)
+class SplitImages:
+    """The images of one subset of a split.
+
+    Attributes
+    ----------
+    fit
+        What is trained on: the training part, or training and validation parts together.
+    test
+    ood
+        Sets for out-of-distribution detection, by name.
+    missing_ood
+        Why a set of the split is not in `ood`, by name.
+    """
+
+    fit: ImageSet
+    test: ImageSet
+    ood: dict[str, ImageSet]
+    missing_ood: dict[str, str]
+
+
+def load_images(
+    split: Split,
+    root: Path,
+    *,
+    fit: Literal["train", "trainval"] = "trainval",
+    allow_unverified: bool = False,
+) -> SplitImages:
+    """Read the images of a split from a data folder or a bundle.
+
+    Raises
+    ------
+    DataError
+        Training or test images are missing, damaged, not the ones that were hashed, or (without
+        `allow_unverified`) not the official ones; or a file of an OOD set is damaged.
+    """
+    source = load_part(split.config.dataset, "train", root, allow_unverified=allow_unverified)
+    _check_hash(split, source)
+    rows = split.train if fit == "train" else np.concatenate([split.train, split.val])
+    tested = load_part(split.config.test.dataset, "test", root, allow_unverified=allow_unverified)
+    test = tested.take(split.kept_test_rows(len(tested.labels)))
+    ood, missing = {}, {}
+    for name in split.config.ood:
+        try:
+            ood[name] = _ood_set(name, test.images.shape[1:], root, allow_unverified)
+        except (MissingData, UnverifiedData) as problem:
+            missing[name] = str(problem)
+    return SplitImages(source.take(rows), test, ood, missing)
+
+
+def _check_hash(split: Split, source: Part) -> None:
+    """Refuse images that are not those that were hashed when the subset was listed."""
+    if split.hashes.images_official != source.official:
+        return
+    listed = source.take(np.concatenate([split.train, split.val]))
+    if listed.sha256() != split.hashes.images_sha256:
+        raise DataError(
+            f"{source.name}: the images of split {split.name}, subset {split.subset}, do not hash "
+            f"to the recorded {split.hashes.images_sha256[:16]}…; see `dcbench splits verify "
+            f"{split.name}`"
+        )
+
+
+def _ood_set(name: str, shape: tuple[int, ...], root: Path, allow_unverified: bool) -> ImageSet:
+    if name not in NOISE:
+        return load_part(name, "test", root, allow_unverified=allow_unverified).take()
+    pixels = NOISE[name](stream(0, f"noise/{name}"), (NOISE_IMAGES, *shape))
+    images = np.rint(pixels.clip(0, 1) * 255).astype(np.uint8)
+    return ImageSet(name, images, np.zeros(len(images), dtype=np.int64), official=True)
+
+
+_Noise = Callable[[np.random.RandomState, tuple[int, ...]], NDArray[np.float64]]
+
+NOISE: dict[str, _Noise] = {
+    "gaussian": lambda generator, size: generator.normal(0.5, 1.0, size),
+    "uniform": lambda generator, size: generator.uniform(0.0, 1.0, size),
+}
+"""Pixels of noise before clipping to [0, 1], as in ODIN (Liang et al. 2018, arXiv 1706.02690)."""

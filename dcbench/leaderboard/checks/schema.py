@@ -1,0 +1,121 @@
+"""Whether each row obeys the description of the columns and the protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cache
+from itertools import pairwise
+
+from dcbench.config.names import as_text, parse_method
+from dcbench.data.splits import load_split
+from dcbench.errors import UsageError
+from dcbench.leaderboard.checks.read import RowsFile
+from dcbench.leaderboard.columns import COLUMNS, LAST_COLUMNS, METHOD, Column, ood_columns
+from dcbench.leaderboard.rows import Key, Row, key_of
+
+_GROUPS = ("accuracy_many", "accuracy_medium", "accuracy_few")
+
+
+def row_problems(file: RowsFile) -> Iterator[str]:
+    """One line for each departure of a table of rows from what it should be."""
+    columns = expected_columns(file)
+    names = [column.name for column in columns]
+    header = list(file.rows[0]) if file.rows else names
+    for name in names:
+        if name not in header:
+            yield f"{file.path}: there is no column {name}; build again"
+    for name in header:
+        if name not in names:
+            yield f"{file.path}: unknown column {name}; the columns are described in README.md"
+    there = [name for name in names if name in header]
+    if [name for name in header if name in names] != there:
+        yield f"{file.path}: the columns are not in the order of README.md; build again"
+    for number, row in enumerate(file.rows):
+        found = [*_cell_problems(row, columns), *_ood_problems(row, file)]
+        found += _rule_problems(row, file)
+        yield from (f"{file.place(number)}: {problem}" for problem in found)
+    yield from _key_problems(file)
+    yield from _group_problems(file)
+
+
+def expected_columns(file: RowsFile) -> list[Column]:
+    """The columns of a split's rows, in their order."""
+    ood = [column for image_set in file.split.ood for column in ood_columns(image_set)]
+    return [*COLUMNS, *ood, *LAST_COLUMNS]
+
+
+def _cell_problems(row: Row, columns: list[Column]) -> Iterator[str]:
+    for column in columns:
+        cell = row.get(column.name, "")
+        empty = column.empty or column.name not in row
+        if not (empty if cell == "" else column.kind.holds(cell)):
+            yield f"{column.name}='{cell}': should be {column.kind.words}"
+
+
+def _ood_problems(row: Row, file: RowsFile) -> Iterator[str]:
+    for image_set in file.split.ood:
+        names = [column.name for column in ood_columns(image_set) if column.name in row]
+        empty = [name for name in names if not row[name]]
+        if len(empty) == len(names) and image_set in file.rules.optional_ood:
+            continue
+        if empty:
+            others = f" and {len(empty) - 1} more" if len(empty) > 1 else ""
+            yield f"{empty[0]} is empty{others}: should hold a number"
+
+
+def _rule_problems(row: Row, file: RowsFile) -> Iterator[str]:
+    """Where a row is none of the protocol's: a custom run, other images, a seed not asked for."""
+    asked = file.entry.asked
+    if row.get("status") == "custom":
+        yield "a custom run: no leaderboard takes it; remove the row"
+    for key, choices in (("subset", asked.subsets), ("seed", asked.seeds)):
+        if row[key].isdecimal() and int(row[key]) not in choices:
+            listed = ", ".join(map(str, choices))
+            yield f"{key}={row[key]}: the protocol asks for {listed}; others are custom runs"
+    yield from _index_problems(row, file)
+    if METHOD.holds(row["method"]):
+        for key, value in parse_method(row["method"]).settings.items():
+            allowed = [as_text(each) for each in file.entry.variants.get(key, ())]
+            if as_text(value) not in allowed:
+                instead = f"one of {', '.join(allowed)}" if allowed else "the protocol's"
+                yield f"{key}={as_text(value)}: a custom run; {key} should be {instead}"
+
+
+def _index_problems(row: Row, file: RowsFile) -> Iterator[str]:
+    if not row["subset"].isdecimal():
+        return
+    try:
+        listed = _index_sha256(file.split.name, int(row["subset"]))
+    except UsageError as problem:
+        yield str(problem)
+        return
+    if row.get("index_sha256") != listed:
+        yield f"index_sha256={row.get('index_sha256')}: trained on other images; should be {listed}"
+
+
+@cache
+def _index_sha256(split: str, subset: int) -> str:
+    return load_split(split, subset).hashes.index_sha256
+
+
+def _key_problems(file: RowsFile) -> Iterator[str]:
+    first: dict[Key, int] = {}
+    for number, row in file.keyed():
+        before = first.setdefault(key_of(row), number)
+        if before != number:
+            yield f"{file.place(number)}: is there twice, first in line {before + 2}; remove one"
+    for (_, one), (number, other) in pairwise(file.keyed()):
+        if key_of(other) < key_of(one):
+            yield f"{file.place(number)}: rows are not sorted; build again"
+            return
+
+
+def _group_problems(file: RowsFile) -> Iterator[str]:
+    """Accuracy by class frequency: on long-tailed splits alone, there in all runs of a subset."""
+    for group in _GROUPS:
+        filled = {row["subset"] for row in file.rows if row[group]}
+        for number, row in enumerate(file.rows):
+            if row[group] and not file.split.long_tailed:
+                yield f"{file.place(number)}: {group}='{row[group]}': should be empty here"
+            if not row[group] and row["subset"] in filled:
+                yield f"{file.place(number)}: {group} is empty: other runs of the subset have it"

@@ -1,0 +1,113 @@
+"""`<protocol>/protocol.yaml`: the rules that the rows beside it obey, as they were then."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from dcbench.config.base import read_yaml, validated
+from dcbench.config.protocol import Entry, Protocol
+from dcbench.data.splits import split_config
+from dcbench.errors import DataError
+from dcbench.leaderboard.rows import Row
+from dcbench.records.atomic import write_whole
+from dcbench.records.schema import Record
+
+FROZEN = "protocol.yaml"
+
+Used = dict[str, set[str]]
+"""The methods that a protocol's rows are of, by recipe."""
+
+
+def used_by(boards: Mapping[str, Iterable[Row]]) -> Used:
+    """The recipes and methods of the rows of each split."""
+    used: Used = {}
+    for split, rows in boards.items():
+        names = {row["method"].partition("[")[0] for row in rows}
+        used.setdefault(split_config(split).recipe, set()).update(names)
+    return used
+
+
+def freeze(protocol: Protocol, used: Used) -> Protocol:
+    """The rules that these rows obey: only the recipes and the methods that are used."""
+    recipes = {name: _only(protocol.entry(name), used[name]) for name in sorted(used)}
+    return protocol.model_copy(update={"extends": None, "recipes": recipes})
+
+
+def _only(entry: Entry, methods: set[str]) -> Entry:
+    unused = entry.methods.keys() - methods
+    settings = {name: entry.methods.get(name, {}) for name in sorted(methods)}
+    sources = {
+        key: text for key, text in entry.sources.items() if key.partition(".")[0] not in unused
+    }
+    return entry.model_copy(update={"methods": settings, "sources": sources})
+
+
+def read_frozen(folder: Path) -> Protocol | None:
+    """The frozen rules of a protocol's folder, or None where there are none yet.
+
+    Raises
+    ------
+    UsageError
+        The file is damaged.
+    """
+    path = folder / FROZEN
+    return validated(Protocol, read_yaml(path), path, DataError) if path.exists() else None
+
+
+def write_frozen(folder: Path, rules: Protocol) -> None:
+    """Write the rules that the rows of a folder obey."""
+    content = rules.model_dump(mode="json", exclude={"extends"})
+    text = (
+        "# The rules that the rows beside this file obey, written by `dcbench leaderboard build`.\n"
+        + yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=100)
+    )
+    write_whole(folder / FROZEN, lambda file: file.write(text.encode()))
+
+
+def changed_rules(frozen: Protocol, now: Protocol) -> list[str]:
+    """Where the rules of now differ from the frozen ones, one line a key.
+
+    Titles and sources are no rules, and neither is what the frozen rules do not speak of.
+    """
+    gone = frozen.recipes.keys() - now.recipes.keys()
+    if gone:
+        return [f"recipes.{name} is no longer in the protocol" for name in sorted(gone)]
+    used = {name: set(entry.methods) for name, entry in frozen.recipes.items()}
+    before, after = (_rules(each) for each in (frozen, freeze(now, used)))
+    return [
+        f"{key}={before.get(key)!r} was frozen, now it is {after.get(key)!r}"
+        for key in sorted(before.keys() | after.keys())
+        if before.get(key) != after.get(key)
+    ]
+
+
+def _rules(protocol: Protocol) -> dict[str, Any]:
+    content = protocol.model_dump(mode="json", exclude={"title", "extends"})
+    for entry in content["recipes"].values():
+        del entry["sources"]
+    return _flat(content)
+
+
+def _flat(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in content.items():
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def departures(record: Record, entry: Entry) -> list[str]:
+    """In what the recipe and settings of a record are not those of the protocol as it is now."""
+    given = {**entry.training.model_dump(mode="json"), **entry.methods.get(record.method, {})}
+    used = {**record.recipe, **record.settings}
+    return [
+        f"{key}={used[key]!r} instead of {given[key]!r}"
+        for key in used
+        if key in given and used[key] not in (given[key], *entry.variants.get(key, ()))
+    ]

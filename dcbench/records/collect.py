@@ -1,0 +1,270 @@
+"""Results folders of several machines into one: a run comes whole and checked, or not at all."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from dcbench.errors import DataError, RunError, UsageError
+from dcbench.records.atomic import write_whole, writing
+from dcbench.records.schema import Record
+from dcbench.records.store import (
+    HISTORY,
+    RECORD,
+    address_of,
+    finish,
+    locked,
+    parse_record,
+    read_stored,
+    read_whole,
+    record_paths,
+    remove,
+    unfinished_folders,
+)
+
+State = Literal["copied", "there_already", "refused", "damaged", "unfinished"]
+
+
+class Stored(NamedTuple):
+    """A run that has a record: its folder, the record, and the record's bytes."""
+
+    folder: Path
+    record: Record
+    content: bytes
+
+
+class Outcome(NamedTuple):
+    """What became of a run in one of the folders.
+
+    Attributes
+    ----------
+    run : Path
+        Where it lies, or should lie, under a results folder.
+    folder : Path
+        Where it was found.
+    rivals : tuple of Stored
+        The records that are at odds, this one among them.
+    """
+
+    run: Path
+    folder: Path
+    state: State
+    message: str = ""
+    rivals: tuple[Stored, ...] = ()
+
+
+def collect(
+    folders: Sequence[Path],
+    results: Path,
+    *,
+    dry_run: bool = False,
+    advance: Callable[[int, int], None] = lambda done, total: None,
+) -> list[Outcome]:
+    """Copy the finished runs of several results folders into one that may hold runs already.
+
+    Nothing that is there is overwritten but what a half-done run has left. Where two records of a
+    run differ, the one that is there stays; if neither is, none is taken.
+
+    Parameters
+    ----------
+    dry_run
+        Read and check as always, and write nothing.
+    advance
+        Called with how many runs are dealt with, and how many there are.
+
+    Returns
+    -------
+    list of Outcome
+        One for each run in each folder.
+
+    Raises
+    ------
+    UsageError
+        A folder is not there, is no results folder, or is or overlaps `results`; nothing is
+        written.
+    RunError
+        `results` is no folder.
+    """
+    outcomes: list[Outcome] = []
+    found: dict[Path, list[Stored]] = defaultdict(list)
+    for folder in _checked(folders, results):
+        for each in _survey(folder):
+            if isinstance(each, Outcome):
+                outcomes.append(each)
+            else:
+                found[address_of(each.record)].append(each)
+    done, total = 0, sum(map(len, found.values()))
+    for run, candidates in found.items():
+        outcomes += _merged(run, candidates, results / run, dry_run)
+        done += len(candidates)
+        advance(done, total)
+    return outcomes
+
+
+def counts(outcomes: Sequence[Outcome]) -> dict[State, int]:
+    """How many runs ended in each state."""
+    states: tuple[State, ...] = ("copied", "there_already", "refused", "damaged", "unfinished")
+    return {state: sum(each.state == state for each in outcomes) for state in states}
+
+
+def conflicts(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
+    """The records that are at odds, each once, with what tells one from another."""
+    rivals = {rival.folder: rival.record for each in outcomes for rival in each.rivals}
+    return [
+        {
+            "run": str(address_of(record)),
+            "folder": str(folder),
+            "accuracy": record.metrics["accuracy"],
+            "device": record.cost.device,
+            "torch": record.environment.get("torch"),
+            "finished": record.finished,
+            "predictions_sha256": record.predictions.sha256,
+        }
+        for folder, record in rivals.items()
+    ]
+
+
+def _checked(folders: Sequence[Path], results: Path) -> list[Path]:
+    """The folders, each once, if all are there and apart from the results."""
+    if not results.is_dir() and (results.exists() or results.is_symlink()):
+        raise RunError(f"cannot write {results}: it is no folder; choose another with --results")
+    home = results.resolve()
+    places: dict[Path, Path] = {}
+    for folder in folders:
+        if not folder.exists():
+            raise UsageError(f"{folder}: there is no such folder")
+        if not folder.is_dir():
+            raise UsageError(f"{folder}: is a file; name a results folder")
+        place = folder.resolve()
+        if place == home:
+            raise UsageError(f"{folder}: is the results folder that is collected into")
+        if place.is_relative_to(home) or home.is_relative_to(place):
+            how = "lies within" if place.is_relative_to(home) else "holds"
+            raise UsageError(f"{folder}: {how} the results folder {results}; name one beside it")
+        places.setdefault(place, folder)
+    return list(places.values())
+
+
+def _survey(folder: Path) -> list[Stored | Outcome]:
+    """The runs in a folder that may be taken, and what is to be said of the others."""
+    surveyed = [_read(folder, path) for path in record_paths(folder)]
+    surveyed += [
+        Outcome(each.relative_to(folder), each, "unfinished", f"{each}: has no record yet")
+        for each in unfinished_folders(folder)
+    ]
+    if not surveyed:
+        raise UsageError(f"{folder}: holds no run; name a results folder")
+    return surveyed
+
+
+def _read(folder: Path, path: Path) -> Stored | Outcome:
+    """The record at `path`, if it can be read and lies at its address under `folder`."""
+    place = path.parent.relative_to(folder)
+    try:
+        stored = _stored(path)
+    except DataError as problem:
+        return Outcome(place, path.parent, "damaged", str(problem))
+    run, where = address_of(stored.record), path.parent.resolve()
+    if run == place:
+        return stored
+    root = Path(*where.parts[: -len(run.parts)])
+    if root / run != where:
+        message = f"{path}: is the record of {run}; a run's folder follows from its record"
+    elif folder.resolve().is_relative_to(root):
+        raise UsageError(f"{folder}: lies within the results folder {root}; name that one")
+    else:
+        message = f"{path}: lies in the results folder {root}; name that one"
+    return Outcome(place, path.parent, "refused", message)
+
+
+def _stored(path: Path) -> Stored:
+    content = read_whole(path)
+    return Stored(path.parent, parse_record(content, path), content)
+
+
+def _merged(run: Path, candidates: Sequence[Stored], target: Path, dry_run: bool) -> list[Outcome]:
+    """Take a run from the first folder that has it whole, unless two records of it differ."""
+    outcomes, whole = [], []
+    for each in candidates:
+        try:
+            _check_files(each)
+            whole.append(each)
+        except DataError as problem:
+            outcomes.append(Outcome(run, each.folder, "damaged", str(problem)))
+    differ = any(each.record != candidates[0].record for each in candidates)
+    for each in whole:
+        if any(before.state == "copied" for before in outcomes):
+            outcomes.append(Outcome(run, each.folder, "there_already"))
+        else:
+            outcomes.append(_taken(run, each, target, dry_run, candidates if differ else []))
+    return outcomes
+
+
+def _check_files(stored: Stored) -> None:
+    for file in (stored.record.predictions, stored.record.model):
+        read_stored(stored.folder, file)
+
+
+def _taken(
+    run: Path, stored: Stored, target: Path, dry_run: bool, rivals: Sequence[Stored]
+) -> Outcome:
+    """What becomes of a whole run: `rivals` are the records of it that other folders have."""
+    try:
+        with writing(target):
+            there = (target / RECORD).exists()
+        if not there and rivals:
+            return _refused(run, stored, rivals)
+        if not there and (dry_run or _placed(stored, target)):
+            return Outcome(run, stored.folder, "copied")
+    except RunError as problem:
+        return Outcome(run, stored.folder, "refused", str(problem))
+    except DataError as problem:
+        return Outcome(run, stored.folder, "damaged", str(problem))
+    return _compared(run, stored, target)
+
+
+def _compared(run: Path, stored: Stored, target: Path) -> Outcome:
+    """A run beside the one of its name that the results have; that one is looked through too."""
+    try:
+        there = _stored(target / RECORD)
+        if there.record != stored.record:
+            return _refused(run, stored, [there, stored])
+        _check_files(there)
+    except DataError as problem:
+        message = f"{problem}; or remove {target} and collect again"
+        return Outcome(run, stored.folder, "damaged", message)
+    return Outcome(run, stored.folder, "there_already")
+
+
+def _refused(run: Path, stored: Stored, rivals: Sequence[Stored]) -> Outcome:
+    others = ", ".join(str(each.folder) for each in rivals if each.record != stored.record)
+    message = (
+        f"{stored.folder} and {others} hold different records of this run: remove the folder of "
+        "the one that is not to count, and collect again"
+    )
+    return Outcome(run, stored.folder, "refused", message, tuple(rivals))
+
+
+def _placed(stored: Stored, target: Path) -> bool:
+    """Copy a run, the record last; False where a record has come there meanwhile."""
+
+    def refuse(text: str) -> None:
+        raise RunError(f"another process is at work in {target}; collect again when it is done")
+
+    with locked(target, refuse):
+        if (target / RECORD).exists():
+            return False
+        for file in (stored.record.predictions, stored.record.model):
+            _write(target / file.file, read_stored(stored.folder, file))
+        if (stored.folder / HISTORY).exists():
+            _write(target / HISTORY, read_whole(stored.folder / HISTORY))
+        else:
+            remove(target, HISTORY)
+        finish(target, stored.content)
+    return True
+
+
+def _write(path: Path, content: bytes) -> None:
+    write_whole(path, lambda file: file.write(content))

@@ -1,0 +1,1 @@
+"""Reports: what people look at - tables, figures, LaTeX and the page of the leaderboards."""

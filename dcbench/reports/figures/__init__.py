@@ -1,0 +1,149 @@
+"""Figures of leaderboards, as SVG and PDF: `<protocol>-<split>-<figure>`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from itertools import groupby
+from pathlib import Path
+
+import matplotlib
+
+from dcbench.config.protocol import load_protocol
+from dcbench.data.splits import split_config
+from dcbench.errors import UsageError, unknown
+from dcbench.leaderboard.boards import Board
+from dcbench.records.atomic import writing
+from dcbench.reports.figures.accuracy import draw_accuracy
+from dcbench.reports.figures.cost import draw_cost
+from dcbench.reports.figures.frequency import draw_frequency
+from dcbench.reports.figures.layout import Format, Sheet, save
+from dcbench.reports.figures.learning import draw_learning
+from dcbench.reports.figures.ood_scores import draw_ood_scores
+from dcbench.reports.figures.reliability import draw_reliability
+from dcbench.reports.figures.roc import draw_roc
+from dcbench.reports.figures.run_data import StoredRun, find_stored, keys, read_stored
+from dcbench.reports.figures.style import settings
+
+FORMATS: tuple[Format, ...] = ("svg", "pdf")
+ALL_SPLITS = "all"
+"""Stands for the split in the name of a figure with a panel a split."""
+
+
+def chosen(boards: Sequence[Board], splits: Sequence[str], protocol: str | None) -> list[Board]:
+    """The leaderboards of some splits (of all, where none is named) under one protocol or all.
+
+    Raises
+    ------
+    UsageError
+        A name is unknown, or there is no leaderboard of it.
+    """
+    for split in splits:
+        split_config(split)
+    if protocol:
+        load_protocol(protocol)
+    found = [
+        board
+        for board in boards
+        if board.split in (splits or [board.split]) and protocol in (None, board.protocol)
+    ]
+    lacking = [split for split in splits if split not in {board.split for board in found}]
+    if lacking or not found:
+        split = f" of {lacking[0]}" if lacking else ""
+        under = f" under protocol {protocol}" if protocol else ""
+        raise UsageError(f"there is no leaderboard{split}{under} yet")
+    return found
+
+
+def parse_formats(text: str) -> list[Format]:
+    """Formats as they are written on a command line: `svg,pdf`."""
+    names = [name.strip() for name in text.split(",")]
+    for name in names:
+        if name not in FORMATS:
+            raise unknown("figure format", name, FORMATS)
+    return [form for form in FORMATS if form in names]
+
+
+def draw(
+    boards: Sequence[Board],
+    results: Path,
+    output: Path,
+    formats: Sequence[Format] = FORMATS,
+    note: Callable[[str], None] = lambda text: None,
+) -> list[Path]:
+    """Draw every figure of leaderboards, of their runs on subset 0.
+
+    Parameters
+    ----------
+    results
+        Folder of stored runs, for the figures that need predictions or histories. A run belongs
+        to a row that names the hash of its predictions.
+    note
+        Is told of rows whose run is not there.
+
+    Returns
+    -------
+    list of Path
+        The files, in the order in which they were written.
+
+    Raises
+    ------
+    UsageError
+        No leaderboard has a run of subset 0.
+    DataError
+        A stored run is damaged.
+    """
+    shown = [
+        replace(board, runs=board.runs[board.runs["subset"] == 0])
+        for board in boards
+        if not board.runs.empty and (board.runs["subset"] == 0).any()
+    ]
+    if not shown:
+        raise UsageError("there is nothing to draw: no leaderboard has a run of subset 0")
+    with writing(output):
+        output.mkdir(parents=True, exist_ok=True)
+    files = []
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(settings())
+        for name, drawn in _sheets(shown, results, note):
+            for form in formats:
+                path = output / f"{name}.{form}"
+                save(drawn, path, form)
+                files.append(path)
+    return files
+
+
+def _sheets(
+    boards: Sequence[Board], results: Path, note: Callable[[str], None]
+) -> Iterator[tuple[str, Sheet]]:
+    """Every figure with its name, one at a time."""
+    found = find_stored(results)
+    wanted = [key for board in boards for key in keys(board.runs)]
+    lacking = sum(key not in found for key in wanted)
+    if lacking:
+        note(
+            f"{lacking} of {len(wanted)} runs are not stored under {results}; figures of "
+            "predictions and histories leave them out (--results names another folder)"
+        )
+    for protocol, group in groupby(boards, key=lambda board: board.protocol):
+        of_protocol = list(group)
+        if len(of_protocol) > 1:
+            yield f"{protocol}-{ALL_SPLITS}-accuracy", draw_accuracy(of_protocol)
+        for board in of_protocol:
+            for figure, drawn in _of_board(board, read_stored(board.runs, found)):
+                yield f"{protocol}-{board.split}-{figure}", drawn
+
+
+def _of_board(board: Board, runs: Sequence[StoredRun]) -> Iterator[tuple[str, Sheet]]:
+    yield "accuracy", draw_accuracy([board])
+    yield "cost", draw_cost(board)
+    if not runs:
+        return
+    yield "reliability", draw_reliability(board, runs)
+    yield "learning", draw_learning(board, runs)
+    if split_config(board.split).long_tailed:
+        yield "frequency", draw_frequency(board, runs)
+    if any(run.ood_scores for run in runs):
+        yield "ood-scores", draw_ood_scores(board, runs)
+        yield "roc", draw_roc(board, runs)

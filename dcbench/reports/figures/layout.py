@@ -1,0 +1,139 @@
+"""A figure with its title, legend, note and panels, and how it reaches the disk."""
+
+from __future__ import annotations
+
+import io
+import math
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import Literal
+
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator, StrMethodFormatter
+
+from dcbench.records.atomic import write_whole
+from dcbench.reports.figures.palette import GREY
+from dcbench.reports.figures.style import ONE_COLUMN, SMALL, TITLE, TWO_COLUMNS
+
+Format = Literal["svg", "pdf"]
+
+_LINE = 0.14
+_MARGIN = 0.06
+_SHORT = 8
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A figure, and what it says to who cannot see it."""
+
+    figure: Figure
+    title: str
+    description: str
+
+
+def sheet(
+    title: str,
+    note: str,
+    size: tuple[float, float],
+    legend: Sequence[Artist] = (),
+    values: str = "",
+) -> Sheet:
+    """An empty figure with its title, legend and note.
+
+    Parameters
+    ----------
+    note
+        How to read it, set below.
+    size
+        Inches of the width, and of the height that the panels get.
+    values
+        The numbers in words, for the description alone.
+    """
+    width, panels = size
+    heading = textwrap.wrap(title, int(width * 12))
+    lines = textwrap.wrap(note, int(width * 18.5))
+    longest = max((len(str(each.get_label())) for each in legend), default=0)
+    columns = max(1, int(width / (0.45 + 0.06 * longest)))
+    legend_height = math.ceil(len(legend) / columns) * (_LINE + 0.03)
+    note_height = len(lines) * _LINE + _MARGIN
+    foot, head = note_height + legend_height + _MARGIN, len(heading) * _LINE * 1.2 + 2 * _MARGIN
+    height = panels + head + foot
+    figure = Figure((width, height))
+    figure.set_layout_engine("constrained", rect=(0, foot / height, 1, panels / height))
+    left = _MARGIN / width
+    top, bottom = 1 - _MARGIN / height, _MARGIN / height
+    figure.text(left, top, "\n".join(heading), va="top", weight="bold", size=TITLE)
+    figure.text(left, bottom, "\n".join(lines), va="bottom", size=SMALL, color=GREY)
+    if legend:
+        figure.legend(
+            handles=legend,
+            loc="lower left",
+            bbox_to_anchor=(0, note_height / height),
+            ncols=columns,
+            frameon=False,
+            borderpad=0,
+            borderaxespad=0.5,
+            handlelength=2.6,
+            columnspacing=1.2,
+        )
+    return Sheet(figure, title, f"{note} {values}".strip())
+
+
+def fitted(panels: int, most: int) -> tuple[int, float]:
+    """Columns for so many panels in rows of like length, and the width that they fill."""
+    columns = math.ceil(panels / rows_of(panels, most))
+    return columns, ONE_COLUMN if columns == 1 else TWO_COLUMNS
+
+
+def rows_of(panels: int, columns: int) -> int:
+    """How many rows so many panels take."""
+    return math.ceil(panels / columns)
+
+
+def grid(
+    figure: Figure, panels: int, columns: int, *, sharex: bool = False, sharey: bool = False
+) -> list[Axes]:
+    """So many panels, row by row."""
+    rows = rows_of(panels, columns)
+    every = figure.subplots(rows, columns, squeeze=False, sharex=sharex, sharey=sharey)
+    for spare in list(every.flat)[panels:]:
+        spare.remove()
+    return list(every.flat)[:panels]
+
+
+def label_outside(panels: Sequence[Axes], columns: int, x: str, y: str) -> None:
+    """Label the y axis of the first panel of each row, and the x axis of the last of a column."""
+    for place, axes in enumerate(panels):
+        first, last = place % columns == 0, place + columns >= len(panels)
+        axes.set_ylabel(y if first else "", visible=True)
+        axes.set_xlabel(x if last else "", visible=True)
+        axes.tick_params(labelbottom=last and bool(x))
+
+
+def plain_log(axes: Axes) -> None:
+    """A logarithmic x axis with plain numbers, enough of them on a short one too."""
+    low, high = axes.get_xlim()
+    axes.set_xscale("log")
+    short = low > 0 and high / low < _SHORT
+    axes.xaxis.set_major_locator(MaxNLocator(5) if short else LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axes.xaxis.set_minor_locator(NullLocator())
+
+
+def save(drawn: Sheet, path: Path, form: Format) -> None:
+    """Write a figure in one piece, without a date; SVG with `title` and `desc`."""
+    about = {"svg": "Description", "pdf": "Subject"}[form]
+    dated = {"svg": "Date", "pdf": "CreationDate"}[form]
+    metadata = {"Title": drawn.title, about: drawn.description, dated: None}
+    content = io.BytesIO()
+    drawn.figure.savefig(content, format=form, metadata=metadata)
+    data = content.getvalue()
+    if form == "svg":
+        described = f"</title>\n <desc>{escape(drawn.description, quote=False)}</desc>"
+        data = data.replace(b"</title>", described.encode(), 1)
+    write_whole(path, lambda file: file.write(data))

@@ -1,0 +1,107 @@
+"""What figures need of the stored runs behind a leaderboard's rows: small, whatever the run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from dcbench import metrics
+from dcbench.errors import DataError, UsageError
+from dcbench.metrics.calibration import CalibrationBins
+from dcbench.metrics.measure import Predictions
+from dcbench.records.schema import Record
+from dcbench.records.store import HISTORY, find_records, read_predictions
+
+FloatArray = NDArray[np.float64]
+Key = tuple[str, str, int]
+Found = Mapping[Key, tuple[Path, Record]]
+
+
+@dataclass(frozen=True)
+class StoredRun:
+    """What figures show of one run.
+
+    Attributes
+    ----------
+    bins : CalibrationBins
+        Of the test set.
+    recall : float64 [classes]
+    class_counts : int64 [classes]
+        Training images of each class.
+    scores : float64 [N]
+        Largest softmax probability (`msp`) of each test image.
+    ood_scores : dict of float64 [M]
+        The same for each OOD set.
+    losses : float64 [epochs]
+        Mean training loss of each epoch.
+    """
+
+    method: str
+    bins: CalibrationBins
+    recall: FloatArray
+    class_counts: NDArray[np.int64]
+    scores: FloatArray
+    ood_scores: dict[str, FloatArray]
+    losses: FloatArray
+
+
+def find_stored(results: Path) -> Found:
+    """The folder and the record of every stored run, by the hash of its predictions.
+
+    Two methods may predict the same, as Mixup and Remix do on balanced classes, so the hash has
+    the method and the seed beside it.
+    """
+    return {
+        (record.predictions.sha256, record.label, record.seed): (path.parent, record)
+        for path, record in find_records(results)
+    }
+
+
+def keys(rows: pd.DataFrame) -> list[Key]:
+    """The keys of a leaderboard's rows."""
+    return list(zip(rows["predictions_sha256"], rows["method"], rows["seed"], strict=True))
+
+
+def read_stored(rows: pd.DataFrame, found: Found) -> list[StoredRun]:
+    """The stored runs of a leaderboard's rows; those that are not there are left out.
+
+    Raises
+    ------
+    DataError
+        The predictions or the history of a run are missing, damaged, or make no sense.
+    """
+    return [_read(*found[key]) for key in keys(rows) if key in found]
+
+
+def _read(folder: Path, record: Record) -> StoredRun:
+    predictions = read_predictions(folder, record)
+    try:
+        return reduced(record.label, predictions, _losses(folder / HISTORY))
+    except UsageError as problem:
+        raise DataError(f"{folder / record.predictions.file}: {problem}") from None
+
+
+def reduced(method: str, predictions: Predictions, losses: FloatArray) -> StoredRun:
+    """What figures show of predictions and of a history of losses."""
+    logits, labels = predictions.logits, predictions.labels
+    return StoredRun(
+        method=method,
+        bins=metrics.calibration_bins(metrics.softmax(logits), labels),
+        recall=metrics.class_recall(logits, labels),
+        class_counts=predictions.class_counts,
+        scores=metrics.ood_scores(logits)["msp"],
+        ood_scores={name: metrics.ood_scores(ood)["msp"] for name, ood in predictions.ood.items()},
+        losses=losses,
+    )
+
+
+def _losses(path: Path) -> FloatArray:
+    try:
+        return pd.read_csv(path, usecols=["loss"])["loss"].to_numpy(dtype=np.float64)
+    except (OSError, ValueError) as problem:
+        raise DataError(f"{path}: not a history of losses: {problem}") from None

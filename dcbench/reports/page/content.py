@@ -1,0 +1,175 @@
+"""What the page shows of a board: tables of methods with their runs, as text and positions."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from dcbench.config.text import duration
+from dcbench.data.splits import split_config
+from dcbench.leaderboard.boards import Board
+from dcbench.reports.page.columns import Metric, metrics_of_methods, metrics_of_runs
+from dcbench.reports.page.intervals import Axis, Drawing, axis_over, draw
+
+SUBSETS = {"0": "Subset 0", "all": "All subsets"}
+_Values = dict[Hashable, Any]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A number of a table: as shown, its spread, and what it is sorted by."""
+
+    text: str = "–"
+    spread: str = ""
+    order: float | None = None
+
+
+@dataclass(frozen=True)
+class RunRow:
+    """One run."""
+
+    subset: int
+    seed: int
+    cells: tuple[Cell, ...]
+    notes: tuple[str, ...]
+    predictions_sha256: str
+
+
+@dataclass(frozen=True)
+class MethodRow:
+    """A method over its runs; `tied` are the methods that share its rank."""
+
+    key: str
+    method: str
+    state: str
+    rank: int | None
+    tied: tuple[str, ...]
+    n: int
+    asked: int
+    cells: tuple[Cell, ...]
+    cost: Cell
+    drawing: Drawing | None
+    unverified: str
+    runs: tuple[RunRow, ...]
+
+
+@dataclass(frozen=True)
+class MethodTable:
+    """All methods over the same subsets."""
+
+    key: str
+    title: str
+    metrics: list[Metric]
+    run_metrics: list[Metric]
+    axis: Axis
+    rows: list[MethodRow]
+
+
+def slug(*parts: str) -> str:
+    """A name for an element of the page."""
+    return re.sub(r"[^A-Za-z0-9]+", "-", "-".join(parts)).strip("-").lower()
+
+
+def method_tables(board: Board) -> list[MethodTable]:
+    """The tables of a board, one for each choice of subsets, best methods first."""
+    return [
+        _table(board, subsets, board.summary[board.summary["subsets"].astype(str) == subsets])
+        for subsets in SUBSETS
+        if (board.summary["subsets"].astype(str) == subsets).any()
+    ]
+
+
+def _table(board: Board, subsets: str, summary: pd.DataFrame) -> MethodTable:
+    ood = split_config(board.split).ood
+    runs = board.runs if subsets == "all" else board.runs[board.runs["subset"] == int(subsets)]
+    runs = runs.sort_values(["method", "subset", "seed"])
+    shown, run_metrics = metrics_of_methods(summary, ood), metrics_of_runs(runs, ood)
+    axis = _axis(summary, runs)
+    key = slug(board.protocol, board.split, "subset", subsets)
+    rows = [
+        _method_row(f"{key}-{number}", values, runs, shown, run_metrics, axis)
+        for number, values in enumerate(_best_first(summary))
+    ]
+    return MethodTable(key, SUBSETS[subsets], shown, run_metrics, axis, rows)
+
+
+def _best_first(summary: pd.DataFrame) -> Iterable[_Values]:
+    """Ranked rows by rank, then provisional ones, by accuracy among equals."""
+    ordered = summary.sort_values(
+        ["rank", "accuracy_mean"], ascending=[True, False], na_position="last"
+    )
+    return ordered.to_dict("records")
+
+
+def _axis(summary: pd.DataFrame, runs: pd.DataFrame) -> Axis:
+    halves = zip(summary["accuracy_mean"] * 100, summary["accuracy_ci95"] * 100, strict=True)
+    known = [(mean - half, mean + half) for mean, half in halves if not math.isnan(half)]
+    return axis_over((runs["accuracy"] * 100).tolist(), known)
+
+
+def _method_row(
+    key: str,
+    values: _Values,
+    runs: pd.DataFrame,
+    shown: Sequence[Metric],
+    run_metrics: Sequence[Metric],
+    axis: Axis,
+) -> MethodRow:
+    own = runs[runs["method"] == values["method"]].to_dict("records")
+    seconds = number(values["train_seconds_mean"])
+    half = number(values["accuracy_ci95"])
+    named = [(f"subset {run['subset']}, seed {run['seed']}", run["accuracy"] * 100) for run in own]
+    mean = float(values["accuracy_mean"]) * 100
+    return MethodRow(
+        key=key,
+        method=str(values["method"]),
+        state=str(values["state"]),
+        rank=None if pd.isna(values["rank"]) else int(values["rank"]),
+        tied=tuple(text(values["tied"]).split()),
+        n=int(values["n"]),
+        asked=int(values["asked"]),
+        cells=tuple(_mean_cell(values, metric) for metric in shown),
+        cost=Cell() if seconds is None else Cell(duration(seconds), order=seconds),
+        drawing=draw(axis, mean, None if half is None else half * 100, named),
+        unverified=text(values["unverified_data"]),
+        runs=tuple(_run_row(run, run_metrics) for run in own),
+    )
+
+
+def _mean_cell(values: _Values, metric: Metric) -> Cell:
+    mean = number(values[f"{metric.key}_mean"])
+    if mean is None:
+        return Cell()
+    half = number(values[f"{metric.key}_ci95"])
+    return Cell(metric.text(mean), "" if half is None else f"±{metric.text(half)}", mean)
+
+
+def _run_row(values: _Values, run_metrics: Sequence[Metric]) -> RunRow:
+    found = [(metric, number(values[metric.key])) for metric in run_metrics]
+    seconds = number(values["train_seconds"])
+    cells = [Cell() if value is None else Cell(metric.text(value)) for metric, value in found]
+    cells.append(Cell() if seconds is None else Cell(duration(seconds)))
+    unverified = text(values["unverified_data"])
+    notes = [text(values["device"]), text(values.get("footnote"))]
+    return RunRow(
+        subset=int(values["subset"]),
+        seed=int(values["seed"]),
+        cells=tuple(cells),
+        notes=tuple(filter(None, [*notes, unverified and f"not the official files: {unverified}"])),
+        predictions_sha256=text(values["predictions_sha256"]),
+    )
+
+
+def number(value: Any) -> float | None:
+    """A cell of a table as a number; None where it is empty."""
+    return None if pd.isna(value) else float(value)
+
+
+def text(value: Any) -> str:
+    """A cell of a table as text; "" where it is empty."""
+    return "" if value is None or pd.isna(value) else str(value)

@@ -1,0 +1,96 @@
+"""Numbers that papers and repositories report: shown beside measured rows, never ranked."""
+
+from __future__ import annotations
+
+import csv
+import re
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field, field_validator
+
+from dcbench.config.base import Config, validated
+from dcbench.config.paths import shipped_root
+from dcbench.errors import DataError
+from dcbench.leaderboard.columns import HEADLINES
+
+
+def _fraction(value: Any) -> Any:
+    return None if value == "" else value
+
+
+def _yes_or_no(value: Any) -> Any:
+    return {"yes": True, "no": False}.get(value, value)
+
+
+class Reported(Config):
+    """One published number.
+
+    Attributes
+    ----------
+    table : str
+        Which of the tables it belongs to; the tables of the Infinite Class Mixup poster begin with
+        `poster`.
+    subsets : tuple of int
+        The subsets of the split that it is the mean over; empty where there is no saying.
+    method : str
+        As dcbench labels it, with the settings that differ from protocol v1's; or a plain name that
+        dcbench does not have.
+    value : float or None
+        In fractions; None where the source cannot be read with certainty.
+    averaged : str
+        `<splits> splits x <runs> runs`; empty where the source does not say.
+    recipe_differs : bool
+        Whether network, schedule or selection are known to differ from protocol v1's.
+    """
+
+    table: str
+    split: str
+    subsets: Annotated[tuple[int, ...], BeforeValidator(lambda text: tuple(text.split()))]
+    method: str
+    metric: str
+    value: Annotated[float | None, BeforeValidator(_fraction)] = Field(ge=0, le=1)
+    averaged: str
+    recipe_differs: Annotated[bool, BeforeValidator(_yes_or_no)]
+    source: str = Field(min_length=1)
+    url: str
+    note: str
+
+    @field_validator("metric")
+    @classmethod
+    def _is_a_headline(cls, metric: str) -> str:
+        if metric not in HEADLINES:
+            raise ValueError(f"should be one of {', '.join(HEADLINES)}")
+        return metric
+
+    @field_validator("url")
+    @classmethod
+    def _is_an_address(cls, url: str) -> str:
+        if not re.fullmatch(r"https://[^\s\"<>]+", url):
+            raise ValueError("should begin with https://")
+        return url
+
+    @property
+    def of_the_poster(self) -> bool:
+        """Whether protocol v1 is there to reproduce it."""
+        return self.table.startswith("poster")
+
+
+def load_reported(path: Path | None = None) -> tuple[Reported, ...]:
+    """The published numbers of a file, or of `baselines/reported.csv`.
+
+    Raises
+    ------
+    DataError
+        The file cannot be read, or a cell is not what its column asks.
+    """
+    path = path or shipped_root() / "baselines" / "reported.csv"
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file, restkey="(beyond the header)", strict=True))
+    except (OSError, UnicodeDecodeError, csv.Error) as problem:
+        raise DataError(f"{path}: cannot be read: {problem}") from None
+    return tuple(
+        validated(Reported, row, f"{path}, line {line}", DataError)
+        for line, row in enumerate(rows, start=2)
+    )

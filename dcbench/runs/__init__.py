@@ -1,0 +1,1 @@
+"""Runs: one run from its plan to its record."""

@@ -1,0 +1,136 @@
+"""The machine that a run is on: its device, its versions, its memory."""
+
+from __future__ import annotations
+
+import os
+import platform
+import resource
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from dcbench._version import __version__
+from dcbench.config.paths import shipped_root
+from dcbench.errors import UsageError
+
+OWN_STATUS = Path("/proc/self/status")
+CPU_INFO = Path("/proc/cpuinfo")
+
+_GENERATION = (
+    *("vendor_id", "cpu family", "model", "stepping"),
+    *("CPU implementer", "CPU variant", "CPU part", "CPU revision"),
+)
+"""What Linux names the generation of a processor by: on x86, and on ARM."""
+
+
+def find_device(name: str) -> torch.device:
+    """The device of a name: `auto` is a CUDA device if there is one, else the CPU."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise UsageError(f"device '{name}': write auto, cpu, cuda or cuda:0") from None
+    if device.type not in ("cpu", "cuda"):
+        raise UsageError(f"device '{name}': write auto, cpu, cuda or cuda:0")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        found = torch.cuda.device_count()
+        raise UsageError(f"device '{name}': this machine has {found} CUDA devices; try cpu")
+    return device
+
+
+def device_title(device: torch.device) -> str:
+    """The device in words."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{_processor()}, {torch.get_num_threads()} threads"
+
+
+def synchronize(device: torch.device) -> None:
+    """Wait until the device has done what it was given."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def peak_memory_bytes(device: torch.device) -> int:
+    """The most memory that was in use: on the device, or on a CPU by the whole process."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    resident = peak_resident_bytes()
+    if resident is not None:
+        return resident
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def peak_resident_bytes(status: Path = OWN_STATUS) -> int | None:
+    """The most memory that this process has had resident; None where /proc does not say.
+
+    `VmHWM` begins anew with a program, unlike `ru_maxrss`, which a process inherits from the one
+    that started it.
+    """
+    if not status.exists():
+        return None
+    for line in status.read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    return None
+
+
+def describe_environment(device: torch.device) -> dict[str, Any]:
+    """Versions and machine, for a record."""
+    return {
+        "dcbench": __version__,
+        "commit": _commit(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "scikit-learn": version("scikit-learn"),
+        "cuda": torch.version.cuda if device.type == "cuda" else None,
+        "platform": platform.platform(),
+        "processor": _processor(),
+        "processor_generation": processor_generation(CPU_INFO),
+        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        "threads": torch.get_num_threads(),
+        "cores": os.cpu_count(),
+    }
+
+
+def _processor() -> str:
+    return _cpu_facts(CPU_INFO).get("model name") or platform.processor() or platform.machine()
+
+
+def processor_generation(info: Path) -> str | None:
+    """What tells processors of one name apart; None where /proc does not say.
+
+    The last bits of a result depend on it: libraries choose their kernels by it.
+    """
+    facts = _cpu_facts(info)
+    return ", ".join(f"{name} {facts[name]}" for name in _GENERATION if name in facts) or None
+
+
+def _cpu_facts(info: Path) -> dict[str, str]:
+    """What Linux says of the first processor; nothing elsewhere."""
+    if not info.exists():
+        return {}
+    first = info.read_text().partition("\n\n")[0]
+    pairs = (line.partition(":") for line in first.splitlines())
+    return {name.strip(): value.strip() for name, _, value in pairs}
+
+
+def _commit() -> str | None:
+    """The commit of the source tree, with `-dirty` where it has changes; None in a wheel."""
+    root = shipped_root()
+    if not (root / ".git").exists():
+        return None
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return done.stdout.strip()

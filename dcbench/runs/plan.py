@@ -1,0 +1,159 @@
+"""A run before it begins: everything looked up and checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from dcbench.config.base import validated
+from dcbench.config.names import as_text, parse_method
+from dcbench.config.protocol import Entry, Protocol, load_protocol
+from dcbench.config.recipe import Recipe
+from dcbench.data.splits import Split, load_split
+from dcbench.errors import UsageError, unknown
+from dcbench.methods import Method, method_class
+from dcbench.models import build_model
+from dcbench.records.store import address
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A run that has been checked and can begin."""
+
+    protocol: Protocol
+    split: Split
+    choice: Choice
+    seed: int
+
+    @property
+    def folder(self) -> Path:
+        """Where the run lies under the results folder: its address."""
+        split = self.split
+        return address(self.protocol.name, split.name, split.subset, self.choice.label, self.seed)
+
+    @property
+    def num_images(self) -> int:
+        """Number of training images."""
+        held_out = len(self.split.val) if self.choice.recipe.fit == "trainval" else 0
+        return len(self.split.train) + held_out
+
+    @property
+    def departures(self) -> tuple[str, ...]:
+        """In what the run departs from the protocol, as far as is known before it begins."""
+        asked = self.protocol.entry(self.split.config.recipe).asked
+        found = list(self.choice.departures)
+        if self.seed not in asked.seeds:
+            found.append(f"seed {self.seed} is not among those that the protocol asks")
+        if self.split.subset not in asked.subsets:
+            found.append(f"subset {self.split.subset} is not among those that the protocol asks")
+        return tuple(found)
+
+    @property
+    def configuration(self) -> dict[str, Any]:
+        """What decides the run's numbers: `records.CONFIGURATION`, as plain values."""
+        method = self.choice.method
+        return {
+            "protocol": self.protocol.name,
+            "split": self.split.name,
+            "subset": self.split.subset,
+            "index_sha256": self.split.hashes.index_sha256,
+            "method": method.name,
+            "settings": method.settings,
+            "method_sha256": method.source_sha256,
+            "seed": self.seed,
+            "recipe": self.choice.recipe.model_dump(mode="json"),
+        }
+
+
+def plan_run(
+    method: str,
+    split: str,
+    *,
+    subset: int = 0,
+    seed: int = 0,
+    protocol: str = "v1",
+    settings: Mapping[str, Any] | None = None,
+) -> Plan:
+    """Look everything up that a run needs, and check it.
+
+    Raises
+    ------
+    UsageError
+        An unknown name or key, or a value out of its range.
+    """
+    spec = parse_method(method)
+    rules = load_protocol(protocol)
+    listed = load_split(split, subset)
+    asked = {**spec.settings, **(settings or {})}
+    choice = choose(rules.entry(listed.config.recipe), method_class(spec.name), asked)
+    if seed < 0:
+        raise UsageError(f"seed {seed}: should be 0 or more")
+    with torch.device("meta"):
+        build_model(choice.recipe.model, listed.num_classes)
+    plan = Plan(rules, listed, choice, seed)
+    if choice.recipe.batch_size > plan.num_images:
+        raise UsageError(
+            f"batch_size={choice.recipe.batch_size}: split {split} has only {plan.num_images} "
+            "training images"
+        )
+    return plan
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A method and a recipe as a run uses them, after all settings are applied.
+
+    Attributes
+    ----------
+    label : str
+        Name with the asked settings that differ, as in `ic-mixup[axes=class]`: the run's folder.
+    departures : tuple of str
+        In what the choice departs from the protocol; empty if it follows it.
+    """
+
+    method: Method
+    recipe: Recipe
+    label: str
+    departures: tuple[str, ...]
+
+
+def choose(entry: Entry, method: type[Method], asked: Mapping[str, Any]) -> Choice:
+    """Apply the asked settings, of the method or of the recipe, to what the protocol gives.
+
+    Raises
+    ------
+    UsageError
+        A key that neither has, or a value out of its range.
+    """
+    shared = sorted(method.model_fields.keys() & Recipe.model_fields.keys())
+    if shared:
+        raise UsageError(f"method {method.name}: setting '{shared[0]}' is a recipe's; rename it")
+    own = {key: value for key, value in asked.items() if key in method.model_fields}
+    of_recipe = {key: value for key, value in asked.items() if key not in own}
+    for key in of_recipe:
+        if key not in Recipe.model_fields:
+            known = [*method.model_fields, *Recipe.model_fields]
+            raise unknown(f"setting of {method.name} or its recipe", key, known)
+    given = entry.methods.get(method.name, {})
+    chosen = validated(method, {**given, **own}, f"method {method.name}")
+    training = entry.training.model_dump()
+    recipe = validated(Recipe, {**training, **of_recipe}, "recipe")
+    defaults = {key: field.get_default() for key, field in method.model_fields.items()}
+    before = {**training, **defaults, **given}
+    after = {**recipe.model_dump(), **chosen.settings}
+    differing = {key: after[key] for key in sorted(asked) if after[key] != before[key]}
+    pairs = [f"{key}={as_text(value)}" for key, value in differing.items()]
+    return Choice(
+        method=chosen,
+        recipe=recipe,
+        label=f"{method.name}[{','.join(pairs)}]" if pairs else method.name,
+        departures=tuple(
+            f"{key}={as_text(value)} instead of {as_text(before[key])}"
+            for key, value in differing.items()
+            if value not in entry.variants.get(key, ())
+        ),
+    )

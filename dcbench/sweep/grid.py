@@ -1,0 +1,136 @@
+"""What a sweep asks for: a YAML plan or the flags of the command line, as a list of runs."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple, Self
+
+from pydantic import AfterValidator, Field, model_validator
+
+from dcbench.config.base import Config, read_yaml, validated
+from dcbench.config.names import parse_seeds
+from dcbench.errors import UsageError
+from dcbench.runs.plan import Plan, plan_run
+
+
+def _numbers(text: str | int) -> str:
+    try:
+        parse_seeds(text)
+    except UsageError as problem:
+        raise ValueError(str(problem)) from None
+    return str(text)
+
+
+Numbers = Annotated[str | int, AfterValidator(_numbers)]
+"""A number, a range as 0-9, or a list as 0,2,5."""
+
+
+class Block(Config):
+    """Methods times splits times subsets times seeds, under one protocol and with some settings."""
+
+    title: str = ""
+    expected: str = Field("", description="what it will cost, in words")
+    protocol: str = "v1"
+    methods: tuple[str, ...] = Field(min_length=1, description="with settings in brackets or not")
+    splits: tuple[str, ...] = Field(min_length=1)
+    subsets: Numbers = "0"
+    seeds: Numbers = "0"
+    settings: dict[str, Any] = Field({}, description="of every method, or of the recipe")
+
+
+class SweepPlan(Config):
+    """The content of a plan's file: blocks in the order in which they are run."""
+
+    title: str = ""
+    blocks: tuple[Block, ...]
+
+    @model_validator(mode="after")
+    def _asks_for_something(self) -> Self:
+        if not self.blocks:
+            raise ValueError("blocks=[]: should have a block with methods and splits")
+        return self
+
+
+class Request(NamedTuple):
+    """A run by names alone, so that another process can look it up; settings as JSON."""
+
+    method: str
+    split: str
+    subset: int
+    seed: int
+    protocol: str
+    settings: str
+
+
+def read_sweep(path: Path, changes: Mapping[str, Any]) -> SweepPlan:
+    """The plan of a file; `changes`, from the command line, stand in every block.
+
+    Raises
+    ------
+    UsageError
+        The file cannot be read, or has a key or value that a plan does not know.
+    """
+    content = read_yaml(path)
+    plan = validated(SweepPlan, content if isinstance(content, dict) else {"blocks": content}, path)
+    blocks = [validated(Block, {**block.model_dump(), **changes}, path) for block in plan.blocks]
+    return plan.model_copy(update={"blocks": tuple(blocks)})
+
+
+def requests_of(blocks: Iterable[Block]) -> list[Request]:
+    """Every run that the blocks ask for, each once, all looked up and checked.
+
+    Within a block the methods of one seed follow one another, so that whatever is done when a
+    sweep is cut off can be compared run by run.
+
+    Raises
+    ------
+    UsageError
+        An unknown name, key or value.
+    """
+    found: dict[Path, Request] = {}
+    for block in blocks:
+        settings = json.dumps(block.settings, sort_keys=True)
+        for split in block.splits:
+            for subset in parse_seeds(block.subsets, "subset"):
+                for seed in parse_seeds(block.seeds):
+                    for method in block.methods:
+                        request = Request(method, split, subset, seed, block.protocol, settings)
+                        found.setdefault(plan_of(request).folder, request)
+    return list(found.values())
+
+
+def plan_of(request: Request) -> Plan:
+    """The plan of a run; see `dcbench.plans.plan_run` for the errors."""
+    return dataclasses.replace(_first_plan(request._replace(seed=0)), seed=request.seed)
+
+
+@functools.lru_cache(maxsize=256)
+def _first_plan(request: Request) -> Plan:
+    return plan_run(
+        request.method,
+        request.split,
+        subset=request.subset,
+        seed=request.seed,
+        protocol=request.protocol,
+        settings=json.loads(request.settings),
+    )
+
+
+def packs(requests: Iterable[Request], size: int) -> list[tuple[Request, ...]]:
+    """Runs that may share a device: up to `size` neighbours of one split, subset and protocol."""
+    found: list[list[Request]] = []
+    for request in requests:
+        last = found[-1][-1] if found else None
+        together = last is not None and (
+            (last.split, last.subset, last.protocol)
+            == (request.split, request.subset, request.protocol)
+        )
+        if together and len(found[-1]) < size:
+            found[-1].append(request)
+        else:
+            found.append([request])
+    return [tuple(pack) for pack in found]

@@ -1,0 +1,208 @@
+"""A training step as a pure function of tensors that stay where they are.
+
+The draws of an epoch are uploaded at once, and a step finds its own rows by a counter on the
+device, so that it needs nothing from the host. On a GPU the whole step (augment, mix, forward,
+loss, backward, update) is captured once as a CUDA graph and replayed; elsewhere the same function
+is called.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from dcbench.config.recipe import Recipe
+from dcbench.draws import Draws
+from dcbench.errors import RunError
+from dcbench.methods import Batch, Method
+from dcbench.training.augment import DeviceImages
+from dcbench.training.precision import autocast
+
+_WARM_UP_STEPS = 3
+"""Steps before a capture, in which the libraries choose and allocate what they need."""
+
+
+class TrainStep:
+    """Takes the steps of one training.
+
+    Parameters
+    ----------
+    network : nn.Module
+        On the device, in training mode while steps are taken.
+    images : DeviceImages
+        The training images.
+    labels : int64 [N]
+        On the device.
+    class_counts : float32 [classes]
+        On the device.
+    capture : bool
+        Capture steps as CUDA graphs; for a CUDA device only.
+
+    Attributes
+    ----------
+    loss_sum : float64 []
+        Sum over images of the losses since it was last set to zero.
+    rate : float []
+        The learning rate of the last step.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        images: DeviceImages,
+        labels: Tensor,
+        class_counts: Tensor,
+        method: Method,
+        recipe: Recipe,
+        *,
+        capture: bool,
+    ) -> None:
+        self._network, self._images, self._method, self._recipe = network, images, method, recipe
+        self._labels, self._class_counts = labels, class_counts
+        self._device = images.device
+        self._on_gpu = self._device.type == "cuda"
+        self.rate = self._zero(torch.float32 if self._on_gpu else torch.float64)
+        self.optimizer = make_optimizer(network, recipe, self.rate, fused=self._on_gpu)
+        self.loss_sum = self._zero(torch.float64)
+        self._step = self._zero(torch.int64)
+        self._places = torch.arange(recipe.batch_size, device=self._device)
+        self._epoch: dict[str, Tensor] = {}
+        self._capture = capture
+        self._graphs: dict[int, torch.cuda.CUDAGraph] = {}
+
+    def _zero(self, dtype: torch.dtype) -> Tensor:
+        return torch.zeros((), dtype=dtype, device=self._device)
+
+    @property
+    def momentum(self) -> list[Tensor]:
+        """The optimizer's momentum of each parameter; empty where the recipe has none."""
+        states = self.optimizer.state.values()
+        return [state["momentum_buffer"] for state in states]
+
+    def load(self, draws: Draws, rates: NDArray[np.float64], step: int = 0) -> None:
+        """Put the draws of an epoch and the learning rate of each of its steps on the device.
+
+        The next step taken is number `step` of the epoch.
+        """
+        self._upload("addresses", self._images.addresses(draws))
+        self._upload("partners", draws.partners)
+        self._upload("coefficients", draws.coefficients)
+        self._upload("rates", rates.astype(np.float32) if self._on_gpu else rates)
+        self._step.fill_(step)
+
+    def _upload(self, name: str, values: NDArray[np.generic]) -> None:
+        """Copy values into the tensor of this name, which keeps its address."""
+        source = torch.from_numpy(values)
+        if self._on_gpu:
+            source = source.pin_memory()
+        if name not in self._epoch:
+            self._epoch[name] = torch.empty_like(source, device=self._device)
+        self._epoch[name].copy_(source, non_blocking=True)
+
+    def advance(self, size: int) -> None:
+        """Take the next step of the epoch, on `size` images."""
+        if not self._capture:
+            self.take(size)
+            return
+        if size not in self._graphs:
+            self._graphs[size] = self._captured(size)
+        self._graphs[size].replay()
+
+    def rewind(self) -> None:
+        """Make the next step the first of the epoch."""
+        self._step.zero_()
+
+    def take(self, size: int) -> None:
+        """As `advance`, and never by a graph."""
+        rows = self._step * self._recipe.batch_size + self._places[:size]
+        epoch = self._epoch
+        addresses = epoch["addresses"][rows]
+        batch = Batch(
+            images=self._images.crops(addresses),
+            labels=self._labels[addresses[:, 1]],
+            partners=epoch["partners"][rows],
+            coefficients=epoch["coefficients"][rows],
+            class_counts=self._class_counts,
+        )
+        self.rate.copy_(torch.take(epoch["rates"], self._step))
+        self.optimizer.zero_grad(set_to_none=True)
+        with autocast(self._recipe, self._device):
+            loss = self._loss(batch)
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.optimizer.step()
+        self.loss_sum += loss.detach().double() * size
+        self._step += 1
+
+    def _loss(self, batch: Batch) -> Tensor:
+        """The method's loss; what a method of a stranger does wrong is told by its name."""
+        try:
+            loss = self._method.loss(self._network, batch)
+        except torch.OutOfMemoryError:
+            raise
+        except Exception as problem:
+            kind = type(problem).__name__
+            raise RunError(f"method {self._method.name}: {kind}: {problem}") from problem
+        if not isinstance(loss, Tensor) or loss.numel() != 1 or not loss.requires_grad:
+            raise RunError(
+                f"method {self._method.name}: loss(network, batch) should be a scalar tensor that "
+                "depends on the weights"
+            )
+        return loss
+
+    def _captured(self, size: int) -> torch.cuda.CUDAGraph:
+        """The next step as a graph; nothing of the training is changed."""
+        stream = torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
+        stream.wait_stream(torch.cuda.current_stream(self._device))
+        with torch.cuda.stream(stream), self.preserved():
+            for _ in range(_WARM_UP_STEPS):
+                self.take(size)
+                self._step -= 1
+        torch.cuda.current_stream(self._device).wait_stream(stream)
+        self.optimizer.zero_grad(set_to_none=True)
+        graph = torch.cuda.CUDAGraph()
+        try:
+            with torch.cuda.graph(graph):
+                self.take(size)
+        except (RuntimeError, RunError) as problem:
+            raise RunError(
+                f"method {self._method.name}: its step cannot be captured as a CUDA graph: "
+                f"{problem}; a method whose loss reads values back to the host says "
+                "`capturable = False`"
+            ) from problem
+        return graph
+
+    @contextlib.contextmanager
+    def preserved(self) -> Iterator[None]:
+        """Bring weights, momentum, counter and loss back to what they are now, in place."""
+        tensors = [*self._network.state_dict().values(), *self.momentum, self.loss_sum, self._step]
+        kept = [tensor.clone() for tensor in tensors]
+        yield
+        for tensor, before in zip(tensors, kept, strict=True):
+            tensor.copy_(before)
+
+
+def make_optimizer(
+    network: nn.Module, recipe: Recipe, rate: float | Tensor, *, fused: bool = False
+) -> torch.optim.SGD:
+    """The recipe's SGD over every parameter of a network.
+
+    Its momentum is there from the start, as zeros: the same arithmetic as momentum that begins
+    with the first gradient, and every step is alike.
+    """
+    optimizer = torch.optim.SGD(
+        network.parameters(),
+        lr=rate,
+        momentum=recipe.momentum,
+        nesterov=recipe.nesterov,
+        weight_decay=recipe.weight_decay,
+        fused=fused,
+    )
+    if recipe.momentum:
+        for parameter in network.parameters():
+            optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+    return optimizer

@@ -1,0 +1,131 @@
+import math
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from dcbench.errors import UsageError
+from dcbench.leaderboard.boards import Board
+from dcbench.reports.latex import escape_latex, escape_markdown, to_latex, to_markdown
+from dcbench.reports.paper import TITLES, paper_table
+from dcbench.reports.reported import load_reported
+
+ACCURACIES = {
+    "erm": [0.50, 0.52, 0.51, 0.53, 0.49],
+    "mixup": [0.600, 0.612, 0.598, 0.610, 0.605],
+    "regmixup": [0.601, 0.609, 0.602, 0.606, 0.604],
+    "new": [0.9, 0.9],
+}
+"""mixup and regmixup differ by 0.0006 on average, with a spread of 0.003: no test parts them."""
+
+
+def a_board(accuracies: dict[str, list[float]] = ACCURACIES, split: str = "cifair10") -> Board:
+    runs, summary = [], []
+    for method, values in accuracies.items():
+        whole = len(values) == 5
+        for seed, value in enumerate(values):
+            row = {"subset": 0, "method": method, "seed": seed, "finished": "2026-11-23T00:00:00"}
+            metrics = dict.fromkeys(TITLES, math.nan) | {"accuracy": value, "nll": 2 - value}
+            runs.append(row | metrics)
+        columns = {"subsets": "0", "method": method, "n": len(values), "asked": 5}
+        columns |= {"state": "ranked" if whole else "provisional", "rank": 1 if whole else pd.NA}
+        for metric in TITLES:
+            found = pd.Series([run[metric] for run in runs if run["method"] == method])
+            columns |= {f"{metric}_mean": found.mean(), f"{metric}_sd": found.std(ddof=1)}
+            columns |= {f"{metric}_ci95": 0.0123}
+        summary.append(columns)
+    return Board("v1", split, pd.DataFrame(runs), pd.DataFrame(summary))
+
+
+def test_best_and_what_cannot_be_told_apart_from_it_are_bold_and_nothing_else():
+    text = to_latex(paper_table([a_board()], ["accuracy"]))
+    bold = re.findall(r"^ *(\S+) .*textbf", text, flags=re.MULTILINE)
+    assert sorted(bold) == ["mixup", "regmixup"]
+    assert "\\textbf{60.5} $\\pm$ 1.2" in text
+
+
+def test_of_a_loss_the_lowest_is_the_best():
+    lines = paper_table([a_board()], ["nll"]).measured
+    assert {line.method for line in lines if line.cells[0].best} == {"mixup", "regmixup"}
+
+
+def test_provisional_method_is_marked_and_never_best_though_its_mean_is_highest():
+    table = paper_table([a_board()], ["accuracy"])
+    new = next(line for line in table.measured if line.method == "new")
+    assert new.provisional
+    assert new.cells[0].text == "90.0"
+    assert not new.cells[0].best
+    assert "new$^\\dagger$ & 90.0 $\\pm$ 1.2" in to_latex(table)
+    assert "| new† | 90.0 ± 1.2 |" in to_markdown(table)
+
+
+@pytest.mark.parametrize(
+    ("spread", "cell"), [("ci95", "51.0 ± 1.2"), ("sd", "51.0 ± 1.6"), ("none", "51.0")]
+)
+def test_spread_is_the_one_that_was_asked_for(spread, cell):
+    # The standard deviation of 0.49, …, 0.53 with n - 1 is sqrt(0.001 / 4) = 0.0158.
+    assert f"| erm | {cell} |" in to_markdown(paper_table([a_board()], ["accuracy"], spread=spread))
+
+
+def test_method_without_runs_on_a_split_has_an_empty_cell_there():
+    other = a_board({"erm": ACCURACIES["erm"]}, "digits")
+    table = paper_table([a_board(), other], ["accuracy"])
+    mixup = next(line for line in table.measured if line.method == "mixup")
+    assert [cell.text for cell in mixup.cells] == ["60.5", ""]
+
+
+def test_reported_numbers_stand_apart_and_are_never_bold():
+    table = paper_table([a_board()], ["accuracy"], reported=load_reported())
+    found = {(line.method, line.cells[0].text) for line in table.reported}
+    assert {("erm", "58.2"), ("ic-regmixup", "61.8"), ("gradl2", "51.0")} <= found
+    assert not any(cell.best for line in table.reported for cell in line.cells)
+    text = to_latex(table)
+    assert text.index("Reported") > text.index("regmixup")
+    assert "Infinite Class Mixup, BMVC 2023, poster" in text
+
+
+def test_caption_says_protocol_runs_and_date():
+    caption = paper_table([a_board()], ["accuracy"]).caption
+    for part in ("protocol v1,", "2 to 5 on cifair10", "2026-11-23", "95 % interval"):
+        assert part in caption
+
+
+@pytest.mark.parametrize("metric", ["acuracy", "accuracy_few"])
+def test_metric_that_is_not_there_is_an_error(metric):
+    with pytest.raises(UsageError, match=metric):
+        paper_table([a_board()], [metric])
+
+
+NASTY = "a_b%{$}&#^~\\<script>|\u202e"
+
+
+def test_names_are_text_in_latex():
+    assert escape_latex("a_b%&#$") == r"a\_b\%\&\#\$"
+    assert escape_latex("\\input{x}") == r"\textbackslash{}input\{x\}"
+
+
+def test_names_are_text_in_markdown():
+    assert escape_markdown("<script>|`x`") == r"&lt;script&gt;\|\`x\`"
+    assert escape_markdown("=SUM(A1)") == "'=SUM(A1)"
+    table = to_markdown(paper_table([a_board({NASTY: [0.5] * 5})], ["accuracy"]))
+    assert "<script>" not in table
+    row = next(line for line in table.splitlines() if "script" in line)
+    assert len(re.findall(r"(?<!\\)\|", row)) == 3
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="there is no pdflatex")
+def test_table_compiles(tmp_path: Path):
+    boards = [a_board(), a_board({**ACCURACIES, NASTY: [0.5] * 5}, "cifar10-lt-100")]
+    table = to_latex(paper_table(boards, ["accuracy", "nll"], reported=load_reported()))
+    source = (
+        "\\documentclass{article}\\usepackage{booktabs}\\begin{document}\n"
+        f"{table}\\end{{document}}\n"
+    )
+    (tmp_path / "table.tex").write_text(source)
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "table.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert (tmp_path / "table.pdf").stat().st_size > 1000

@@ -1,0 +1,213 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import filelock
+import pytest
+
+import dcbench
+from dcbench.errors import OutOfTimeError
+from dcbench.records import checkpoint, store
+from dcbench.runs.execute import execute, execute_together
+from dcbench.runs.plan import plan_run
+from dcbench.runs.session import Session
+from dcbench.sweep.engines import Site, loky, serial
+from dcbench.sweep.forecast import forecast
+from dcbench.sweep.grid import Block, Request, plan_of, requests_of
+from dcbench.sweep.scheduler import sweep
+from tests.runs.test_execute import CPU
+
+SOURCE = Path(dcbench.__file__).parents[1]
+
+
+def a_site(results: Path, **changes) -> Site:
+    site = Site(results, results / "no-data", "cpu", False, threads=1, deadline=None)
+    return replace(site, **changes)
+
+
+def asked(**changes) -> list[Request]:
+    given = {"methods": ["erm", "ic-mixup"], "splits": ["digits"], "seeds": "0-1"}
+    given["settings"] = {"epochs": 2}
+    return requests_of([Block.model_validate({**given, **changes})])
+
+
+def hashes(results: Path) -> dict[str, tuple[str, str]]:
+    found = {}
+    for path in sorted(results.rglob("record.json")):
+        record = store.read_record(path)
+        address = str(path.parent.relative_to(results))
+        found[address] = (record.predictions.sha256, record.model.sha256)
+    return found
+
+
+def test_both_engines_packs_and_single_runs_leave_the_same_predictions_and_weights(tmp_path: Path):
+    requests = asked()
+    for request in requests:
+        execute(plan_of(request), tmp_path / "alone", Session(tmp_path, CPU))
+    sweep(requests, a_site(tmp_path / "serial"), serial)
+    sweep(requests, a_site(tmp_path / "packed"), serial, pack=3)
+    sweep(requests, a_site(tmp_path / "loky"), partial(loky, workers=2), workers=2)
+    alone = hashes(tmp_path / "alone")
+    assert len(alone) == 4
+    for name in ("serial", "packed", "loky"):
+        assert hashes(tmp_path / name) == alone, name
+
+
+def test_nothing_is_done_twice(tmp_path: Path):
+    first = sweep(asked(seeds="0"), a_site(tmp_path), serial)
+    assert [outcome.state for outcome in first] == ["done", "done"]
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("record.json")}
+    second = sweep(asked(seeds="0-1", methods=["erm"]), a_site(tmp_path), serial)
+    assert [outcome.state for outcome in second] == ["found", "done"]
+    assert all(path.stat().st_mtime_ns == stamp for path, stamp in before.items())
+
+
+BROKEN = """
+from dcbench.methods import Method, register
+
+@register("broken")
+class Broken(Method):
+    \"\"\"Fails in its first step.\"\"\"
+
+    def loss(self, network, batch):
+        raise ValueError("of no use")
+"""
+
+
+@pytest.fixture(scope="module")
+def broken(tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp("methods") / "broken.py"
+    path.write_text(BROKEN)
+    return f"{path}:Broken"
+
+
+@pytest.mark.parametrize("pack", [1, 4])
+def test_run_that_fails_stops_no_other(tmp_path: Path, broken, pack):
+    requests = asked(methods=["erm", broken, "mixup"], seeds="0")
+    outcomes = sweep(requests, a_site(tmp_path / "r"), serial, pack=pack)
+    assert [outcome.state for outcome in outcomes] == ["done", "failed", "done"]
+    assert outcomes[1].message == "method broken: ValueError: of no use"
+    assert 0 <= outcomes[0].accuracy <= 1
+
+
+def test_data_that_is_missing_fails_its_runs_alone(tmp_path: Path):
+    blocks = [
+        Block(methods=("erm",), splits=(split,), settings={"epochs": 1}, expected="")
+        for split in ("cifar10-lt-100", "digits")
+    ]
+    outcomes = sweep(requests_of(blocks), a_site(tmp_path), serial)
+    assert [outcome.state for outcome in outcomes] == ["failed", "done"]
+    assert "no-data" in outcomes[0].message
+
+
+def test_every_run_that_ends_is_told_with_the_time_that_is_left(tmp_path: Path):
+    told: list[str] = []
+    sweep(asked(seeds="0"), a_site(tmp_path), serial, note=told.append)
+    assert told[0] == "2 runs: 0 recorded, 2 to do"
+    assert told[1].startswith("[1/2] erm[epochs=2] on digits, subset 0, seed 0: accuracy ")
+    assert told[1].endswith(" left")
+    assert told[2].endswith("; none left")
+
+
+def test_run_that_does_not_fit_is_left_and_goes_on_when_there_is_time(tmp_path: Path):
+    requests = asked(methods=["erm"], seeds="0")
+    late = sweep(requests, a_site(tmp_path, deadline=time.time()), serial)
+    assert [outcome.state for outcome in late] == ["left"]
+    assert hashes(tmp_path) == {}
+    assert [outcome.state for outcome in sweep(requests, a_site(tmp_path), serial)] == ["done"]
+
+
+def test_run_that_is_cut_off_by_its_budget_keeps_its_epochs(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr("dcbench.runs.execute.SHORTEST_SLICE", 0.0)
+    plan = plan_run("erm", "digits", settings={"epochs": 5000})
+    place = Session(tmp_path, CPU)
+    outcome = execute_together([plan], tmp_path, place, deadline=time.monotonic() + 3)[0]
+    assert isinstance(outcome, OutOfTimeError)
+    state = checkpoint.read_checkpoint(tmp_path / plan.folder, plan.configuration)
+    assert state is not None
+    assert state["progress"]["epoch"] > 0
+
+
+def test_forecast_counts_what_is_there_and_writes_nothing(tmp_path: Path):
+    sweep(asked(seeds="0"), a_site(tmp_path), serial)
+    half = tmp_path / plan_of(asked(seeds="1", methods=["erm"])[0]).folder
+    half.mkdir(parents=True)
+    (half / store.CHECKPOINT).touch()
+    before = sorted(tmp_path.rglob("*"))
+    erm, mixup = forecast(asked(seeds="0-3"), tmp_path, Session(tmp_path, CPU))
+    assert sorted(tmp_path.rglob("*")) == before
+    assert (erm.recorded, erm.half_done, erm.missing) == (1, 1, 2)
+    assert (mixup.recorded, mixup.half_done, mixup.missing) == (1, 0, 3)
+    assert erm.seconds == pytest.approx(3 * erm.seconds_each)
+    assert erm.seconds_each > 0
+
+
+def run_cli(*words: str, results: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "dcbench", *words, "--results", str(results)]
+    environment = {**os.environ, "PYTHONPATH": str(SOURCE)}
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+
+
+def test_command_reports_as_json_and_ends_with_1_if_a_run_failed(tmp_path: Path, broken):
+    words = ["sweep", "--splits", "digits", "--set", "epochs=1", "--json"]
+    done = run_cli(*words, "--methods", f"erm,{broken}", results=tmp_path / "r")
+    assert done.returncode == 1, done.stderr
+    report = json.loads(done.stdout)
+    assert report["counts"] == {"done": 1, "found": 0, "failed": 1, "left": 0}
+    assert report["runs"][0]["method"] == "erm"
+    assert "Traceback" not in done.stderr
+
+
+KILLED = """
+import functools, sys, dcbench.work
+dcbench.work.Training = functools.partial(dcbench.work.Training, save_interval=lambda saving: 0.0)
+from dcbench.cli import main
+sys.argv = ["dcbench", "sweep", "--methods", "erm,mixup", "--splits", "digits", "--results",
+            sys.argv[1], "--device", "cpu"]
+main()
+"""
+
+
+def test_interrupted_sweep_goes_on_where_it_was(tmp_path: Path):
+    environment = {**os.environ, "PYTHONPATH": str(SOURCE)}
+    process = subprocess.Popen(
+        [sys.executable, "-c", KILLED, str(tmp_path)], stderr=subprocess.PIPE, env=environment
+    )
+    second = tmp_path / "v1" / "digits" / "subset-0" / "mixup" / "seed-0"
+    deadline = time.monotonic() + 120
+    while not (second / "checkpoint.pt").exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    done = run_cli("sweep", "--methods", "erm,mixup", "--splits", "digits", results=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "1 done, 1 found" in done.stderr
+    assert len(hashes(tmp_path)) == 2
+
+
+@pytest.mark.skipif(os.name != "posix", reason="processes are killed with signals")
+def test_workers_of_a_sweep_that_was_killed_do_not_train_on(tmp_path: Path):
+    flags = "--methods erm --splits digits --seeds 0-1 --set epochs=5000 --engine loky --jobs 2"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "dcbench", "sweep", *flags.split(), "--results", str(tmp_path)],
+        stderr=subprocess.DEVNULL,
+        cwd=SOURCE,
+    )
+    deadline = time.monotonic() + 240
+    try:
+        while len(locks := list(tmp_path.rglob(store.LOCK))) < 2:
+            assert time.monotonic() < deadline, "no run has begun"
+            time.sleep(0.1)
+    finally:
+        process.kill()
+        process.wait()
+    for lock in locks:
+        with filelock.FileLock(lock, timeout=60):
+            assert not lock.with_name(store.RECORD).exists()
