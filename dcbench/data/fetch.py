@@ -24,7 +24,7 @@ def fetch(name: str, root: Path) -> None:
     Parameters
     ----------
     name : str
-        A dataset, as in `dcbench.data.datasets.DATASETS`.
+        A dataset, as in `dcbench.data.source.DATASETS`.
     root : Path
         The data folder; created where it does not exist.
 

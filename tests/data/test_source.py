@@ -247,7 +247,7 @@ def test_status_of_all_datasets_covers_every_file(tmp_path: Path):
 
 def test_status_imports_no_heavy_library():
     code = (
-        "import sys, pathlib; from dcbench.data.datasets import file_status;"
+        "import sys, pathlib; from dcbench.data.source import file_status;"
         "file_status(pathlib.Path('nowhere'));"
         "print([m for m in ('torch', 'torchvision', 'scipy', 'sklearn') if m in sys.modules])"
     )

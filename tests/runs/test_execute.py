@@ -417,9 +417,9 @@ from pathlib import Path
 torch.set_num_threads(1)
 from dcbench.plans import plan_run
 from dcbench.runs import execute
-from dcbench.workplace import Session
+from dcbench.runs.session import Session
 from dcbench.work import Silence
-from dcbench.workplace import Session
+from dcbench.runs.session import Session
 class Slow(Silence):
     def epoch(self, plan, progress):
         print("training", flush=True)
