@@ -20,8 +20,8 @@ class OutOfTimeError(RunError):
     """A run that had to stop before its end; asked again, it goes on from its checkpoint."""
 
 
-class UsageError(DcbenchError):
-    """Wrong use: an unknown name, key or value."""
+class UsageError(DcbenchError, ValueError):
+    """Wrong use: an unknown name, key or value; a `ValueError` too, for callers in Python."""
 
     exit_code = 2
 

@@ -1,0 +1,304 @@
+"""The one table of metrics: what each is called, how it is computed and how it is shown.
+
+Whatever stores, checks, averages or shows metrics loops over these rows: a new metric is a function
+and one row of `METRICS`.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from dcbench.metrics.accuracy import accuracy, balanced_accuracy, group_accuracy
+from dcbench.metrics.calibration import (
+    adaptive_calibration_error,
+    brier_score,
+    classwise_calibration_error,
+    expected_calibration_error,
+    negative_log_likelihood,
+)
+from dcbench.metrics.ood import ood_detection, ood_scores
+
+Takes = Literal["logits", "probs", "groups", "scores"]
+Unit = Literal["fraction", "nats", "none"]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A row of the table.
+
+    Attributes
+    ----------
+    key : str
+        Its name in records and in the columns of a leaderboard.
+    compute : callable
+        The function that computes it, or several metrics at once as a mapping by key. Its
+        documentation defines the metric.
+    takes : str
+        What `compute` is given: `logits` or `probs` [N, C], and labels; `groups`: logits, labels
+        and the training images of each class; `scores`: those of ID and of OOD images.
+    title, short_title : str
+        As a paper's table heads it, and as a narrow column does; both without the unit.
+    meaning : str
+        One line for the description of a leaderboard's columns.
+    note : str
+        A word on `short_title` in smaller type.
+    unit : str
+        `fraction`: stored from 0 to 1 and shown in percent; others are shown as they are stored.
+    largest : float or None
+        The largest value there can be; the smallest is 0.
+    decimals : int
+        Digits after the point, in the unit that is shown.
+    best : str
+        Whether the highest or the lowest value is the best. `none`: neither is.
+    long_tailed : bool
+        Measured on long-tailed splits alone.
+    required : bool
+        Part of every record since the first version, and a number for any predictions. Records
+        that lack another metric are older than it.
+    """
+
+    key: str
+    compute: Callable[..., Any]
+    takes: Takes
+    title: str
+    short_title: str
+    meaning: str
+    note: str = ""
+    unit: Unit = "fraction"
+    largest: float | None = 1
+    decimals: int = 2
+    best: Literal["highest", "lowest", "none"] = "highest"
+    long_tailed: bool = False
+    required: bool = False
+
+    @property
+    def percent(self) -> bool:
+        """Whether it is shown in percent."""
+        return self.unit == "fraction"
+
+    @property
+    def lower_is_better(self) -> bool:
+        """Whether the lowest value is the best."""
+        return self.best == "lowest"
+
+    @property
+    def column_title(self) -> str:
+        """The head of a narrow column: `ECE-15 %`, `NLL`."""
+        return f"{self.short_title} %" if self.percent else self.short_title
+
+    @property
+    def paper_title(self) -> str:
+        """The head of a column in a paper's table: `ECE (%)`, `NLL`."""
+        return f"{self.title} (%)" if self.percent else self.title
+
+    @property
+    def definition(self) -> str:
+        """The documentation of `compute` above its parameters, on one line."""
+        text = (inspect.getdoc(self.compute) or "").partition("\n\nParameters\n")[0]
+        return " ".join(text.replace("`", "").split())
+
+    def shown(self, value: float) -> float:
+        """A stored value in the unit that is shown."""
+        return value * 100 if self.percent else value
+
+    def text(self, value: float, decimals: int | None = None) -> str:
+        """A stored value as it is shown, without its unit."""
+        digits = self.decimals if decimals is None else decimals
+        return f"{self.shown(value):.{digits}f}"
+
+
+def _group(key: str, title: str, note: str, span: str) -> Metric:
+    return Metric(
+        key=key,
+        compute=group_accuracy,
+        takes="groups",
+        title=title,
+        short_title=title,
+        note=note,
+        meaning=f"accuracy over the classes with {span} training images; long-tailed splits alone",
+        decimals=1,
+        long_tailed=True,
+    )
+
+
+METRICS: tuple[Metric, ...] = (
+    Metric(
+        key="accuracy",
+        compute=accuracy,
+        takes="logits",
+        title="Accuracy",
+        short_title="Accuracy",
+        meaning="share of the test images that are correctly classified",
+        required=True,
+    ),
+    Metric(
+        key="balanced_accuracy",
+        compute=balanced_accuracy,
+        takes="logits",
+        title="Balanced acc.",
+        short_title="Balanced",
+        note="accuracy",
+        meaning="mean over the classes of the accuracy in the class",
+        required=True,
+    ),
+    _group("accuracy_many", "Many", "> 100 images", "more than 100"),
+    _group("accuracy_medium", "Medium", "20 to 100", "20 to 100"),
+    _group("accuracy_few", "Few", "< 20 images", "under 20"),
+    Metric(
+        key="nll",
+        compute=negative_log_likelihood,
+        takes="logits",
+        title="NLL",
+        short_title="NLL",
+        note="nats",
+        meaning="mean negative log-likelihood of the labels, in nats",
+        unit="nats",
+        largest=None,
+        decimals=3,
+        best="lowest",
+        required=True,
+    ),
+    Metric(
+        key="brier",
+        compute=brier_score,
+        takes="probs",
+        title="Brier",
+        short_title="Brier",
+        note="0 to 2",
+        meaning="mean squared distance of the probabilities from the one-hot label",
+        unit="none",
+        largest=2,
+        decimals=3,
+        best="lowest",
+        required=True,
+    ),
+    Metric(
+        key="ece15",
+        compute=expected_calibration_error,
+        takes="probs",
+        title="ECE",
+        short_title="ECE-15",
+        meaning="expected calibration error in 15 bins of equal width",
+        decimals=1,
+        best="lowest",
+        required=True,
+    ),
+    Metric(
+        key="adaptive_ece15",
+        compute=adaptive_calibration_error,
+        takes="probs",
+        title="Adaptive ECE",
+        short_title="Adaptive",
+        note="ECE-15",
+        meaning="the same in 15 bins of equally many images",
+        decimals=1,
+        best="lowest",
+        required=True,
+    ),
+    Metric(
+        key="classwise_ece15",
+        compute=classwise_calibration_error,
+        takes="probs",
+        title="Classwise ECE",
+        short_title="Classwise",
+        note="ECE-15",
+        meaning="the same of every class's probability, mean over classes",
+        decimals=1,
+        best="lowest",
+        required=True,
+    ),
+)
+"""The metrics of the test set, in the order of a record and of a leaderboard's columns."""
+
+
+@dataclass(frozen=True)
+class OodScore:
+    """A score that separates ID from OOD images, larger for ID; `compute` gives it by key."""
+
+    key: str
+    compute: Callable[..., Any]
+    title: str
+
+
+OOD_SCORES: tuple[OodScore, ...] = (
+    OodScore("msp", ood_scores, "maximum probability"),
+    OodScore("max_logit", ood_scores, "maximum logit"),
+    OodScore("entropy", ood_scores, "negative entropy"),
+    OodScore("energy", ood_scores, "negative free energy"),
+)
+"""The scores that OOD sets are detected by."""
+
+
+def _detection(key: str, title: str, meaning: str, *, lowest: bool = False) -> Metric:
+    return Metric(
+        key=key,
+        compute=ood_detection,
+        takes="scores",
+        title=title,
+        short_title=title,
+        meaning=meaning,
+        decimals=1,
+        best="lowest" if lowest else "highest",
+        required=True,
+    )
+
+
+OOD_METRICS: tuple[Metric, ...] = (
+    _detection("auroc", "AUROC", "area under the ROC curve"),
+    _detection("aupr_in", "AUPR-in", "area under the precision-recall curve, ID as the positives"),
+    _detection(
+        "aupr_out", "AUPR-out", "area under the precision-recall curve, OOD as the positives"
+    ),
+    _detection(
+        "fpr95_ood_pos", "FPR95, OOD", "ID images rejected where 95% of OOD are", lowest=True
+    ),
+    _detection("fpr95_id_pos", "FPR95, ID", "OOD images accepted where 95% of ID are", lowest=True),
+)
+"""How well a score detects an OOD set; stored as `ood.<set>.<score>.<metric>`."""
+
+HEADLINE_SCORE, HEADLINE_OOD_METRIC = "msp", "auroc"
+"""Of the OOD numbers, a summary has this metric by this score."""
+
+TERMINAL = ("accuracy", "accuracy_few", "accuracy_medium", "ece15", "nll")
+"""The metrics that the terminal shows of a summary, in this order."""
+
+METHODS_VIEW = (
+    *("accuracy", "accuracy_many", "accuracy_medium", "accuracy_few"),
+    *("ece15", "nll"),
+)
+"""The metrics that the page's table of methods shows, in this order."""
+
+_BY_KEY = {metric.key: metric for metric in METRICS}
+
+
+def ood_key(image_set: str, score: str = HEADLINE_SCORE, metric: str = HEADLINE_OOD_METRIC) -> str:
+    """The dotted name of a number of an OOD set."""
+    return f"ood.{image_set}.{score}.{metric}"
+
+
+def is_headline_ood(key: str) -> bool:
+    """Whether a dotted name is that of an OOD number that a summary has."""
+    return key.startswith("ood.") and key.endswith(f".{HEADLINE_SCORE}.{HEADLINE_OOD_METRIC}")
+
+
+def find_metric(key: str) -> Metric | None:
+    """The row of a metric by its key, such as `ece15` or `ood.mnist.msp.auroc`, or None.
+
+    That of an OOD number has the dotted name as its key.
+    """
+    if key in _BY_KEY:
+        return _BY_KEY[key]
+    parts = key.split(".")
+    if len(parts) == 4 and parts[0] == "ood" and parts[2] in {score.key for score in OOD_SCORES}:
+        for metric in OOD_METRICS:
+            if metric.key == parts[3]:
+                return replace(metric, key=key)
+    return None
+
+
+def metrics_of(keys: Iterable[str]) -> list[Metric]:
+    """The rows of some keys, in the order given."""
+    return [_BY_KEY[key] for key in keys]
