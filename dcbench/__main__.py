@@ -1,6 +1,6 @@
 """`python -m dcbench`."""
 
-from dcbench.cli import main
+from dcbench_vision import main
 
 if __name__ == "__main__":
     main()

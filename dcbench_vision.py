@@ -1,0 +1,55 @@
+"""Where the command `dcbench` starts: it sees that the package `dcbench` is ours, then hands over.
+
+Another project on the Python index is called `dcbench` and installs a package of that name. Where
+both are installed, files of one lie over files of the other, and whichever comes first on Python's
+path is imported. So this module stands beside the package and imports it only after the check.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+
+_OURS = "draws.py"
+"""A file of our package that the other project does not have."""
+
+_REPAIR = (
+    "to repair it: pip uninstall --yes dcbench; "
+    "pip install --force-reinstall --no-deps dcbench-vision"
+)
+
+
+def main() -> None:
+    """Run the command line; ends with one line and exit code 1 if the package is not ours."""
+    problem = other_package()
+    if problem is not None:
+        sys.exit(f"error: {problem}; {_REPAIR}")
+    from dcbench.cli import main as command_line
+
+    command_line()
+
+
+def other_package() -> str | None:
+    """What is wrong with the package `dcbench` that Python finds; None if it is ours alone."""
+    spec = importlib.util.find_spec("dcbench")
+    if spec is None or spec.origin is None:
+        return "the package 'dcbench' is not beside its command"
+    package = Path(spec.origin).parent
+    # Our distribution is `dcbench_vision-….dist-info`, which this pattern does not find.
+    for installed in package.parent.glob("dcbench-*.dist-info"):
+        if _brings_a_package(installed):
+            name, _, version = installed.stem.partition("-")
+            return (
+                f"{package}: the distribution '{name}' {version} of another project installs "
+                "a package of the same name here"
+            )
+    if not (package / _OURS).is_file():
+        return f"{package}: this is the package of another project, and it shadows ours"
+    return None
+
+
+def _brings_a_package(installed: Path) -> bool:
+    """Whether the distribution holds the package itself, and is no link to a source tree."""
+    record = installed / "RECORD"
+    return not record.is_file() or "\ndcbench/__init__.py," in f"\n{record.read_text('utf-8')}"
