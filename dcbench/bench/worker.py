@@ -241,6 +241,10 @@ def _evaluation_speeds(
     return {side: count / median(times[side]) for side in sides}
 
 
+def _note(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
+
+
 def main() -> int:
     """Do what the request says; returns the exit code."""
     request = Request.model_validate_json(sys.argv[1])
@@ -248,9 +252,7 @@ def main() -> int:
         if request.threads is not None:
             torch.set_num_threads(request.threads)
         if request.start is None:
-            from dcbench.cli.console import note
-
-            result: Config = measure_session(request, note)
+            result: Config = measure_session(request, _note)
         else:
             result = measure_start(request)
     except DcbenchError as problem:

@@ -89,7 +89,7 @@ def test_images_of_a_case_are_those_of_its_split():
     for case, split in (("wrn-16-8", "cifair10"), ("resnet-32", "cifar10-lt-100")):
         found = load_split(split)
         assert CASES[case].train_images == len(found.train) + len(found.val)
-        assert CASES[case].recipe == found.facts.recipe
+        assert CASES[case].recipe == found.config.recipe
 
 
 def test_a_process_that_differs_from_itself_makes_it_noisy_and_the_interval_wide():
