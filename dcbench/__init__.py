@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from dcbench._version import __version__
 
 if TYPE_CHECKING:
+    from dcbench.notebook.running import run
     from dcbench.records.schema import Record
-    from dcbench.runs.execute import run
 
 __all__ = ["Record", "__version__", "run"]
 
@@ -19,7 +19,7 @@ __all__ = ["Record", "__version__", "run"]
 def __getattr__(name: str) -> Any:
     """Import what needs torch only when it is asked for."""
     if name == "run":
-        from dcbench.runs.execute import run
+        from dcbench.notebook.running import run
 
         return run
     if name == "Record":

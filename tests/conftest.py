@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from dcbench.config.paths import data_root
-from dcbench.data.source import file_status
+from dcbench.data.source import Folder
 
 hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
@@ -22,7 +22,7 @@ def real_data() -> Path:
     if not os.environ.get("DCBENCH_DATA"):
         pytest.skip("DCBENCH_DATA is not set")
     root = data_root()
-    if any(status.state == "missing" for status in file_status(root, ["cifar10", "cifar100"])):
+    if any(status.state == "missing" for status in Folder(root).inventory(["cifar10", "cifar100"])):
         pytest.skip(f"CIFAR is not in {root}")
     return root
 

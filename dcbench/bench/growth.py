@@ -13,8 +13,10 @@ import numpy as np
 import torch
 
 from dcbench.config.protocol import load_protocol
+from dcbench.data.source import Folder
 from dcbench.draws import stream
 from dcbench.methods import build_method, method_names
+from dcbench.records.store import Store
 from dcbench.runs.execute import execute
 from dcbench.runs.machine import device_title, synchronize
 from dcbench.runs.plan import plan_run
@@ -79,8 +81,7 @@ def measure_growth(device: torch.device, note: Callable[[str], None] = lambda te
     """Train on more and more random images, then more and more seeds and methods on `digits`."""
     images = _epochs(device, note)
     with tempfile.TemporaryDirectory() as folder:
-        place = Session(Path(folder), device)
-        runs = _Runs(place, Path(folder), note)
+        runs = _Runs(Session(Folder(Path(folder)), device), Store(Path(folder)), note)
         first = runs.take([("erm", 0)])
         again = runs.take([("erm", 1)])
         names = ["erm", *(name for name in method_names() if name != "erm")]
@@ -131,8 +132,8 @@ def _epoch(trainer: Trainer, device: torch.device) -> float:
 class _Runs:
     """Whole runs, from plan to record, one after the other."""
 
-    def __init__(self, place: Session, results: Path, note: Callable[[str], None]) -> None:
-        self._place, self._results, self._note = place, results, note
+    def __init__(self, session: Session, store: Store, note: Callable[[str], None]) -> None:
+        self._session, self._store, self._note = session, store, note
 
     def take(self, asked: Sequence[tuple[str, int]]) -> float:
         """The seconds that runs of (method, seed) take."""
@@ -142,7 +143,7 @@ class _Runs:
             plan = plan_run(
                 method, SPLIT, seed=seed, protocol=PROTOCOL, settings={"epochs": EPOCHS}
             )
-            execute(plan, self._results, self._place)
+            execute(plan, self._store, self._session)
         return time.perf_counter() - began
 
 

@@ -13,7 +13,8 @@ from dcbench.bench.cases import Content, Source
 from dcbench.config.base import Config
 from dcbench.draws import stream
 from dcbench.metrics.measure import Predictions, measure
-from dcbench.records.checkpoint import write_checkpoint
+from dcbench.records.checkpoint import Checkpoint
+from dcbench.records.identity import Configuration, Identity
 from dcbench.training.loop import save_interval
 
 if TYPE_CHECKING:
@@ -42,11 +43,27 @@ def measure_extras(content: Content, source: Source, loop: FastLoop) -> Extras:
     """Time the metrics and a checkpoint."""
     with tempfile.TemporaryDirectory() as folder:
         began = time.perf_counter()
-        write_checkpoint(Path(folder), {}, loop.trainer.state())
+        Checkpoint(Path(folder), _identity(content)).write(loop.trainer.state())
         checkpoint = time.perf_counter() - began
     began = time.perf_counter()
     _metrics(content.num_classes, source.test_images, OOD_IMAGES)
     return Extras(metrics=time.perf_counter() - began, checkpoint=checkpoint)
+
+
+def _identity(content: Content) -> Identity:
+    """A name for the checkpoint, which takes as much room as that of a run."""
+    configuration = Configuration(
+        protocol="v1",
+        split="bench",
+        subset=0,
+        index_sha256="",
+        method=content.method.name,
+        settings=content.method.settings,
+        method_sha256=content.method.source_sha256,
+        seed=0,
+        recipe=content.recipe,
+    )
+    return Identity(configuration, content.label)
 
 
 def _metrics(num_classes: int, test: int, ood: dict[str, int]) -> None:

@@ -20,26 +20,24 @@ app = typer.Typer(help="The datasets on disk, and bundles of their images.", no_
 def data_status(data: DataOption = None, as_json: Json = False) -> None:
     """Say which files are there, which are missing, and where they may be put by hand."""
     from dcbench.cli.console import note
-    from dcbench.config.paths import data_root
-    from dcbench.data.source import inventory
+    from dcbench.data.source import open_source
 
-    root = data_root(data)
-    _files(inventory(root), as_json)
+    source = open_source(data)
+    _files(source.inventory(), as_json)
     if not as_json:
         note(
-            f"bundle: {root}"
-            if root.is_file()
-            else f"data folder: {root}; `dcbench data fetch NAME` downloads what is missing"
+            f"bundle: {source.path}"
+            if source.path.is_file()
+            else f"data folder: {source.path}; `dcbench data fetch NAME` downloads what is missing"
         )
 
 
 @app.command("verify", epilog="Example:  dcbench data verify")
 def data_verify(data: DataOption = None, as_json: Json = False) -> None:
     """Read and hash every file that is there."""
-    from dcbench.config.paths import data_root
-    from dcbench.data.source import inventory
+    from dcbench.data.source import open_source
 
-    found = inventory(data_root(data), hashing=True)
+    found = open_source(data).inventory(hashing=True)
     _files(found, as_json)
     if any(status.state == "damaged" for status in found):
         raise typer.Exit(3)
@@ -96,16 +94,15 @@ def data_bundle(
     """
     from dcbench.cli.console import note
     from dcbench.config.names import parse_seeds
-    from dcbench.config.paths import data_root
     from dcbench.data.gather import gather
+    from dcbench.data.source import open_source
     from dcbench.data.splits import matching_splits
 
     contents = gather(
         matching_splits(splits),
-        data_root(data),
+        open_source(data, allow_unverified=allow_unverified_data),
         subsets=parse_seeds(subsets, "subset") if subsets else (),
         ood=ood,
-        allow_unverified=allow_unverified_data,
     )
     if not quiet:
         for name, reason in contents.left_out.items():

@@ -12,6 +12,7 @@ from dcbench.cli.options import DataOption, Json, ResultsOption, UnverifiedOptio
 
 if TYPE_CHECKING:
     from dcbench.records.schema import Record
+    from dcbench.records.store import Store
     from dcbench.runs.plan import Plan
     from dcbench.runs.session import Session
 
@@ -52,9 +53,11 @@ def run(
     """
     from dcbench.cli.console import RunProgress
     from dcbench.config.names import parse_seeds, parse_settings
-    from dcbench.config.paths import data_root, results_root
+    from dcbench.config.paths import results_root
+    from dcbench.data.source import open_source
     from dcbench.errors import DcbenchError
     from dcbench.records.schema import Record
+    from dcbench.records.store import Store
     from dcbench.runs.execute import execute_together
     from dcbench.runs.machine import find_device
     from dcbench.runs.plan import plan_run
@@ -65,34 +68,35 @@ def run(
         plan_run(method, split, subset=subset, seed=each, protocol=protocol, settings=asked)
         for each in parse_seeds(seeds if seeds is not None else seed)
     ]
-    root = results_root(results)
-    place = Session(data_root(data), find_device(device), allow_unverified=allow_unverified_data)
+    store = Store(results_root(results))
+    source = open_source(data, allow_unverified=allow_unverified_data)
+    session = Session(source, find_device(device))
     if dry_run:
         for plan in plans:
-            _show_estimate(plan, root, place, quiet, as_json)
+            _show_estimate(plan, store, session, quiet, as_json)
         return
     for first in range(0, len(plans), pack):
         together = plans[first : first + pack]
         with RunProgress(quiet) as reporter:
             for plan in together:
                 _announce(plan, reporter.note)
-            ended = execute_together(together, root, place, restart=restart, reporter=reporter)
+            ended = execute_together(together, store, session, restart=restart)
         for plan, outcome in zip(together, ended, strict=True):
             if isinstance(outcome, Record):
-                _show_record(outcome, root / plan.folder / "record.json", as_json)
+                _show_record(outcome, store.folder(plan.identity) / "record.json", as_json)
         for outcome in ended:
             if isinstance(outcome, DcbenchError):
                 raise outcome
 
 
-def _show_estimate(plan: Plan, root: Path, place: Session, quiet: bool, as_json: bool) -> None:
+def _show_estimate(plan: Plan, store: Store, session: Session, quiet: bool, as_json: bool) -> None:
     from dcbench.cli.console import RunProgress
     from dcbench.runs.execute import estimate
 
     with RunProgress(quiet) as reporter:
         _announce(plan, reporter.note)
-        said = str(estimate(plan, place, reporter))
-    folder = str(root / plan.folder)
+        said = str(estimate(plan, session))
+    folder = str(store.folder(plan.identity))
     typer.echo(json.dumps({"folder": folder, "estimate": said}) if as_json else said)
 
 

@@ -70,12 +70,13 @@ def verify_splits(
     as_json: Json = False,
 ) -> None:
     """Derive every subset again from its rule and the labels, and hash the images."""
-    from dcbench.config.paths import data_root
     from dcbench.data.derive import verify_split
+    from dcbench.data.source import open_source
     from dcbench.data.splits import split_names
 
+    source = open_source(data)
     names = [name] if name else split_names()
-    found = [finding for each in names for finding in verify_split(each, data_root(data))]
+    found = [finding for each in names for finding in verify_split(each, source)]
     print_list([finding._asdict() for finding in found], as_json, "split")
     if any(finding.state == "differs" for finding in found):
         raise typer.Exit(1)
@@ -86,8 +87,8 @@ def derive_splits(
     name: Annotated[str, typer.Argument(metavar="SPLIT")], data: DataOption = None
 ) -> None:
     """Write the lists and hashes of a new split from its rule."""
-    from dcbench.config.paths import data_root
     from dcbench.data.derive import derive_split
+    from dcbench.data.source import open_source
 
-    for subset, hashes in derive_split(name, data_root(data)).subsets.items():
+    for subset, hashes in derive_split(name, open_source(data)).subsets.items():
         typer.echo(f"{name} subset {subset}: {hashes.train} + {hashes.val}, {hashes.index_sha256}")

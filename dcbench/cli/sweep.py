@@ -126,14 +126,15 @@ def _site(
     budget: str | None,
 ) -> Site:
     from dcbench.config.names import parse_duration
-    from dcbench.config.paths import data_root, results_root
+    from dcbench.config.paths import results_root
+    from dcbench.data.source import open_source
+    from dcbench.records.store import Store
     from dcbench.sweep.engines import Site
 
     return Site(
-        results=results_root(results),
-        data=data_root(data),
+        store=Store(results_root(results)),
+        source=open_source(data, allow_unverified=allow_unverified),
         device=device,
-        allow_unverified=allow_unverified,
         threads=threads,
         deadline=time.time() + parse_duration(budget) if budget else None,
     )
@@ -207,19 +208,14 @@ def _swept(
         if not quiet:
             note(text)
 
-    with RunProgress(quiet, brief=True) as reporter:
-        chosen = (
-            partial(serial, reporter=reporter)
-            if engine is EngineName.serial
-            else partial(loky, workers=workers)
-        )
-        return sweep(requests, site, chosen, pack=pack, workers=workers, note=tell)
+    with RunProgress(quiet, brief=True):
+        chosen = partial(serial) if engine is EngineName.serial else partial(loky, workers=workers)
+        return sweep(requests, site, chosen, pack=pack, workers=workers)
 
 
 def _show(outcomes: list[Outcome], as_json: bool) -> None:
     from dcbench.cli.console import note, show_table
     from dcbench.sweep.grid import plan_of
-    from dcbench.sweep.scheduler import title_of
 
     counts = {
         state: sum(outcome.state == state for outcome in outcomes)
@@ -239,7 +235,7 @@ def _show(outcomes: list[Outcome], as_json: bool) -> None:
     if unfinished:
         show_table(
             ("run", "state", "why"),
-            [(title_of(plan_of(each.request)), each.state, each.message) for each in unfinished],
+            [(plan_of(each.request).title, each.state, each.message) for each in unfinished],
         )
     note(", ".join(f"{count} {state}" for state, count in counts.items()))
     if counts["left"]:
@@ -251,7 +247,6 @@ def _forecast(requests: list[Request], site: Site, workers: int, as_json: bool) 
 
     import torch
 
-    from dcbench.cli.console import note
     from dcbench.runs.machine import device_title, find_device
     from dcbench.runs.session import Session
     from dcbench.sweep.forecast import forecast
@@ -259,8 +254,7 @@ def _forecast(requests: list[Request], site: Site, workers: int, as_json: bool) 
     device = find_device(site.device)
     if device.type == "cpu":
         torch.set_num_threads(site.threads)
-    place = Session(site.data, device, allow_unverified=site.allow_unverified)
-    found = forecast(requests, site.results, place, note)
+    found = forecast(requests, site.store, Session(site.source, device))
     if as_json:
         rows = [dataclasses.asdict(each) | {"seconds": each.seconds} for each in found]
         report = {"device": device_title(device), "workers": workers, "runs": rows}

@@ -15,7 +15,7 @@ import io
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
@@ -25,10 +25,10 @@ from PIL import Image
 from pydantic import Field, ValidationError
 
 from dcbench.config.base import Config
-from dcbench.data.catalogue import get_dataset
-from dcbench.data.parts import FileStatus, MissingData, Part, refuse
+from dcbench.data.catalogue import Dataset, get_dataset
+from dcbench.data.parts import FileStatus, MissingData, Part, Source, refuse
 from dcbench.data.rules import Rows
-from dcbench.errors import DataError, unknown
+from dcbench.errors import DataError
 from dcbench.records.atomic import write_whole
 
 MANIFEST, LABELS, ROWS = "bundle.json", "labels.npy", "rows.npy"
@@ -63,17 +63,15 @@ class Manifest(Config):
     parts: tuple[StoredPart, ...]
 
 
-class Bundle:
-    """A bundle to read from.
+@dataclass(frozen=True)
+class Bundle(Source):
+    """The images that a bundle holds.
 
     Raises
     ------
     DataError
-        The file is no bundle, or is damaged.
+        When it is read: the file is no bundle, or is damaged.
     """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
 
     @functools.cached_property
     def manifest(self) -> Manifest:
@@ -85,24 +83,21 @@ class Bundle:
                     _official_md5(name, len(stored.files_md5))
             return manifest
 
-    def part(self, dataset: str, part: str, *, allow_unverified: bool = False) -> Part:
-        """Read one part of a dataset.
+    def inventory(self, names: Iterable[str] = (), *, hashing: bool = False) -> list[FileStatus]:
+        """The files that the bundle was made from, of the named datasets or of all."""
+        wanted, found = set(names), []
+        for stored in self.manifest.parts:
+            files = [file for name in stored.names for file in self._files(stored, name)]
+            try:
+                if hashing:
+                    self._unpack(stored)
+            except DataError as problem:
+                files = [replace(file, state="damaged", problem=str(problem)) for file in files]
+            found += [file for file in files if not wanted or file.dataset in wanted]
+        return found
 
-        Raises
-        ------
-        UsageError
-            There is no such dataset or part.
-        MissingData
-            The bundle has nothing of it.
-        UnverifiedData
-            It was made from files that are not the official ones.
-        DataError
-            The bundle is damaged.
-        """
-        entry = get_dataset(dataset)
-        if part not in entry.parts:
-            raise unknown(f"part of {dataset}", part, entry.parts)
-        name = f"{dataset}/{part}"
+    def _read(self, dataset: Dataset, part: str) -> Part:
+        name = f"{dataset.name}/{part}"
         stored = next((each for each in self.manifest.parts if name in each.names), None)
         if stored is None:
             made_for = ", ".join(self.manifest.splits)
@@ -113,26 +108,10 @@ class Bundle:
             )
         files = self._files(stored, name)
         how = "make the bundle again from the official files"
-        refuse(entry.title, files, how, allow_unverified)
-        images, rows, labels = self._read(stored)
+        refuse(dataset.title, files, how, self.allow_unverified)
+        images, rows, labels = self._unpack(stored)
         official = all(file.state == "official" for file in files)
         return Part(name, images, rows, labels, official, tuple(files))
-
-    def status(self, names: Iterable[str] = (), *, hashing: bool = False) -> list[FileStatus]:
-        """The files that the bundle was made from, of the named datasets or of all.
-
-        `hashing` reads all images.
-        """
-        wanted, found = set(names), []
-        for stored in self.manifest.parts:
-            files = [file for name in stored.names for file in self._files(stored, name)]
-            try:
-                if hashing:
-                    self._read(stored)
-            except DataError as problem:
-                files = [replace(file, state="damaged", problem=str(problem)) for file in files]
-            found += [file for file in files if not wanted or file.dataset in wanted]
-        return found
 
     def _files(self, stored: StoredPart, name: str) -> list[FileStatus]:
         dataset, _, part = name.partition("/")
@@ -149,7 +128,7 @@ class Bundle:
             for expected, found in zip(official, stored.files_md5, strict=True)
         ]
 
-    def _read(self, stored: StoredPart) -> tuple[NDArray[np.uint8], Rows, Rows]:
+    def _unpack(self, stored: StoredPart) -> tuple[NDArray[np.uint8], Rows, Rows]:
         """Images, rows and labels of a part, proved whole."""
         with _opened(self.path) as archive:
             labels, rows = (

@@ -5,13 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
 
-from dcbench.data.parts import MissingData, Part
-from dcbench.data.source import load_part
+from dcbench.data.parts import MissingData, Part, Source
 from dcbench.data.splits import (
     Split,
     SplitHashes,
@@ -35,11 +33,11 @@ class Finding(NamedTuple):
     detail: str
 
 
-def verify_split(name: str, root: Path) -> Iterator[Finding]:
+def verify_split(name: str, source: Source) -> Iterator[Finding]:
     """Derive each subset again and compare the rows and the images with what is recorded."""
     config = split_config(name)
     try:
-        source = load_part(config.dataset, "train", root, allow_unverified=True)
+        whole = source.taking_unverified().part(config.dataset, "train")
     except MissingData as missing:
         for subset in config.subsets:
             yield Finding(name, subset, "not checked", str(missing))
@@ -50,23 +48,23 @@ def verify_split(name: str, root: Path) -> Iterator[Finding]:
         except DataError as damaged:
             yield Finding(name, subset, "differs", str(damaged))
             continue
-        train, val = config.rule.select(source.labels, listed.num_classes, subset)
-        derived = (train, val, source.labels[train], source.labels[val])
+        train, val = config.rule.select(whole.labels, listed.num_classes, subset)
+        derived = (train, val, whole.labels[train], whole.labels[val])
         rows = (listed.train, listed.val, listed.train_labels, listed.val_labels)
         if not all(map(np.array_equal, derived, rows)):
             yield Finding(name, subset, "differs", "the rule gives other rows or labels")
         else:
-            yield Finding(name, subset, *_compare_images(source, listed))
+            yield Finding(name, subset, *_compare_images(whole, listed))
 
 
-def _compare_images(source: Part, listed: Split) -> tuple[_State, str]:
+def _compare_images(whole: Part, listed: Split) -> tuple[_State, str]:
     """Whether the images of a subset, whose rows are right, are those that were hashed."""
     of_official = listed.hashes.images_official
-    if source.official != of_official:
+    if whole.official != of_official:
         kind = "official" if of_official else "unverified"
         return "same", f"rows are the same; images not compared: their hash is of {kind} files"
     try:
-        images = source.take(np.concatenate([listed.train, listed.val]))
+        images = whole.take(np.concatenate([listed.train, listed.val]))
     except MissingData as missing:
         return "not checked", f"rows are the same; {missing}"
     if images.sha256() != listed.hashes.images_sha256:
@@ -74,19 +72,19 @@ def _compare_images(source: Part, listed: Split) -> tuple[_State, str]:
     return "same", f"rows and images ({'official' if of_official else 'unverified'} files)"
 
 
-def derive_split(name: str, root: Path) -> SplitHashes:
+def derive_split(name: str, source: Source) -> SplitHashes:
     """Write the lists and hashes of a split from its rule; for whoever defines a new split."""
     config = split_config(name)
     if config.subsets_of is not None:
         raise UsageError(f"split {name} shares the lists of {config.subsets_of}: derive that one")
-    source = load_part(config.dataset, "train", root, allow_unverified=True)
+    whole = source.taking_unverified().part(config.dataset, "train")
     folder = splits_folder() / name
     folder.mkdir(exist_ok=True)
     hashes = {}
     for subset in config.subsets:
-        train, val = config.rule.select(source.labels, len(config.class_names), subset)
+        train, val = config.rule.select(whole.labels, len(config.class_names), subset)
         text = "part,index,label\n" + "".join(
-            f"{part},{row},{source.labels[row]}\n"
+            f"{part},{row},{whole.labels[row]}\n"
             for part, rows in (("train", train), ("val", val))
             for row in rows
         )
@@ -96,8 +94,8 @@ def derive_split(name: str, root: Path) -> SplitHashes:
             val=len(val),
             csv_sha256=hashlib.sha256(text.encode()).hexdigest(),
             index_sha256=index_sha256(train, val),
-            images_sha256=source.take(np.concatenate([train, val])).sha256(),
-            images_official=source.official,
+            images_sha256=whole.take(np.concatenate([train, val])).sha256(),
+            images_official=whole.official,
         )
     derived = SplitHashes(subsets=hashes)
     text = json.dumps(derived.model_dump(mode="json"), indent=2) + "\n"

@@ -9,7 +9,7 @@ from http.client import HTTPException
 from pathlib import Path
 
 from dcbench.data.catalogue import Download, get_dataset
-from dcbench.data.source import file_status, how_to_get
+from dcbench.data.source import Folder, how_to_get
 from dcbench.errors import DataError
 
 _TIMEOUT = 30.0  # seconds without an answer
@@ -60,7 +60,7 @@ def _lacking(name: str, root: Path) -> list[str]:
     """List the files without their official MD5, each as `path (MD5 …)`."""
     return [
         f"{status.path} (MD5 {status.expected_md5})"
-        for status in file_status(root, [name], hashing=True)
+        for status in Folder(root).inventory([name], hashing=True)
         if status.state != "official"
     ]
 

@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 from dcbench.data.bundle import Manifest, stored_part, write_bundle
 from dcbench.data.catalogue import get_dataset
 from dcbench.data.load import NOISE
-from dcbench.data.parts import MissingData, Part, UnverifiedData
+from dcbench.data.parts import MissingData, Part, Source, UnverifiedData
 from dcbench.data.rules import Rows
-from dcbench.data.source import load_part
 from dcbench.data.splits import Split, load_split, split_config
 from dcbench.errors import UsageError
 
@@ -58,18 +57,15 @@ class _Wanted:
 
 def gather(
     splits: Sequence[str],
-    place: Path,
+    source: Source,
     *,
     subsets: Sequence[int] = (),
     ood: bool = True,
-    allow_unverified: bool = False,
 ) -> Contents:
     """Read all images that some splits need: train, validation, test and OOD sets.
 
     Parameters
     ----------
-    place : Path
-        A data folder, or a bundle.
     subsets : sequence of int
         Of each split, as far as it has them; none means all.
 
@@ -78,16 +74,17 @@ def gather(
     UsageError
         There is no such split, none of them has one of the subsets, or they need no files.
     DataError
-        Training or test images are missing, damaged, or (without `allow_unverified`) unverified.
+        Training or test images are missing, damaged, or not the official ones where
+        the source takes no others.
     """
-    read = functools.cache(functools.partial(load_part, allow_unverified=allow_unverified))
+    read = functools.cache(source.part)
     wanted: dict[tuple[str, ...], _Wanted] = {}
     left_out: dict[str, str] = {}
 
     def want(dataset: str, part: str, rows: Callable[[Part], Rows] = _all_rows) -> None:
         if get_dataset(dataset).embedded:
             return
-        found = read(dataset, part, place)
+        found = read(dataset, part)
         files = tuple(file.found_md5 for file in found.files)
         nothing = np.zeros(len(found.labels), dtype=np.bool_)
         entry = wanted.setdefault(files, _Wanted(found, nothing))

@@ -1,17 +1,15 @@
-"""The images of a split: what a run trains on, is tested on, and must tell apart from the rest."""
+"""The images of a split: what a run trains on, is tested on, and must detect as foreign."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dcbench.data.parts import ImageSet, MissingData, Part, UnverifiedData
-from dcbench.data.source import load_part
+from dcbench.data.parts import ImageSet, MissingData, Part, Source, UnverifiedData
 from dcbench.data.splits import Split
 from dcbench.draws import stream
 from dcbench.errors import DataError
@@ -19,7 +17,7 @@ from dcbench.errors import DataError
 NOISE_IMAGES = 2000
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SplitImages:
     """The images of one subset of a split.
 
@@ -41,50 +39,46 @@ class SplitImages:
 
 
 def load_images(
-    split: Split,
-    root: Path,
-    *,
-    fit: Literal["train", "trainval"] = "trainval",
-    allow_unverified: bool = False,
+    split: Split, source: Source, *, fit: Literal["train", "trainval"] = "trainval"
 ) -> SplitImages:
-    """Read the images of a split from a data folder or a bundle.
+    """Read the images of a split.
 
     Raises
     ------
     DataError
-        Training or test images are missing, damaged, not the ones that were hashed, or (without
-        `allow_unverified`) not the official ones; or a file of an OOD set is damaged.
+        Training or test images are missing, damaged, not the ones that were hashed, or not the
+        official ones where the source takes no others; or a file of an OOD set is damaged.
     """
-    source = load_part(split.config.dataset, "train", root, allow_unverified=allow_unverified)
-    _check_hash(split, source)
+    whole = source.part(split.config.dataset, "train")
+    _check_hash(split, whole)
     rows = split.train if fit == "train" else np.concatenate([split.train, split.val])
-    tested = load_part(split.config.test.dataset, "test", root, allow_unverified=allow_unverified)
+    tested = source.part(split.config.test.dataset, "test")
     test = tested.take(split.kept_test_rows(len(tested.labels)))
     ood, missing = {}, {}
     for name in split.config.ood:
         try:
-            ood[name] = _ood_set(name, test.images.shape[1:], root, allow_unverified)
+            ood[name] = _ood_set(name, test.images.shape[1:], source)
         except (MissingData, UnverifiedData) as problem:
             missing[name] = str(problem)
-    return SplitImages(source.take(rows), test, ood, missing)
+    return SplitImages(whole.take(rows), test, ood, missing)
 
 
-def _check_hash(split: Split, source: Part) -> None:
+def _check_hash(split: Split, whole: Part) -> None:
     """Refuse images that are not those that were hashed when the subset was listed."""
-    if split.hashes.images_official != source.official:
+    if split.hashes.images_official != whole.official:
         return
-    listed = source.take(np.concatenate([split.train, split.val]))
+    listed = whole.take(np.concatenate([split.train, split.val]))
     if listed.sha256() != split.hashes.images_sha256:
         raise DataError(
-            f"{source.name}: the images of split {split.name}, subset {split.subset}, do not hash "
+            f"{whole.name}: the images of split {split.name}, subset {split.subset}, do not hash "
             f"to the recorded {split.hashes.images_sha256[:16]}…; see `dcbench splits verify "
             f"{split.name}`"
         )
 
 
-def _ood_set(name: str, shape: tuple[int, ...], root: Path, allow_unverified: bool) -> ImageSet:
+def _ood_set(name: str, shape: tuple[int, ...], source: Source) -> ImageSet:
     if name not in NOISE:
-        return load_part(name, "test", root, allow_unverified=allow_unverified).take()
+        return source.part(name, "test").take()
     pixels = NOISE[name](stream(0, f"noise/{name}"), (NOISE_IMAGES, *shape))
     images = np.rint(pixels.clip(0, 1) * 255).astype(np.uint8)
     return ImageSet(name, images, np.zeros(len(images), dtype=np.int64), official=True)

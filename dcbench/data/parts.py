@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dcbench.data.catalogue import Dataset, get_dataset
+from dcbench.data.formats import Piece
 from dcbench.data.rules import Rows
-from dcbench.errors import DataError
+from dcbench.errors import DataError, unknown
 
 
 class MissingData(DataError):  # noqa: N818 - a state of the data
@@ -44,7 +48,7 @@ class FileStatus:
     problem: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ImageSet:
     """One part of a dataset in memory.
 
@@ -73,7 +77,7 @@ class ImageSet:
         return hashlib.sha256(np.ascontiguousarray(self.images).data).hexdigest()
 
 
-def refuse(title: str, files: list[FileStatus], how: str, allow_unverified: bool) -> None:
+def refuse(title: str, files: Sequence[FileStatus], how: str, allow_unverified: bool) -> None:
     """Raise the error for files that cannot be used: the damaged, then the missing, then others.
 
     `how` ends the message: how to come by the right files.
@@ -100,7 +104,7 @@ def refuse(title: str, files: list[FileStatus], how: str, allow_unverified: bool
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Part:
     """One part of a dataset: the labels of all its images, and the images that are there.
 
@@ -146,3 +150,66 @@ class Part:
         whole = len(asked) == len(self.rows) and np.array_equal(places, np.arange(len(asked)))
         images = self.images if whole else self.images[places]
         return ImageSet(self.name, images, self.labels[asked], self.official, self.files)
+
+
+@dataclass(frozen=True)
+class Source(ABC):
+    """Where the images of datasets come from; small, and may be sent to another process.
+
+    Attributes
+    ----------
+    path : Path
+        Of the data folder, or of the bundle.
+    allow_unverified : bool
+        Take files that read whole although they are not the official ones.
+    """
+
+    path: Path
+    allow_unverified: bool = False
+
+    def taking_unverified(self) -> Self:
+        """The same source, which takes files that are not the official ones."""
+        return replace(self, allow_unverified=True)
+
+    def part(self, dataset: str, part: str) -> Part:
+        """Read one part of a dataset, such as "train" of "cifar10".
+
+        Raises
+        ------
+        UsageError
+            There is no such dataset or part.
+        MissingData
+            A file is not there, or the bundle has nothing of it.
+        UnverifiedData
+            A file is not the official one, and `allow_unverified` is not set.
+        DataError
+            A file is damaged.
+        """
+        entry = get_dataset(dataset)
+        if part not in entry.parts:
+            raise unknown(f"part of {dataset}", part, entry.parts)
+        if entry.embedded:
+            return joined(f"{dataset}/{part}", [entry.embedded(part)])
+        return self._read(entry, part)
+
+    @abstractmethod
+    def _read(self, dataset: Dataset, part: str) -> Part:
+        """Read a part that is there to be read; errors as for `part`."""
+
+    @abstractmethod
+    def inventory(self, names: Iterable[str] = (), *, hashing: bool = False) -> list[FileStatus]:
+        """What there is of the files of the named datasets, or of all; `hashing` reads them.
+
+        Raises
+        ------
+        UsageError
+            There is no dataset of such a name.
+        """
+
+
+def joined(name: str, pieces: Sequence[Piece], files: Sequence[FileStatus] = ()) -> Part:
+    """What the files of one part hold, in their order, as a whole part."""
+    images = np.concatenate([piece.images for piece in pieces if piece.images is not None])
+    labels = np.concatenate([piece.labels for piece in pieces if piece.labels is not None])
+    official = all(file.state == "official" for file in files)
+    return Part(name, images, np.arange(len(labels)), labels, official, tuple(files))

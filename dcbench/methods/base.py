@@ -70,6 +70,11 @@ class Method(Config):
         """The scalar to minimize."""
         raise NotImplementedError(f"{type(self).__name__} has no loss(network, batch)")
 
+    @classmethod
+    def default_settings(cls) -> dict[str, Any]:
+        """Every setting at its default, as a plain value."""
+        return {key: field.get_default() for key, field in cls.model_fields.items()}
+
     @property
     def settings(self) -> dict[str, Any]:
         """The settings as plain values, for a record."""

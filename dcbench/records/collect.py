@@ -9,20 +9,17 @@ from typing import Any, Literal, NamedTuple
 
 from dcbench.errors import DataError, RunError, UsageError
 from dcbench.records.atomic import write_whole, writing
-from dcbench.records.schema import Record
-from dcbench.records.store import (
+from dcbench.records.files import (
     HISTORY,
     RECORD,
-    address_of,
     finish,
-    locked,
     parse_record,
     read_stored,
     read_whole,
-    record_paths,
     remove,
-    unfinished_folders,
 )
+from dcbench.records.schema import Record
+from dcbench.records.store import address_of, locked, record_paths, unfinished_folders
 
 State = Literal["copied", "there_already", "refused", "damaged", "unfinished"]
 
@@ -249,11 +246,7 @@ def _refused(run: Path, stored: Stored, rivals: Sequence[Stored]) -> Outcome:
 
 def _placed(stored: Stored, target: Path) -> bool:
     """Copy a run, the record last; False where a record has come there meanwhile."""
-
-    def refuse(text: str) -> None:
-        raise RunError(f"another process is at work in {target}; collect again when it is done")
-
-    with locked(target, refuse):
+    with locked(target, busy="collect again when it is done"):
         if (target / RECORD).exists():
             return False
         for file in (stored.record.predictions, stored.record.model):

@@ -8,7 +8,7 @@ from typing import Any
 
 from dcbench.errors import DataError, UsageError
 from dcbench.metrics.measure import flatten, measure
-from dcbench.records.store import read_predictions, read_record
+from dcbench.records.files import read_predictions, read_record
 
 
 def measure_again(folder: Path) -> tuple[dict[str, Any], list[str]]:

@@ -1,189 +1,149 @@
-"""What a run leaves on disk, and how it gets there whole.
+"""A results folder: what is there of a run, and where all records are.
 
-Every file is written beside its place and renamed into it; `record.json` comes last, so a folder
-that has it is done. The record names the SHA-256 of the other files.
+Looking up reads alone: a folder without write permission will do. Folders that are links are not
+followed, by no command.
 """
 
 from __future__ import annotations
 
 import contextlib
-import csv
-import hashlib
-import io
-import json
-from collections.abc import Callable, Iterator, Sequence
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 import filelock
-import numpy as np
 
-from dcbench.config.base import validated
-from dcbench.errors import DataError
-from dcbench.metrics.measure import Predictions
-from dcbench.records.atomic import write_whole, writing
-from dcbench.records.schema import SCHEMA_VERSION, EpochSummary, Record, StoredFile
+from dcbench.errors import DataError, DcbenchError, RunError
+from dcbench.records.atomic import writing
+from dcbench.records.files import CHECKPOINT, PREDICTIONS, RECORD, WEIGHTS, read_record
+from dcbench.records.identity import Configuration, Identity, address
+from dcbench.records.schema import Record
 
-RECORD, PREDICTIONS, HISTORY = "record.json", "predictions.npz", "history.csv"
-WEIGHTS, CHECKPOINT, LOCK = "model.safetensors", "checkpoint.pt", ".lock"
+LOCK = ".lock"
+_BEFORE_THE_RECORD = {CHECKPOINT, PREDICTIONS, WEIGHTS}
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Missing:
+    """Nothing is there of the run."""
+
+
+@dataclass(frozen=True)
+class HalfDone:
+    """The run has a checkpoint and no record; whose it is shows when it is read."""
+
+
+@dataclass(frozen=True, eq=False)
+class Finished:
+    """The run is there, with its predictions."""
+
+    record: Record
+
+
+@dataclass(frozen=True, eq=False)
+class Differs:
+    """Something else stands in the run's place: of another recipe or method, or damaged."""
+
+    error: DcbenchError
+
+    @property
+    def reason(self) -> str:
+        """What differs, and what to do."""
+        return str(self.error)
+
+
+Found = Missing | HalfDone | Finished | Differs
+
+
+@dataclass(frozen=True)
+class Store:
+    """A results folder; it need not exist."""
+
+    root: Path
+
+    def folder(self, run: Identity) -> Path:
+        """Where a run lies."""
+        return self.root / run.folder
+
+    def find(self, run: Identity) -> Found:
+        """What there is of a run; nothing else decides whether a run is there."""
+        folder = self.folder(run)
+        linked = self._linked(run.folder)
+        if linked is not None:
+            return Differs(
+                RunError(f"{linked}: is a link, and links below a results folder are not followed")
+            )
+        path = folder / RECORD
+        try:
+            if not path.exists():
+                return HalfDone() if (folder / CHECKPOINT).exists() else Missing()
+            record = read_record(path)
+        except DataError as problem:
+            return Differs(problem)
+        except OSError as problem:
+            return Differs(DataError(f"{path}: cannot be read: {problem.strerror}"))
+        difference = run.difference(configuration_of(record))
+        if difference is not None:
+            return Differs(
+                RunError(
+                    f"{path}: was made with {difference}; run it again with --restart, or choose "
+                    "another folder with --results"
+                )
+            )
+        predictions = folder / record.predictions.file
+        if not predictions.is_file():
+            return Differs(
+                DataError(
+                    f"{predictions}: no such file; the record names SHA-256 "
+                    f"{record.predictions.sha256}: restore it, or run again with --restart"
+                )
+            )
+        return Finished(record)
+
+    def _linked(self, address: Path) -> Path | None:
+        """The first part of an address that is a link."""
+        parts = [self.root.joinpath(*address.parts[:depth]) for depth in range(1, 6)]
+        return next((part for part in parts if part.is_symlink()), None)
+
+
+def configuration_of(record: Record) -> Configuration:
+    """What decided the numbers of a record."""
+    values = {key: getattr(record, key) for key in Configuration.model_fields}
+    return Configuration.model_validate(values)
 
 
 @contextlib.contextmanager
-def locked(folder: Path, waiting: Callable[[str], None]) -> Iterator[None]:
-    """Hold a run's folder; says so and waits while another process holds it."""
+def locked(folder: Path, *, busy: str | None = None) -> Iterator[None]:
+    """Hold a run's folder against other processes.
+
+    Parameters
+    ----------
+    busy : str, optional
+        What the user is to do where another process holds it. Without it, that is said, and waited
+        for.
+
+    Raises
+    ------
+    RunError
+        The folder cannot be written; or another process holds it, and `busy` is given.
+    """
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         lock = filelock.FileLock(folder / LOCK)
         try:
             lock.acquire(timeout=0)
         except filelock.Timeout:
-            waiting(f"another process is at work in {folder}; waiting for it to finish")
+            if busy is not None:
+                raise RunError(f"another process is at work in {folder}; {busy}") from None
+            _log.info("another process is at work in %s; waiting for it to finish", folder)
             lock.acquire()
     try:
         yield
     finally:
         lock.release()
-
-
-def write_predictions(folder: Path, predictions: Predictions) -> StoredFile:
-    """Store logits and labels; OOD sets as `ood_<name>`."""
-    arrays = {f"ood_{name}": logits for name, logits in predictions.ood.items()}
-    digest = write_whole(
-        folder / PREDICTIONS,
-        lambda file: np.savez_compressed(
-            file,
-            logits=predictions.logits,
-            labels=predictions.labels,
-            class_counts=predictions.class_counts,
-            **arrays,  # type: ignore[arg-type]
-        ),
-    )
-    return StoredFile(file=PREDICTIONS, sha256=digest)
-
-
-def read_stored(folder: Path, stored: StoredFile) -> bytes:
-    """The content of a file that a record names.
-
-    Raises
-    ------
-    DataError
-        The file is missing, cut off, or not the one that the record names.
-    """
-    path = folder / stored.file
-    try:
-        content = read_whole(path)
-    except DataError as problem:
-        raise DataError(f"{problem}; the record names SHA-256 {stored.sha256}") from None
-    found = hashlib.sha256(content).hexdigest()
-    if found != stored.sha256:
-        raise DataError(
-            f"{path}: SHA-256 is {found}, the record names {stored.sha256}; the file "
-            "is damaged or of another run: restore it, or run again with --restart"
-        )
-    return content
-
-
-def read_predictions(folder: Path, record: Record) -> Predictions:
-    """The stored predictions of a record; errors as for `read_stored`."""
-    path, content = folder / record.predictions.file, read_stored(folder, record.predictions)
-    try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-            ood = {key[4:]: arrays[key] for key in arrays.files if key.startswith("ood_")}
-            return Predictions(arrays["logits"], arrays["labels"], arrays["class_counts"], ood)
-    except Exception as problem:  # whatever NumPy makes of bytes that are no such archive
-        raise DataError(f"{path}: not a predictions file: {problem}") from None
-
-
-def write_weights(folder: Path, content: bytes) -> StoredFile:
-    """Store the weights, which are serialized already."""
-    digest = write_whole(folder / WEIGHTS, lambda file: file.write(content))
-    return StoredFile(file=WEIGHTS, sha256=digest)
-
-
-def write_history(folder: Path, history: Sequence[EpochSummary]) -> None:
-    """One row an epoch: its mean loss, the last learning rate, seconds."""
-
-    def write(file: BinaryIO) -> None:
-        text = io.StringIO(newline="")
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(EpochSummary._fields)
-        writer.writerows(history)
-        file.write(text.getvalue().encode())
-
-    write_whole(folder / HISTORY, write)
-
-
-def write_record(folder: Path, record: Record) -> None:
-    """Finish a run: the record, then away with the checkpoint."""
-    text = json.dumps(record.model_dump(mode="json"), indent=2, allow_nan=False) + "\n"
-    finish(folder, text.encode())
-
-
-def finish(folder: Path, record: bytes) -> None:
-    """Finish a run by a record that is text already."""
-    write_whole(folder / RECORD, lambda file: file.write(record))
-    remove(folder, CHECKPOINT)
-
-
-def read_record(path: Path) -> Record:
-    """A record from its file or its folder.
-
-    Raises
-    ------
-    DataError
-        There is none, it is cut off, or it is of another schema.
-    """
-    path = path / RECORD if path.is_dir() else path
-    return parse_record(read_whole(path), path)
-
-
-def parse_record(text: bytes, path: Path) -> Record:
-    """A record from the content of its file; `path` is for the error, as for `read_record`."""
-    try:
-        content = json.loads(text)
-    except (ValueError, RecursionError) as problem:
-        raise DataError(
-            f"{path}: cut off or not JSON: {problem}; run again with --restart"
-        ) from None
-    version = content.get("schema_version") if isinstance(content, dict) else None
-    if version != SCHEMA_VERSION:
-        raise DataError(
-            f"{path}: schema_version={version!r}: this dcbench reads {SCHEMA_VERSION}; it was "
-            "written by another version"
-        )
-    return validated(Record, content, path, DataError)
-
-
-def clear(folder: Path) -> None:
-    """Remove what a run left, record first."""
-    remove(folder, RECORD, CHECKPOINT, PREDICTIONS, HISTORY, WEIGHTS)
-
-
-def remove(folder: Path, *names: str) -> None:
-    """Remove files, and whatever was being written when an earlier process was killed."""
-    with writing(folder):
-        for name in names:
-            (folder / name).unlink(missing_ok=True)
-        for unfinished in folder.glob(".*.unfinished"):
-            unfinished.unlink(missing_ok=True)
-
-
-def read_whole(path: Path) -> bytes:
-    """The content of a file; `DataError` where there is none or it cannot be read."""
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file") from None
-    except OSError as problem:
-        raise DataError(f"{path}: cannot be read: {problem.strerror}") from None
-
-
-_BEFORE_THE_RECORD = {CHECKPOINT, PREDICTIONS, WEIGHTS}
-
-
-def address(protocol: str, split: str, subset: int, label: str, seed: int) -> Path:
-    """Where a run lies under a results folder."""
-    return Path(protocol, split, f"subset-{subset}", label, f"seed-{seed}")
 
 
 def address_of(record: Record) -> Path:

@@ -3,85 +3,40 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 
-from dcbench.config.paths import data_root, results_root
-from dcbench.errors import DcbenchError, OutOfTimeError, RunError
-from dcbench.records import store
-from dcbench.records.schema import CONFIGURATION, Record
-from dcbench.runs.machine import find_device
-from dcbench.runs.plan import Plan, plan_run
+from dcbench.config.progress import NoProgress, Progress
+from dcbench.errors import DcbenchError, OutOfTimeError
+from dcbench.records import files
+from dcbench.records.schema import Record
+from dcbench.records.store import Differs, Finished, Store, locked
+from dcbench.runs.finish import finish
+from dcbench.runs.plan import Plan
+from dcbench.runs.prepare import Estimate, ReadyRun, prepare
 from dcbench.runs.session import Session
-from dcbench.runs.work import Estimate, Reporter, Silence, Work
-from dcbench.training.loop import run_error, train_together
+from dcbench.training.loop import Training, run_error, train_together
 
 SHORTEST_SLICE = 60.0
 """Seconds below which a run that cannot be finished in time is not begun."""
 
-
-def run(
-    method: str,
-    split: str,
-    *,
-    subset: int = 0,
-    seed: int = 0,
-    protocol: str = "v1",
-    settings: Mapping[str, Any] | None = None,
-    device: str = "auto",
-    data: str | Path | None = None,
-    results: str | Path | None = None,
-    restart: bool = False,
-    allow_unverified_data: bool = False,
-) -> Record:
-    """Train, predict, measure and record; a finished run is found and not repeated.
-
-    Parameters
-    ----------
-    method : str
-        A name, `name[key=value,…]`, or `path/to/file.py:Class`.
-    split : str
-        Name of a split.
-    settings : mapping, optional
-        Settings of the method or of the recipe that differ from the protocol's.
-    device : str
-        `auto`, `cpu`, `cuda` or `cuda:<n>`.
-    data, results
-        Folders; by default `DCBENCH_DATA` or the user's cache, `DCBENCH_RESULTS` or `./results`.
-    restart
-        Throw away what an earlier run left.
-    allow_unverified_data
-        Take image files whose checksum is not the official one.
-
-    Returns
-    -------
-    Record
-        Its `metrics` are fractions.
-
-    Raises
-    ------
-    UsageError, DataError, RunError
-        See `dcbench.errors`.
-    """
-    plan = plan_run(method, split, subset=subset, seed=seed, protocol=protocol, settings=settings)
-    place = Session(data_root(data), find_device(device), allow_unverified=allow_unverified_data)
-    return execute(plan, results_root(results), place, restart=restart)
+_log = logging.getLogger(__name__)
 
 
 def execute(
     plan: Plan,
-    results: Path,
-    place: Session,
+    store: Store,
+    session: Session,
     *,
     restart: bool = False,
-    reporter: Reporter | None = None,
+    progress: Progress | None = None,
 ) -> Record:
-    """Carry a plan out, or find its record; see `run`."""
-    outcome = execute_together([plan], results, place, restart=restart, reporter=reporter)[0]
+    """Carry a plan out, or find its record; see `dcbench.run`."""
+    outcome = execute_together([plan], store, session, restart=restart, progress=progress)[0]
     if isinstance(outcome, DcbenchError):
         raise outcome
     return outcome
@@ -89,11 +44,11 @@ def execute(
 
 def execute_together(
     plans: Sequence[Plan],
-    results: Path,
-    place: Session,
+    store: Store,
+    session: Session,
     *,
     restart: bool = False,
-    reporter: Reporter | None = None,
+    progress: Progress | None = None,
     deadline: float | None = None,
 ) -> list[Record | DcbenchError]:
     """Carry several plans out, training them at once on one device.
@@ -102,6 +57,8 @@ def execute_together(
 
     Parameters
     ----------
+    restart
+        Throw away what an earlier run left.
     deadline
         On the clock of `time.monotonic`: what does not fit before is checkpointed and left, and its
         outcome is `OutOfTimeError`.
@@ -111,80 +68,84 @@ def execute_together(
     list
         For each plan its record, or why it failed; the others go on.
     """
-    reporter = reporter or Silence()
+    progress = progress or NoProgress()
+    outcomes: dict[int, Record | DcbenchError] = {}
+    if not restart:
+        outcomes = {number: each for number, each in enumerate(_found(plans, store)) if each}
+    missing = [number for number in range(len(plans)) if number not in outcomes]
     with contextlib.ExitStack() as stack:
         # In the order of their names, so that two processes never wait for one another.
-        for folder in sorted({results / plan.folder for plan in plans}):
-            stack.enter_context(store.locked(folder, reporter.note))
-        for plan in plans:
-            stack.callback(reporter.ended, plan)
-        works: dict[int, Work] = {}
-        outcomes: dict[int, Record | DcbenchError] = {}
-        for number, plan in enumerate(plans):
-            folder = results / plan.folder
-            begun = _begun(plan, folder, place, reporter, restart, len(plans))
-            if not isinstance(begun, Work):
+        for folder in sorted({store.folder(plans[number].identity) for number in missing}):
+            stack.enter_context(locked(folder))
+        ready: dict[int, ReadyRun] = {}
+        for number in missing:
+            begun = _begun(plans[number], store, session, restart, len(plans))
+            if not isinstance(begun, ReadyRun):
                 outcomes[number] = begun
-            elif _fits(min(begun.forecast.seconds, SHORTEST_SLICE), deadline):
-                works[number] = begun
+            elif _fits(min(begun.estimate.seconds, SHORTEST_SLICE), deadline):
+                ready[number] = begun
             else:
                 outcomes[number] = OutOfTimeError("no time to begin")
-        trainings = {number: work.training for number, work in works.items()}
+        trainings = {number: _training(run, progress) for number, run in ready.items()}
         failed = train_together(trainings, deadline)
-        for number, work in works.items():
-            outcomes[number] = failed.get(number) or _recorded(work, deadline)
-        return [outcomes[number] for number in range(len(plans))]
+        for number, run in ready.items():
+            outcomes[number] = failed.get(number) or _recorded(run, progress, deadline)
+    return [outcomes[number] for number in range(len(plans))]
+
+
+def _found(plans: Sequence[Plan], store: Store) -> list[Record | DcbenchError | None]:
+    """For each plan its record or what stands in its place; None where it is to be done."""
+    outcomes: list[Record | DcbenchError | None] = []
+    for plan in plans:
+        found = store.find(plan.identity)
+        if isinstance(found, Finished):
+            _log.info("found %s; not run again", store.folder(plan.identity) / files.RECORD)
+            outcomes.append(found.record)
+        else:
+            outcomes.append(found.error if isinstance(found, Differs) else None)
+    return outcomes
 
 
 def _begun(
-    plan: Plan, folder: Path, place: Session, reporter: Reporter, restart: bool, together: int
-) -> Work | Record | DcbenchError:
-    """A run that is ready to train, or the record that is there already, or what is wrong."""
+    plan: Plan, store: Store, session: Session, restart: bool, together: int
+) -> ReadyRun | Record | DcbenchError:
+    """A run that is ready to train, or what another process has left meanwhile, or what is wrong.
+
+    The lock of the run's folder is held.
+    """
+    folder = store.folder(plan.identity)
     try:
         if restart:
-            store.clear(folder)
-        if (folder / store.RECORD).exists():
-            reporter.note(f"found {folder / store.RECORD}; not run again")
-            return _found(plan, folder)
-        work = Work(plan, folder, place, reporter, together=together)
-        work.resume()
-        return work
+            files.clear(folder)
+        there = _found([plan], store)[0]
+        if there is not None:
+            return there
+        run = prepare(plan, folder, session, together=together)
+        _log.info("%s", run.estimate)
+        return run
     except (DcbenchError, torch.OutOfMemoryError) as problem:
         return run_error(problem)
+
+
+def _training(run: ReadyRun, progress: Progress) -> Training:
+    done, epochs = run.trainer.progress.epoch, run.trainer.recipe.epochs
+    shown = progress.task(f"train {run.plan.title}", epochs, done, "epochs")
+    return Training(run.trainer, run.checkpoint, shown)
 
 
 def _fits(seconds: float, deadline: float | None) -> bool:
     return deadline is None or time.monotonic() + seconds <= deadline
 
 
-def _recorded(work: Work, deadline: float | None) -> Record | DcbenchError:
-    if not _fits(work.forecast.evaluate_seconds, deadline):
+def _recorded(run: ReadyRun, progress: Progress, deadline: float | None) -> Record | DcbenchError:
+    if not _fits(run.estimate.evaluate_seconds, deadline):
         return OutOfTimeError("trained; no time to predict")
     try:
-        return work.record()
+        return finish(run, progress)
     except (DcbenchError, torch.OutOfMemoryError) as problem:
         return run_error(problem)
 
 
-def estimate(plan: Plan, place: Session, reporter: Reporter | None = None) -> Estimate:
-    """How long a plan would take, from a measured step; nothing is written."""
-    return Work(plan, Path(), place, reporter or Silence()).forecast
-
-
-def _found(plan: Plan, folder: Path) -> Record:
-    record, asked = store.read_record(folder), plan.configuration
-    for key in CONFIGURATION:
-        if getattr(record, key) != asked[key]:
-            raise RunError(
-                f"{folder / store.RECORD}: was made with another {key}: "
-                f"{_difference(getattr(record, key), asked[key])}; run it again with "
-                "--restart, or choose another folder with --results"
-            )
-    return record
-
-
-def _difference(recorded: Any, asked: Any) -> str:
-    if isinstance(recorded, dict) and isinstance(asked, dict):
-        keys = [key for key in {**recorded, **asked} if recorded.get(key) != asked.get(key)]
-        return ", ".join(f"{key}={recorded.get(key)} and not {asked.get(key)}" for key in keys)
-    return f"{recorded} and not {asked}"
+def estimate(plan: Plan, session: Session) -> Estimate:
+    """How long a plan would take, from a measured step; nothing is written or gone on from."""
+    return prepare(plan, Path(), session, resume=False).estimate

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,10 +18,10 @@ from dcbench.data.splits import Split, load_split
 from dcbench.errors import UsageError, unknown
 from dcbench.methods import Method, method_class
 from dcbench.models import build_model
-from dcbench.records.store import address
+from dcbench.records.identity import Configuration, Identity
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Plan:
     """A run that has been checked and can begin."""
 
@@ -29,11 +30,33 @@ class Plan:
     choice: Choice
     seed: int
 
+    @functools.cached_property
+    def identity(self) -> Identity:
+        """What a record or a checkpoint has to agree with to be this run's."""
+        method = self.choice.method
+        configuration = Configuration(
+            protocol=self.protocol.name,
+            split=self.split.name,
+            subset=self.split.subset,
+            index_sha256=self.split.hashes.index_sha256,
+            method=method.name,
+            settings=method.settings,
+            method_sha256=method.source_sha256,
+            seed=self.seed,
+            recipe=self.choice.recipe,
+        )
+        return Identity(configuration, self.choice.label, type(method).default_settings())
+
     @property
     def folder(self) -> Path:
-        """Where the run lies under the results folder: its address."""
+        """Where the run lies under a results folder."""
+        return self.identity.folder
+
+    @property
+    def title(self) -> str:
+        """The run in a few words."""
         split = self.split
-        return address(self.protocol.name, split.name, split.subset, self.choice.label, self.seed)
+        return f"{self.choice.label} on {split.name}, subset {split.subset}, seed {self.seed}"
 
     @property
     def num_images(self) -> int:
@@ -51,22 +74,6 @@ class Plan:
         if self.split.subset not in asked.subsets:
             found.append(f"subset {self.split.subset} is not among those that the protocol asks")
         return tuple(found)
-
-    @property
-    def configuration(self) -> dict[str, Any]:
-        """What decides the run's numbers: `records.CONFIGURATION`, as plain values."""
-        method = self.choice.method
-        return {
-            "protocol": self.protocol.name,
-            "split": self.split.name,
-            "subset": self.split.subset,
-            "index_sha256": self.split.hashes.index_sha256,
-            "method": method.name,
-            "settings": method.settings,
-            "method_sha256": method.source_sha256,
-            "seed": self.seed,
-            "recipe": self.choice.recipe.model_dump(mode="json"),
-        }
 
 
 def plan_run(
@@ -103,7 +110,7 @@ def plan_run(
     return plan
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Choice:
     """A method and a recipe as a run uses them, after all settings are applied.
 
@@ -142,7 +149,7 @@ def choose(entry: Entry, method: type[Method], asked: Mapping[str, Any]) -> Choi
     chosen = validated(method, {**given, **own}, f"method {method.name}")
     training = entry.training.model_dump()
     recipe = validated(Recipe, {**training, **of_recipe}, "recipe")
-    defaults = {key: field.get_default() for key, field in method.model_fields.items()}
+    defaults = method.default_settings()
     before = {**training, **defaults, **given}
     after = {**recipe.model_dump(), **chosen.settings}
     differing = {key: after[key] for key in sorted(asked) if after[key] != before[key]}

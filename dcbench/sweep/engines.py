@@ -20,12 +20,14 @@ from typing import Literal, NamedTuple, Protocol
 import filelock
 import torch
 
+from dcbench.config.progress import Progress
+from dcbench.data.parts import Source
 from dcbench.errors import DcbenchError, OutOfTimeError
-from dcbench.records import schema, store
+from dcbench.records import schema
+from dcbench.records.store import Finished, Store
 from dcbench.runs.execute import execute_together
 from dcbench.runs.machine import find_device
 from dcbench.runs.session import Session
-from dcbench.runs.work import Reporter
 from dcbench.sweep.grid import Request, plan_of
 
 _TO_CHECKPOINT = 10.0
@@ -49,10 +51,9 @@ class Site:
         Seconds since 1970 at which every run is to have stopped, checkpointed.
     """
 
-    results: Path
-    data: Path
+    store: Store
+    source: Source
     device: str
-    allow_unverified: bool
     threads: int
     deadline: float | None
 
@@ -87,11 +88,11 @@ class Engine(Protocol):
 
 
 def serial(
-    jobs: Sequence[Job], site: Site, reporter: Reporter | None = None
+    jobs: Sequence[Job], site: Site, progress: Progress | None = None
 ) -> Iterator[list[Outcome]]:
     """One job after the other in this process, where a debugger can step through them."""
     for job in jobs:
-        yield carry_out(job, site, site.device, reporter)
+        yield carry_out(job, site, site.device, progress)
 
 
 def loky(jobs: Sequence[Job], site: Site, workers: int) -> Iterator[list[Outcome]]:
@@ -102,15 +103,15 @@ def loky(jobs: Sequence[Job], site: Site, workers: int) -> Iterator[list[Outcome
     yield from parallel(joblib.delayed(_in_a_worker)(job, site) for job in jobs)
 
 
-def carry_out(job: Job, site: Site, device: str, reporter: Reporter | None = None) -> list[Outcome]:
+def carry_out(job: Job, site: Site, device: str, progress: Progress | None = None) -> list[Outcome]:
     """Do the runs of a job; whatever goes wrong with one is its outcome."""
     began = time.monotonic()
     plans = [plan_of(request) for request in job]
-    there = [(site.results / plan.folder / store.RECORD).exists() for plan in plans]
+    there = [isinstance(site.store.find(plan.identity), Finished) for plan in plans]
     deadline = None if site.deadline is None else began + site.deadline - time.time()
-    place = _workplace(site.data, device, site.allow_unverified, site.threads)
+    session = _session(site.source, device, site.threads)
     try:
-        ended = execute_together(plans, site.results, place, reporter=reporter, deadline=deadline)
+        ended = execute_together(plans, site.store, session, progress=progress, deadline=deadline)
     except DcbenchError as problem:
         ended = [problem] * len(job)
     except Exception as problem:
@@ -134,12 +135,12 @@ def _outcome(
 
 
 @functools.lru_cache(maxsize=1)
-def _workplace(data: Path, device: str, allow_unverified: bool, threads: int) -> Session:
-    """The workplace of a process: start-up is paid once, however many jobs follow."""
+def _session(source: Source, device: str, threads: int) -> Session:
+    """The session of a process: start-up is paid once, however many jobs follow."""
     found = find_device(device)
     if found.type == "cpu":
         torch.set_num_threads(threads)
-    return Session(data, found, allow_unverified=allow_unverified)
+    return Session(source, found)
 
 
 def _in_a_worker(job: Job, site: Site) -> list[Outcome]:

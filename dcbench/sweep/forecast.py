@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from dcbench.records import store
+from dcbench.records.store import Finished, HalfDone, Store
 from dcbench.runs.execute import estimate
 from dcbench.runs.plan import Plan
 from dcbench.runs.session import Session
 from dcbench.sweep.grid import Request, plan_of
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -40,44 +42,34 @@ class Forecast:
         return (self.half_done + self.missing) * self.seconds_each
 
 
-def forecast(
-    requests: Sequence[Request],
-    results: Path,
-    place: Session,
-    note: Callable[[str], None] = lambda text: None,
-) -> list[Forecast]:
+def forecast(requests: Sequence[Request], store: Store, session: Session) -> list[Forecast]:
     """What is there and what the rest will cost; nothing is written.
 
-    A step is measured once for each method on a split, not for each subset and seed.
+    A step is measured once for each method on a split, not for each subset and seed. A run in
+    whose place something else stands is counted as missing, for that is what it lacks.
     """
     groups: dict[tuple[str, str, str], list[Plan]] = defaultdict(list)
     for request in requests:
         plan = plan_of(request)
         groups[plan.protocol.name, plan.split.name, plan.choice.label].append(plan)
-    found = []
+    forecasts = []
     for (protocol, split, method), plans in groups.items():
-        states = [state_of(results / plan.folder) for plan in plans]
-        counts = {state: states.count(state) for state in ("recorded", "half-done", "missing")}
+        found = [store.find(plan.identity) for plan in plans]
+        recorded = sum(isinstance(each, Finished) for each in found)
+        half_done = sum(isinstance(each, HalfDone) for each in found)
         seconds = 0.0
-        if counts["recorded"] < len(plans):
-            note(f"measuring a step of {method} on {split}, protocol {protocol}")
-            seconds = estimate(plans[0], place).seconds
-        found.append(
+        if recorded < len(plans):
+            _log.info("measuring a step of %s on %s, protocol %s", method, split, protocol)
+            seconds = estimate(plans[0], session).seconds
+        forecasts.append(
             Forecast(
                 protocol=protocol,
                 split=split,
                 method=method,
-                recorded=counts["recorded"],
-                half_done=counts["half-done"],
-                missing=counts["missing"],
+                recorded=recorded,
+                half_done=half_done,
+                missing=len(plans) - recorded - half_done,
                 seconds_each=seconds,
             )
         )
-    return found
-
-
-def state_of(folder: Path) -> str:
-    """`recorded`, `half-done` or `missing`."""
-    if (folder / store.RECORD).exists():
-        return "recorded"
-    return "half-done" if (folder / store.CHECKPOINT).exists() else "missing"
+    return forecasts

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from dcbench.config.text import duration
-from dcbench.runs.plan import Plan
+from dcbench.records.store import Finished
 from dcbench.sweep.engines import Engine, Outcome, Site
-from dcbench.sweep.forecast import state_of
 from dcbench.sweep.grid import Request, packs, plan_of
+
+_log = logging.getLogger(__name__)
 
 
 def sweep(
@@ -19,7 +21,6 @@ def sweep(
     *,
     pack: int = 1,
     workers: int = 1,
-    note: Callable[[str], None] = lambda text: None,
 ) -> list[Outcome]:
     """Do what is missing, and nothing twice.
 
@@ -29,38 +30,31 @@ def sweep(
         How many runs share a device at once.
     workers
         How many jobs the engine does at once: for the time that is left.
-    note
-        Called with a line for every run that ends.
 
     Returns
     -------
     list of Outcome
         One for each request, in the order in which they ended; those that were there come first.
     """
-    there = [each for each in requests if _state(each, site) == "recorded"]
-    missing = [each for each in requests if _state(each, site) != "recorded"]
+    there = [each for each in requests if _is_found(each, site)]
+    missing = [each for each in requests if each not in set(there)]
     outcomes = [Outcome(request, "found", 0.0) for request in there]
-    note(f"{len(requests)} runs: {len(there)} recorded, {len(missing)} to do")
+    _log.info("%d runs: %d recorded, %d to do", len(requests), len(there), len(missing))
     clock = _Clock(missing, workers)
     for ended in engine(packs(missing, pack), site):
         for outcome in ended:
             outcomes.append(outcome)
             clock.count(outcome)
-            note(f"[{clock.ended}/{len(missing)}] {_line(outcome)}; {clock.left()}")
+            _log.info("[%d/%d] %s; %s", clock.ended, len(missing), _line(outcome), clock.left())
     return outcomes
 
 
-def _state(request: Request, site: Site) -> str:
-    return state_of(site.results / plan_of(request).folder)
-
-
-def title_of(plan: Plan) -> str:
-    """A run in a few words."""
-    return f"{plan.choice.label} on {plan.split.name}, subset {plan.split.subset}, seed {plan.seed}"
+def _is_found(request: Request, site: Site) -> bool:
+    return isinstance(site.store.find(plan_of(request).identity), Finished)
 
 
 def _line(outcome: Outcome) -> str:
-    title = title_of(plan_of(outcome.request))
+    title = plan_of(outcome.request).title
     if outcome.accuracy is None:
         return f"{title}: {outcome.state}: {outcome.message}"
     return f"{title}: accuracy {100 * outcome.accuracy:.2f} % in {duration(outcome.seconds)}"

@@ -1,6 +1,7 @@
 """Trainings from their start to their end: one or several in turns, until they are done or stopped.
 
-What an interrupt, a deadline or a failure of one does to the others is decided here.
+This alone decides when a state is saved, what is shown, and what an interrupt, a deadline or a
+failure of one does to the others.
 """
 
 from __future__ import annotations
@@ -9,14 +10,16 @@ import contextlib
 import signal
 import threading
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 import torch
 
+from dcbench.config.progress import NoProgress, Task
 from dcbench.errors import DcbenchError, OutOfTimeError, RunError
-from dcbench.training.trainer import Progress, Trainer
+from dcbench.records.checkpoint import Checkpoint
+from dcbench.training.trainer import EpochDone, Event, Trainer
 
 _SAVED_AT_MOST_EVERY = 30.0
 _SHARE_OF_SAVING = 0.01
@@ -30,28 +33,42 @@ def save_interval(saving: float) -> float:
     return max(_SAVED_AT_MOST_EVERY, saving / _SHARE_OF_SAVING)
 
 
-@dataclass
+@dataclass(eq=False)
 class Training:
-    """A trainer with what is to be done on its way.
+    """A trainer, where its states are kept, and where its epochs are shown.
 
     Attributes
     ----------
-    save
-        Called with `Trainer.state()` after a step every so often, when the training is interrupted
-        by SIGINT or SIGTERM, and at the end.
-    save_interval
-        The seconds until the next state is saved, from those that saving the last one took.
-    report
-        Called at the start and after each epoch.
-    give_up
-        Called when the training has failed, while others go on.
+    checkpoint : Checkpoint, optional
+        Written every so often, when the training is interrupted by SIGINT or SIGTERM or runs out
+        of time, and at the end; None keeps nothing.
     """
 
     trainer: Trainer
-    save: Callable[[dict[str, Any]], None] = lambda state: None
-    save_interval: Callable[[float], float] = save_interval
-    report: Callable[[Progress], None] = lambda progress: None
-    give_up: Callable[[], None] = lambda: None
+    checkpoint: Checkpoint | None = None
+    shown: Task = field(default_factory=lambda: NoProgress().task("train", 0))
+
+    def __post_init__(self) -> None:
+        self._next_save = time.monotonic() + save_interval(0.0)
+
+    def handle(self, event: Event) -> None:
+        """Show an epoch that is over, and save where it is time."""
+        if isinstance(event, EpochDone):
+            summary, trained = event.summary, self.trainer.num_images
+            rate = trained / max(summary.seconds, 1e-9)
+            self.shown.advance(1, f"loss {summary.loss:.4f}, {rate:.0f} images/s")
+        elif time.monotonic() >= self._next_save:
+            self.save()
+
+    def save(self) -> None:
+        """Write the state of now."""
+        if self.checkpoint is None:
+            return
+        with self.trainer.paused():
+            began = time.monotonic()
+            self.checkpoint.write(self.trainer.state())
+            now = time.monotonic()
+        self._next_save = now + save_interval(now - began)
 
 
 def train_together(
@@ -79,30 +96,33 @@ def train_together(
     """
     failed: dict[int, DcbenchError] = {}
     running = {}
-    for place, each in trainings.items():
+    for key, each in trainings.items():
         stream = _stream(each.trainer.device, alone=len(trainings) == 1)
-        steps = each.trainer.steps(each.save, each.save_interval, each.report)
-        running[place] = (stream, steps)
-    with StopSignal() as stop:
+        running[key] = (each, stream, each.trainer.events())
+    with Interrupts() as interrupts:
         while running:
-            for place, (stream, steps) in list(running.items()):
+            for key, (training, stream, events) in list(running.items()):
                 try:
                     with stream:
-                        next(steps)
-                except StopIteration:
-                    del running[place]
+                        event = next(events, None)
+                        if event is None:
+                            training.save()
+                        else:
+                            training.handle(event)
                 except (RunError, torch.OutOfMemoryError) as problem:
-                    failed[place] = run_error(problem)
-                    del running[place]
-                    trainings[place].give_up()
+                    failed[key] = run_error(problem)
+                if event is None or key in failed:
+                    training.shown.close()
+                    del running[key]
             late = deadline is not None and time.monotonic() >= deadline
-            if stop.asked or late:
-                for place, (stream, _) in running.items():
+            if interrupts.asked or late:
+                for key, (training, stream, _) in running.items():
                     with stream:
-                        trainings[place].save(trainings[place].trainer.state())
-                    failed[place] = _left(trainings[place].trainer)
+                        training.save()
+                    training.shown.close()
+                    failed[key] = _left(training.trainer)
                 running.clear()
-            if stop.asked:
+            if interrupts.asked:
                 raise KeyboardInterrupt
     return failed
 
@@ -129,8 +149,8 @@ def _stream(device: torch.device, *, alone: bool) -> contextlib.AbstractContextM
     return torch.cuda.stream(stream)
 
 
-class StopSignal:
-    """Turns the first SIGINT or SIGTERM into a wish that the loop grants between two steps.
+class Interrupts:
+    """Notes the first SIGINT or SIGTERM, for the loop to end between two steps.
 
     A second one ends the process as it would without this. Outside the main thread, where Python
     takes no signals, nothing is changed.
@@ -147,12 +167,12 @@ class StopSignal:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._give_back()
+        self._restore()
 
     def _note(self, number: int, frame: object) -> None:
         self.asked = True
-        self._give_back()
+        self._restore()
 
-    def _give_back(self) -> None:
+    def _restore(self) -> None:
         while self._previous:
             signal.signal(*self._previous.popitem())

@@ -6,9 +6,10 @@ checkpoint to the same weights, bit for bit on one machine.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -41,6 +42,19 @@ class Progress:
     seconds: float = 0.0
     epoch_seconds: float = 0.0
     history: list[EpochSummary] = field(default_factory=list)
+
+
+class StepDone(NamedTuple):
+    """An event of a training: a step was taken, which a GPU may still be at work on."""
+
+
+class EpochDone(NamedTuple):
+    """An event of a training: an epoch is over."""
+
+    summary: EpochSummary
+
+
+Event = StepDone | EpochDone
 
 
 class StepCost(NamedTuple):
@@ -144,15 +158,11 @@ class Trainer:
         """Number of images in a batch of an epoch."""
         return min(self.recipe.batch_size, self.num_images - step * self.recipe.batch_size)
 
-    def steps(
-        self,
-        save: Callable[[dict[str, Any]], None],
-        save_interval: Callable[[float], float],
-        report: Callable[[Progress], None],
-    ) -> Iterator[None]:
-        """Train from wherever the progress stands to the last epoch; see `together.Training`.
+    def events(self) -> Iterator[Event]:
+        """Train from wherever the progress stands to the last epoch, step by step.
 
-        Yields after each step, which a GPU may still be at work on.
+        What is done between two events counts as time of the training, unless it is done within
+        `paused`.
 
         Raises
         ------
@@ -160,27 +170,25 @@ class Trainer:
             The loss is not a number, or beyond `DIVERGED`.
         """
         self.network.train()
-        report(self.progress)
         progress = self.progress
         self._mark = time.monotonic()
-        next_save = self._mark + save_interval(0.0)
         draws = self.draws(progress.epoch)
         while progress.epoch < self.recipe.epochs:
             self.load(progress.epoch, progress.step, draws)
             while progress.step < self.steps_per_epoch:
                 self.train_step.advance(self.size_of(progress.step))
                 progress.step += 1
-                if time.monotonic() >= next_save:
-                    state = self.state()
-                    began = time.monotonic()
-                    save(state)
-                    self._mark = time.monotonic()
-                    next_save = self._mark + save_interval(self._mark - began)
-                yield
+                yield StepDone()
             draws = self.draws(progress.epoch + 1)  # while a GPU is at work on this epoch
             self._close_epoch()
-            report(progress)
-        save(self.state())
+            yield EpochDone(progress.history[-1])
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """What is done within does not count as time of the training."""
+        self._account()
+        yield
+        self._mark = time.monotonic()
 
     def _account(self) -> None:
         """Bring the sums of the progress up to date; waits for the device."""

@@ -10,6 +10,7 @@ import pytest
 
 from dcbench.data import splits
 from dcbench.data.derive import derive_split
+from dcbench.data.source import open_source
 from dcbench.data.splits import splits_folder
 from tests.data import fakes
 
@@ -37,5 +38,5 @@ def tiny(facts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     root = tmp_path / "data"
     fakes.place(monkeypatch, root, "cifar10", fakes.tiny_batches())
     fakes.place(monkeypatch, root, "mnist", fakes.tiny_mnist())
-    derive_split("tiny", root)
+    derive_split("tiny", open_source(root))
     return root

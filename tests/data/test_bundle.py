@@ -15,7 +15,7 @@ from dcbench.data.fetch import fetch
 from dcbench.data.gather import gather
 from dcbench.data.load import load_images
 from dcbench.data.parts import FileStatus, Part, UnverifiedData
-from dcbench.data.source import inventory, load_part
+from dcbench.data.source import open_source
 from dcbench.data.splits import load_split
 from dcbench.errors import DataError, UsageError
 from tests.data import fakes
@@ -27,7 +27,7 @@ CIFAR10_TRAIN = get_dataset("cifar10").parts["train"]
 def bundle(tiny: Path, tmp_path: Path) -> Path:
     """Both subsets of the split `tiny`, with the OOD set that is there."""
     path = tmp_path / "tiny.bundle"
-    gather(["tiny"], tiny).write(path)
+    gather(["tiny"], open_source(tiny)).write(path)
     return path
 
 
@@ -70,7 +70,7 @@ def test_images_from_a_bundle_are_those_from_the_folder(
     tiny: Path, bundle: Path, subset: int, fit: str
 ):
     split = load_split("tiny", subset)
-    here, there = (load_images(split, place, fit=fit) for place in (tiny, bundle))
+    here, there = (load_images(split, open_source(place), fit=fit) for place in (tiny, bundle))
     assert list(there.ood) == list(here.ood) == ["mnist", "gaussian"]
     pairs = [(here.fit, there.fit), (here.test, there.test), (here.ood["mnist"],) * 2]
     pairs[-1] = (here.ood["mnist"], there.ood["mnist"])
@@ -84,19 +84,19 @@ def test_images_from_a_bundle_are_those_from_the_folder(
 
 
 def test_splits_are_proved_from_a_bundle(bundle: Path):
-    found = list(verify_split("tiny", bundle))
+    found = list(verify_split("tiny", open_source(bundle)))
     same = ("same", "rows and images (official files)")
     assert found == [("tiny", 0, *same), ("tiny", 1, *same)]
 
 
 def test_digits_need_no_bundle_and_come_with_any(bundle: Path):
-    assert load_part("digits", "train", bundle).take().official
+    assert open_source(bundle).part("digits", "train").take().official
     with pytest.raises(UsageError, match="digits: dcbench has the images itself"):
-        gather(["digits"], bundle)
+        gather(["digits"], open_source(bundle))
 
 
 def test_bundle_holds_the_images_that_are_needed_and_no_others(tiny: Path, tmp_path: Path):
-    contents = gather(["tiny"], tiny, subsets=[1])
+    contents = gather(["tiny"], open_source(tiny), subsets=[1])
     assert {part.name: part.rows.tolist() for part in contents.parts} == {
         "cifar10/train": list(range(20, 40)),
         "cifar10/test": [0, 1, 2, 4, 5, 6, 7, 9],
@@ -105,23 +105,23 @@ def test_bundle_holds_the_images_that_are_needed_and_no_others(tiny: Path, tmp_p
     assert contents.num_images == 30
     assert list(contents.left_out) == ["cifar100"]
     contents.write(tmp_path / "one.bundle")
-    first, second = verify_split("tiny", tmp_path / "one.bundle")
+    first, second = verify_split("tiny", open_source(tmp_path / "one.bundle"))
     assert (first.state, second.state) == ("not checked", "same")
     with pytest.raises(DataError, match="20 of 20 images are not in the bundle") as caught:
-        load_images(load_split("tiny", 0), tmp_path / "one.bundle")
+        load_images(load_split("tiny", 0), open_source(tmp_path / "one.bundle"))
     assert caught.value.exit_code == 3
 
 
 def test_without_ood_sets_they_count_as_missing(tiny: Path, tmp_path: Path):
-    gather(["tiny"], tiny, ood=False).write(tmp_path / "small.bundle")
-    loaded = load_images(load_split("tiny"), tmp_path / "small.bundle")
+    gather(["tiny"], open_source(tiny), ood=False).write(tmp_path / "small.bundle")
+    loaded = load_images(load_split("tiny"), open_source(tmp_path / "small.bundle"))
     assert list(loaded.ood) == ["gaussian"]
     assert "without OOD sets" in loaded.missing_ood["mnist"]
 
 
 def test_bundle_can_be_made_from_a_bundle(tiny: Path, bundle: Path, tmp_path: Path):
-    gather(["tiny"], bundle, subsets=[0]).write(tmp_path / "from-bundle")
-    gather(["tiny"], tiny, subsets=[0]).write(tmp_path / "from-folder")
+    gather(["tiny"], open_source(bundle), subsets=[0]).write(tmp_path / "from-bundle")
+    gather(["tiny"], open_source(tiny), subsets=[0]).write(tmp_path / "from-folder")
     assert (tmp_path / "from-bundle").read_bytes() == (tmp_path / "from-folder").read_bytes()
 
 
@@ -135,13 +135,15 @@ def test_datasets_that_share_files_share_images(tiny: Path, tmp_path: Path, monk
     (tmp_path / "facts/splits/fair").mkdir()
     excluded = (tmp_path / "facts/splits/tiny/excluded.csv").read_bytes()
     (tmp_path / "facts/splits/fair/excluded.csv").write_bytes(excluded)
-    gather(["tiny", "fair"], tiny).write(tmp_path / "both.bundle")
+    gather(["tiny", "fair"], open_source(tiny)).write(tmp_path / "both.bundle")
     stored = {each.folder: each.names for each in Bundle(tmp_path / "both.bundle").manifest.parts}
     assert stored["cifair10/train"] == ("cifair10/train", "cifar10/train")
     assert stored["cifair10/test"] == ("cifair10/test",)
     for name in ("tiny", "fair"):
         split = load_split(name, 1)
-        here, there = (load_images(split, place) for place in (tiny, tmp_path / "both.bundle"))
+        here, there = (
+            load_images(split, open_source(place)) for place in (tiny, tmp_path / "both.bundle")
+        )
         assert there.fit.sha256() == here.fit.sha256()
         assert there.test.sha256() == here.test.sha256()
 
@@ -152,15 +154,15 @@ def test_datasets_that_share_files_share_images(tiny: Path, tmp_path: Path, monk
 def test_unverified_images_stay_unverified(tiny: Path, tmp_path: Path):
     (tiny / fakes.TRAIN_BATCH).write_bytes(fakes.tiny_batches(seed=5)[fakes.TRAIN_BATCH][0])
     with pytest.raises(UnverifiedData):
-        gather(["tiny"], tiny)
+        gather(["tiny"], open_source(tiny))
     path = tmp_path / "tiny.bundle"
-    gather(["tiny"], tiny, allow_unverified=True).write(path)
+    gather(["tiny"], open_source(tiny, allow_unverified=True)).write(path)
     with pytest.raises(UnverifiedData, match=f"{path}.*--allow-unverified-data.*make the bundle"):
-        load_images(load_split("tiny"), path)
-    loaded = load_images(load_split("tiny"), path, allow_unverified=True)
+        load_images(load_split("tiny"), open_source(path))
+    loaded = load_images(load_split("tiny"), open_source(path, allow_unverified=True))
     assert not loaded.fit.official
     assert loaded.test.official
-    states = {(each.dataset, each.part): each.state for each in inventory(path)}
+    states = {(each.dataset, each.part): each.state for each in open_source(path).inventory()}
     assert states == {
         ("cifar10", "train"): "unverified",
         ("cifar10", "test"): "official",
@@ -173,7 +175,7 @@ def test_unverified_images_stay_unverified(tiny: Path, tmp_path: Path):
 
 def test_no_flipped_byte_passes_as_other_images(bundle: Path):
     split = load_split("tiny")
-    expected = load_images(split, bundle).fit.sha256()
+    expected = load_images(split, open_source(bundle)).fit.sha256()
     content = bundle.read_bytes()
     problems = []
     for place in range(0, len(content), len(content) // 150):
@@ -181,7 +183,7 @@ def test_no_flipped_byte_passes_as_other_images(bundle: Path):
         damaged[place] ^= 0x55
         bundle.write_bytes(damaged)
         try:
-            assert load_images(split, bundle).fit.sha256() == expected
+            assert load_images(split, open_source(bundle)).fit.sha256() == expected
         except DataError as problem:
             problems.append(str(problem))
     assert len(problems) > 75
@@ -205,7 +207,7 @@ def test_missing_or_senseless_member_is_an_error_that_names_the_bundle(
 ):
     path = repacked(written(part_of(3), tmp_path / "a"), {name: content})
     with pytest.raises(DataError, match=f"{path}: not a whole bundle.*dcbench data bundle"):
-        Bundle(path).part("cifar10", "test", allow_unverified=True)
+        Bundle(path, allow_unverified=True).part("cifar10", "test")
 
 
 @pytest.mark.parametrize(
@@ -223,7 +225,7 @@ def test_manifest_of_another_kind_is_refused(tmp_path: Path, change: dict):
         manifest = json.loads(archive.read("bundle.json"))
     path = repacked(path, {"bundle.json": json.dumps(manifest | change).encode()})
     with pytest.raises(DataError, match=r"bundle\.json is not what this dcbench reads"):
-        inventory(path)
+        open_source(path).inventory()
 
 
 @pytest.mark.parametrize("name", ["cifar12/test", "cifar10/tests", "cifar10/train"])
@@ -234,14 +236,14 @@ def test_manifest_with_a_part_that_does_not_exist_is_refused(
     with zipfile.ZipFile(path) as archive:
         manifest = archive.read("bundle.json").replace(b'"cifar10/test"', f'"{name}"'.encode(), 1)
     with pytest.raises(DataError, match=f"not a whole bundle.*{name.split('/')[0]}"):
-        inventory(repacked(path, {"bundle.json": manifest}))
+        open_source(repacked(path, {"bundle.json": manifest})).inventory()
 
 
 def test_a_file_that_is_no_bundle_is_an_error(tmp_path: Path):
     path = tmp_path / "x.bundle"
     path.write_bytes(b"no archive")
     with pytest.raises(DataError, match=f"{path}: not a whole bundle"):
-        load_part("cifar10", "train", path)
+        open_source(path).part("cifar10", "train")
 
 
 def test_inventory_reads_the_images_only_when_asked(bundle: Path):
@@ -250,8 +252,11 @@ def test_inventory_reads_the_images_only_when_asked(bundle: Path):
         member = archive.getinfo("cifar10/train/0000.webp")
     content[member.header_offset + member.compress_size] ^= 0xFF
     bundle.write_bytes(content)
-    assert {each.state for each in inventory(bundle)} == {"official"}
-    states = {(each.dataset, each.part): each.state for each in inventory(bundle, hashing=True)}
+    assert {each.state for each in open_source(bundle).inventory()} == {"official"}
+    states = {
+        (each.dataset, each.part): each.state
+        for each in open_source(bundle).inventory(hashing=True)
+    }
     assert states[("cifar10", "train")] == "damaged"
     assert states[("cifar10", "test")] == "official"
 
@@ -269,21 +274,21 @@ def test_any_number_of_images_comes_back(tmp_path: Path, count: int):
 
 
 def test_equal_contents_give_equal_bytes(tiny: Path, tmp_path: Path):
-    digests = [gather(["tiny"], tiny).write(tmp_path / name) for name in ("a", "b")]
+    digests = [gather(["tiny"], open_source(tiny)).write(tmp_path / name) for name in ("a", "b")]
     assert digests[0] == digests[1] == hashlib.sha256((tmp_path / "a").read_bytes()).hexdigest()
 
 
 def test_progress_counts_every_image_once(tiny: Path, tmp_path: Path):
-    contents, told = gather(["tiny"], tiny), []
+    contents, told = gather(["tiny"], open_source(tiny)), []
     contents.write(tmp_path / "a", told.append)
     assert sum(told) == contents.num_images == 40 + 8 + 2
 
 
 def test_unknown_split_or_subset_is_named(tiny: Path):
     with pytest.raises(UsageError, match="unknown split 'tinny'; did you mean tiny"):
-        gather(["tinny"], tiny)
+        gather(["tinny"], open_source(tiny))
     with pytest.raises(UsageError, match="none of tiny has a subset 7"):
-        gather(["tiny"], tiny, subsets=[0, 7])
+        gather(["tiny"], open_source(tiny), subsets=[0, 7])
 
 
 def test_nothing_is_fetched_into_a_bundle(bundle: Path):
@@ -321,7 +326,7 @@ def test_row_that_is_not_there_is_never_another_one(row: int):
 def test_real_images_come_back_equal_and_take_at_most_1700_bytes_each(
     real_data: Path, tmp_path: Path
 ):
-    test = load_part("cifar10", "test", real_data)
+    test = open_source(real_data).part("cifar10", "test")
     some = Part(test.name, test.images[:1000], np.arange(1000), test.labels, True, test.files)
     path = written(some, tmp_path / "some.bundle")
     assert Bundle(path).part("cifar10", "test").take(np.arange(1000)).official

@@ -18,7 +18,7 @@ import pytest
 from dcbench.data import fetch as fetching
 from dcbench.data.catalogue import DATASETS, Download
 from dcbench.data.fetch import fetch
-from dcbench.data.source import file_status, load_image_set
+from dcbench.data.source import Folder
 from dcbench.errors import DataError, UsageError
 from tests.data import fakes
 
@@ -102,8 +102,8 @@ def test_fetched_archive_is_unpacked_to_where_it_is_read(monkeypatch, tmp_path, 
     _publish(monkeypatch, name, files, [Download(address + filename, fakes.md5(archive))])
     root = tmp_path / "new" / "data"
     fetch(name, root)
-    assert load_image_set(name, "train", root).labels.tolist() == [1, 2, 99]
-    assert load_image_set(name, "test", root).official
+    assert Folder(root).part(name, "train").labels.tolist() == [1, 2, 99]
+    assert Folder(root).part(name, "test").official
     assert capsys.readouterr().out == ""
 
 
@@ -115,7 +115,7 @@ def test_fetched_single_files_lie_where_they_are_read(monkeypatch, tmp_path, sit
         downloads.append(Download(address + Path(path).name, fakes.md5(content), "MNIST/raw"))
     _publish(monkeypatch, "mnist", MNIST, downloads)
     fetch("mnist", tmp_path / "data")
-    assert load_image_set("mnist", "test", tmp_path / "data").labels.tolist() == [7]
+    assert Folder(tmp_path / "data").part("mnist", "test").labels.tolist() == [7]
     assert {path.name for path in (tmp_path / "data/MNIST/raw").iterdir()} == {
         Path(path).name for path in MNIST
     }
@@ -126,7 +126,7 @@ def test_fetch_replaces_a_damaged_file(monkeypatch, tmp_path, site):
     (tmp_path / "ciFAIR-100").mkdir()
     (tmp_path / "ciFAIR-100/test").write_bytes(b"cut off")
     fetch("cifair100", tmp_path)
-    assert load_image_set("cifair100", "test", tmp_path).official
+    assert Folder(tmp_path).part("cifair100", "test").official
 
 
 def _no_network(*arguments: object) -> None:
@@ -155,7 +155,7 @@ def test_archive_put_by_hand_is_unpacked_without_a_network(monkeypatch, tmp_path
     monkeypatch.setattr("torchvision.datasets.utils.download_url", _no_network)
     (tmp_path / download.filename).write_bytes(_zip(CIFAIR))
     fetch("cifair100", tmp_path)
-    assert load_image_set("cifair100", "test", tmp_path).labels.tolist() == [3, 4]
+    assert Folder(tmp_path).part("cifair100", "test").labels.tolist() == [3, 4]
 
 
 def test_nothing_is_downloaded_twice_nor_for_embedded_data(monkeypatch, tmp_path):
@@ -173,7 +173,7 @@ def test_wrong_bytes_from_the_network_are_not_put_in_place(monkeypatch, tmp_path
     _publish(monkeypatch, "mnist", MNIST, downloads)
     with pytest.raises(DataError, match="corrupted"):
         fetch("mnist", tmp_path)
-    assert file_status(tmp_path, ["mnist"])[0].state == "missing"
+    assert Folder(tmp_path).inventory(["mnist"])[0].state == "missing"
 
 
 def test_file_that_the_site_lacks_is_an_error_of_data(monkeypatch, tmp_path, site):

@@ -13,7 +13,7 @@ import pytest
 from dcbench.config.paths import data_root
 from dcbench.data.catalogue import DATASETS, get_dataset
 from dcbench.data.parts import MissingData, UnverifiedData
-from dcbench.data.source import file_status, load_image_set
+from dcbench.data.source import Folder
 from dcbench.data.splits import split_config
 from dcbench.errors import DataError, UsageError
 from tests.data import fakes
@@ -44,7 +44,7 @@ def cifar10(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 
 def test_batches_are_joined_in_official_order(cifar10: Path):
-    train = load_image_set("cifar10", "train", cifar10)
+    train = Folder(cifar10).part("cifar10", "train")
     rows = np.vstack([fakes.cifar_rows(3, seed=1), fakes.cifar_rows(2, seed=2)])
     assert train.name == "cifar10/train"
     assert train.official
@@ -55,7 +55,7 @@ def test_batches_are_joined_in_official_order(cifar10: Path):
 
 
 def test_image_hash_is_that_of_the_bytes_in_order(cifar10: Path):
-    test = load_image_set("cifar10", "test", cifar10)
+    test = Folder(cifar10).part("cifar10", "test")
     pixels = fakes.cifar_rows(4, seed=3).reshape(4, 3, 32, 32).transpose(0, 2, 3, 1)
     assert test.sha256() == hashlib.sha256(pixels.tobytes()).hexdigest()
 
@@ -63,7 +63,7 @@ def test_image_hash_is_that_of_the_bytes_in_order(cifar10: Path):
 def test_missing_file_is_named_with_its_hash_and_where_to_get_it(cifar10: Path):
     (cifar10 / TEST_BATCH).unlink()
     with pytest.raises(MissingData) as caught:
-        load_image_set("cifar10", "test", cifar10)
+        Folder(cifar10).part("cifar10", "test")
     message = str(caught.value)
     assert caught.value.exit_code == 3
     assert str(cifar10 / TEST_BATCH) in message
@@ -98,7 +98,7 @@ def test_damaged_file_is_refused_by_name_whatever_is_allowed(
 ):
     (cifar10 / TEST_BATCH).write_bytes(content)
     with pytest.raises(DataError) as caught:
-        load_image_set("cifar10", "test", cifar10, allow_unverified=allow_unverified)
+        Folder(cifar10, allow_unverified=allow_unverified).part("cifar10", "test")
     message = str(caught.value)
     assert type(caught.value) is DataError
     assert caught.value.exit_code == 3
@@ -113,33 +113,33 @@ def test_file_with_the_official_hash_is_checked_all_the_same(monkeypatch, tmp_pa
     content = fakes.python2_batch(fakes.cifar_rows(2), [0, 11])
     fakes.place(monkeypatch, tmp_path, "cifar10", {TEST_BATCH: (content, 2)})
     with pytest.raises(DataError, match="labels from 0 to 11"):
-        load_image_set("cifar10", "test", tmp_path)
+        Folder(tmp_path).part("cifar10", "test")
 
 
 def test_whole_but_unofficial_file_is_taken_only_when_allowed(cifar10: Path):
     content = fakes.python3_batch(fakes.cifar_rows(4, seed=3), [5, 6, 7, 0])
     (cifar10 / TEST_BATCH).write_bytes(content)
     with pytest.raises(UnverifiedData, match="--allow-unverified-data") as caught:
-        load_image_set("cifar10", "test", cifar10)
+        Folder(cifar10).part("cifar10", "test")
     assert str(cifar10 / TEST_BATCH) in str(caught.value)
     assert fakes.md5(content) in str(caught.value)
-    test = load_image_set("cifar10", "test", cifar10, allow_unverified=True)
+    test = Folder(cifar10, allow_unverified=True).part("cifar10", "test")
     assert not test.official
     assert test.labels.tolist() == [5, 6, 7, 0]
-    assert load_image_set("cifar10", "train", cifar10, allow_unverified=True).official
+    assert Folder(cifar10, allow_unverified=True).part("cifar10", "train").official
 
 
 def test_one_unofficial_file_of_several_makes_the_set_unofficial(cifar10: Path):
     batch = fakes.python2_batch(fakes.cifar_rows(2), [4, 4])
     (cifar10 / "cifar-10-batches-py/data_batch_2").write_bytes(batch)
-    assert not load_image_set("cifar10", "train", cifar10, allow_unverified=True).official
+    assert not Folder(cifar10, allow_unverified=True).part("cifar10", "train").official
 
 
 def test_damage_is_told_before_absence(cifar10: Path):
     (cifar10 / "cifar-10-batches-py/data_batch_1").write_bytes(b"?")
     (cifar10 / "cifar-10-batches-py/data_batch_2").unlink()
     with pytest.raises(DataError, match="damaged") as caught:
-        load_image_set("cifar10", "train", cifar10)
+        Folder(cifar10).part("cifar10", "train")
     assert not isinstance(caught.value, MissingData)
 
 
@@ -149,7 +149,7 @@ def test_cifair_trains_on_the_cifar_file_from_either_folder(monkeypatch, tmp_pat
     fakes.expect(monkeypatch, "cifair100", {"ciFAIR-100/train": (content, 2)})
     (tmp_path / folder).mkdir()
     (tmp_path / folder / "train").write_bytes(content)
-    train = load_image_set("cifair100", "train", tmp_path)
+    train = Folder(tmp_path).part("cifair100", "train")
     assert train.name == "cifair100/train"
     assert train.official
     assert train.labels.tolist() == [99, 0]
@@ -160,7 +160,7 @@ def test_cifair_prefers_its_own_folder(monkeypatch, tmp_path: Path):
     fakes.place(monkeypatch, tmp_path, "cifair100", {"ciFAIR-100/train": (own, 1)})
     (tmp_path / "cifar-100-python").mkdir()
     (tmp_path / "cifar-100-python/train").write_bytes(b"another")
-    assert load_image_set("cifair100", "train", tmp_path).labels.tolist() == [1]
+    assert Folder(tmp_path).part("cifair100", "train").labels.tolist() == [1]
 
 
 def test_mnist_joins_its_images_with_its_labels(monkeypatch, tmp_path: Path):
@@ -171,42 +171,42 @@ def test_mnist_joins_its_images_with_its_labels(monkeypatch, tmp_path: Path):
         "MNIST/raw/t10k-labels-idx1-ubyte.gz": (fakes.mnist_labels([7, 2]), 2),
     }
     fakes.place(monkeypatch, tmp_path, "mnist", files)
-    test = load_image_set("mnist", "test", tmp_path)
+    test = Folder(tmp_path).part("mnist", "test")
     assert test.images[1, 15, 15].tolist() == [9, 9, 9]
     assert test.labels.tolist() == [7, 2]
     labels = tmp_path / "MNIST/raw/t10k-labels-idx1-ubyte.gz"
     labels.write_bytes(fakes.mnist_labels([7]))
     with pytest.raises(DataError, match=f"{labels.name}.*1 labels instead of 2"):
-        load_image_set("mnist", "test", tmp_path)
+        Folder(tmp_path).part("mnist", "test")
 
 
 def test_svhn_bytes_that_are_not_official_never_reach_the_matlab_reader(monkeypatch, tmp_path):
     pixels = np.zeros((32, 32, 3, 3), dtype=np.uint8)
     content = fakes.svhn_file(pixels, [10, 2, 3])
     fakes.place(monkeypatch, tmp_path, "svhn", {"SVHN/test_32x32.mat": (content, 3)})
-    assert load_image_set("svhn", "test", tmp_path).labels.tolist() == [0, 2, 3]
+    assert Folder(tmp_path).part("svhn", "test").labels.tolist() == [0, 2, 3]
     (tmp_path / "SVHN/test_32x32.mat").write_bytes(fakes.svhn_file(pixels, [1, 2, 3]))
     monkeypatch.setattr("scipy.io.loadmat", lambda *_, **__: pytest.fail("it was read"))
     with pytest.raises(DataError, match=r"damaged: .*not the official file"):
-        load_image_set("svhn", "test", tmp_path, allow_unverified=True)
+        Folder(tmp_path, allow_unverified=True).part("svhn", "test")
 
 
 def test_digits_need_no_data_folder(tmp_path: Path):
-    train = load_image_set("digits", "train", tmp_path / "nowhere")
-    test = load_image_set("digits", "test", tmp_path / "nowhere")
+    train = Folder(tmp_path / "nowhere").part("digits", "train")
+    test = Folder(tmp_path / "nowhere").part("digits", "test")
     assert train.official
     assert (len(train.images), len(test.images)) == (600, 1197)
     assert test.images.shape == (1197, 8, 8, 3)
-    assert file_status(tmp_path, ["digits"]) == []
+    assert Folder(tmp_path).inventory(["digits"]) == []
 
 
 def test_unknown_names_are_answered_with_near_ones(tmp_path: Path):
     with pytest.raises(UsageError, match="did you mean cifar10"):
-        load_image_set("cifar-10", "train", tmp_path)
+        Folder(tmp_path).part("cifar-10", "train")
     with pytest.raises(UsageError, match="there are: test"):
-        load_image_set("mnist", "x", tmp_path)
+        Folder(tmp_path).part("mnist", "x")
     with pytest.raises(UsageError, match="svhn"):
-        file_status(tmp_path, ["svnh"])
+        Folder(tmp_path).inventory(["svnh"])
 
 
 def test_data_folder_is_the_option_then_the_variable_then_the_cache(monkeypatch, tmp_path: Path):
@@ -227,19 +227,19 @@ def test_status_tells_every_state_apart(cifar10: Path):
     folder = cifar10 / "cifar-10-batches-py"
     (folder / "data_batch_2").unlink()
     (folder / "test_batch").write_bytes(b"?")
-    states = [s.state for s in file_status(cifar10, ["cifar10"], hashing=True)]
+    states = [s.state for s in Folder(cifar10).inventory(["cifar10"], hashing=True)]
     assert states == ["official", "missing", "damaged"]
     content = fakes.python2_batch(fakes.cifar_rows(4), [1] * 4)
     (folder / "test_batch").write_bytes(content)
-    last = file_status(cifar10, ["cifar10"], hashing=True)[-1]
+    last = Folder(cifar10).inventory(["cifar10"], hashing=True)[-1]
     assert (last.state, last.found_md5) == ("unverified", fakes.md5(content))
     assert (last.dataset, last.part, last.path) == ("cifar10", "test", folder / "test_batch")
-    states = [s.state for s in file_status(cifar10, ["cifar10"])]
+    states = [s.state for s in Folder(cifar10).inventory(["cifar10"])]
     assert states == ["present", "missing", "present"]
 
 
 def test_status_of_all_datasets_covers_every_file(tmp_path: Path):
-    statuses = file_status(tmp_path)
+    statuses = Folder(tmp_path).inventory()
     assert {s.dataset for s in statuses} == set(DATASETS) - {"digits"}
     assert all(s.state == "missing" and s.expected_md5 for s in statuses)
     assert len(statuses) == 6 + 2 + 6 + 2 + 2 + 1
@@ -247,8 +247,8 @@ def test_status_of_all_datasets_covers_every_file(tmp_path: Path):
 
 def test_status_imports_no_heavy_library():
     code = (
-        "import sys, pathlib; from dcbench.data.source import file_status;"
-        "file_status(pathlib.Path('nowhere'));"
+        "import sys, pathlib; from dcbench.data.source import Folder;"
+        "Folder(pathlib.Path('nowhere')).inventory();"
         "print([m for m in ('torch', 'torchvision', 'scipy', 'sklearn') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -260,7 +260,7 @@ def test_real_cifar10_is_official_balanced_and_as_torchvision_reads_it(real_data
     from torchvision.datasets import CIFAR10
 
     start = time.perf_counter()
-    sets = {part: load_image_set("cifar10", part, real_data) for part in ("train", "test")}
+    sets = {part: Folder(real_data).part("cifar10", part) for part in ("train", "test")}
     print(f"CIFAR-10 read and checked in {time.perf_counter() - start:.2f} s")  # noqa: T201
     for part, count in (("train", 5000), ("test", 1000)):
         theirs = CIFAR10(real_data, train=part == "train")
@@ -274,8 +274,8 @@ def test_real_cifar10_is_official_balanced_and_as_torchvision_reads_it(real_data
 @pytest.mark.data
 def test_real_cifar100_is_balanced_and_official_as_its_hash_says(real_data: Path):
     for part, count in (("train", 500), ("test", 100)):
-        status = file_status(real_data, ["cifar100"], hashing=True)[part == "test"]
-        loaded = load_image_set("cifar100", part, real_data, allow_unverified=True)
+        status = Folder(real_data).inventory(["cifar100"], hashing=True)[part == "test"]
+        loaded = Folder(real_data, allow_unverified=True).part("cifar100", part)
         assert np.bincount(loaded.labels).tolist() == [count] * 100
         assert loaded.official == (status.found_md5 == status.expected_md5)
     with (real_data / "cifar-100-python/meta").open("rb") as file:
@@ -285,5 +285,5 @@ def test_real_cifar100_is_balanced_and_official_as_its_hash_says(real_data: Path
 
 @pytest.mark.data
 def test_real_cifair_trains_on_the_very_images_of_cifar(real_data: Path):
-    cifar, cifair = (load_image_set(name, "train", real_data) for name in ("cifar10", "cifair10"))
+    cifar, cifair = (Folder(real_data).part(name, "train") for name in ("cifar10", "cifair10"))
     assert cifar.sha256() == cifair.sha256()

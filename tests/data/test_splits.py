@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from dcbench.data import parts, splits
+from dcbench.data import splits
 from dcbench.data.derive import derive_split, verify_split
 from dcbench.data.load import load_images
-from dcbench.data.source import load_image_set
+from dcbench.data.source import Folder, open_source
 from dcbench.data.splits import Split, load_split, split_config, split_names, splits_folder
 from dcbench.errors import DataError, UsageError
 from tests.data import fakes
@@ -303,7 +303,7 @@ def test_derived_list_is_the_rule_by_hand(config: Path, tiny: Path):
 
 
 def states(name: str, root: Path) -> list[tuple[int, str, str]]:
-    return [(f.subset, f.state, f.detail) for f in verify_split(name, root)]
+    return [(f.subset, f.state, f.detail) for f in verify_split(name, open_source(root))]
 
 
 def test_untouched_split_is_proved_the_same(tiny: Path):
@@ -321,9 +321,9 @@ def test_one_changed_pixel_is_found_in_its_subset_alone(tiny: Path, monkeypatch)
     found = states("tiny", tiny)
     assert [state for _, state, _ in found] == ["same", "differs"]
     assert found[1][2] == detail
-    load_images(load_split("tiny", 0), tiny)
+    load_images(load_split("tiny", 0), open_source(tiny))
     with pytest.raises(DataError, match="images of split tiny, subset 1, do not hash"):
-        load_images(load_split("tiny", 1), tiny)
+        load_images(load_split("tiny", 1), open_source(tiny))
 
 
 def test_changed_labels_give_other_rows(tiny: Path, monkeypatch):
@@ -362,21 +362,21 @@ def test_images_of_an_unofficial_file_are_not_held_against_an_official_hash(tiny
 
 def test_split_that_shares_its_lists_cannot_be_derived(config: Path, tmp_path: Path):
     with pytest.raises(UsageError, match="cifair10-common shares the lists of cifair10"):
-        derive_split("cifair10-common", tmp_path)
+        derive_split("cifair10-common", open_source(tmp_path))
 
 
 def test_digits_are_derived_byte_for_byte_and_proved(config: Path, tmp_path: Path):
     committed = {path.name: path.read_bytes() for path in (config / "digits").iterdir()}
     shutil.rmtree(config / "digits")
-    derive_split("digits", tmp_path)
+    derive_split("digits", open_source(tmp_path))
     assert {path.name: path.read_bytes() for path in (config / "digits").iterdir()} == committed
     assert {state for _, state, _ in states("digits", tmp_path)} == {"same"}
 
 
 @pytest.fixture(scope="module")
 def read_once() -> Callable:
-    """`load_image_set` that reads each file but once: they take a second each."""
-    return functools.cache(load_image_set)
+    """`Folder.part` that reads each file but once: they take a second each."""
+    return functools.cache(Folder.part)
 
 
 @pytest.mark.data
@@ -384,8 +384,8 @@ def read_once() -> Callable:
 def test_committed_lists_are_what_their_rules_give_on_the_real_files(
     name: str, real_data: Path, read_once, monkeypatch
 ):
-    monkeypatch.setattr(parts, "load_image_set", read_once)
-    source = read_once(split_config(name).dataset, "train", real_data, allow_unverified=True)
+    monkeypatch.setattr(Folder, "part", read_once)
+    source = Folder(real_data, allow_unverified=True).part(split_config(name).dataset, "train")
     found = states(name, real_data)
     assert [(subset, state) for subset, state, _ in found] == [
         (subset, "same") for subset in LISTED[name][3]
@@ -406,10 +406,10 @@ def test_deriving_writes_the_committed_files_byte_for_byte(
     for path in (tmp_path / "splits" / name).iterdir():
         path.unlink()
     monkeypatch.setattr(splits, "shipped_root", lambda: tmp_path)
-    monkeypatch.setattr(parts, "load_image_set", read_once)
-    derive_split(name, real_data)
+    monkeypatch.setattr(Folder, "part", read_once)
+    derive_split(name, open_source(real_data))
     dataset = split_config(name).dataset
-    official = read_once(dataset, "train", real_data, allow_unverified=True).official
+    official = Folder(real_data, allow_unverified=True).part(dataset, "train").official
     for path in sorted((committed / name).iterdir()):
         if path.suffix == ".csv" or official == recorded:
             assert (tmp_path / "splits" / name / path.name).read_bytes() == path.read_bytes()
@@ -419,9 +419,9 @@ def test_deriving_writes_the_committed_files_byte_for_byte(
 def test_real_images_of_a_split_are_the_listed_rows_and_the_kept_tests(
     real_data: Path, read_once, monkeypatch
 ):
-    monkeypatch.setattr(parts, "load_image_set", read_once)
+    monkeypatch.setattr(Folder, "part", read_once)
     split = load_split("cifair10-common")
-    loaded = load_images(split, real_data, allow_unverified=True)
+    loaded = load_images(split, open_source(real_data, allow_unverified=True))
     digest = hashlib.sha256(loaded.fit.images.tobytes()).hexdigest()
     assert digest == split.hashes.images_sha256
     assert np.bincount(loaded.fit.labels).tolist() == [50] * 10
@@ -438,7 +438,10 @@ def test_real_images_of_a_split_are_the_listed_rows_and_the_kept_tests(
 def test_images_are_the_train_rows_then_the_val_rows(tiny: Path):
     expected = fakes.pixels_of(fakes.cifar_rows(40, seed=1))
     split = load_split("tiny", 1)
-    both, train = load_images(split, tiny).fit, load_images(split, tiny, fit="train").fit
+    both, train = (
+        load_images(split, open_source(tiny)).fit,
+        load_images(split, open_source(tiny), fit="train").fit,
+    )
     assert np.array_equal(both.images, expected[20:])
     assert both.labels.tolist() == [*range(10)] * 2
     assert np.array_equal(train.images, expected[20:30])
@@ -447,14 +450,14 @@ def test_images_are_the_train_rows_then_the_val_rows(tiny: Path):
 
 
 def test_excluded_rows_are_gone_from_the_test_set(tiny: Path):
-    test = load_images(load_split("tiny"), tiny).test
+    test = load_images(load_split("tiny"), open_source(tiny)).test
     kept = [0, 1, 2, 4, 5, 6, 7, 9]
     assert test.labels.tolist() == kept
     assert np.array_equal(test.images, fakes.pixels_of(fakes.cifar_rows(10, seed=2))[kept])
 
 
 def test_missing_ood_set_is_left_out_with_the_reason(tiny: Path):
-    loaded = load_images(load_split("tiny"), tiny)
+    loaded = load_images(load_split("tiny"), open_source(tiny))
     assert sorted(loaded.ood) == ["gaussian", "mnist"]
     assert loaded.ood["mnist"].labels.tolist() == [1, 2]
     assert list(loaded.missing_ood) == ["cifar100"]
@@ -466,16 +469,16 @@ def test_damaged_ood_set_is_an_error_and_not_left_out(tiny: Path):
     path = tiny / "MNIST/raw/t10k-images-idx3-ubyte.gz"
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(DataError, match=str(path)):
-        load_images(load_split("tiny"), tiny)
+        load_images(load_split("tiny"), open_source(tiny))
 
 
 def test_unofficial_ood_set_is_taken_only_when_asked(tiny: Path):
     path = tiny / "MNIST/raw/t10k-labels-idx1-ubyte.gz"
     path.write_bytes(fakes.mnist_labels([5, 6]))
-    loaded = load_images(load_split("tiny"), tiny)
+    loaded = load_images(load_split("tiny"), open_source(tiny))
     assert "mnist" not in loaded.ood
     assert "--allow-unverified-data" in loaded.missing_ood["mnist"]
-    loaded = load_images(load_split("tiny"), tiny, allow_unverified=True)
+    loaded = load_images(load_split("tiny"), open_source(tiny, allow_unverified=True))
     assert loaded.ood["mnist"].labels.tolist() == [5, 6]
     assert not loaded.ood["mnist"].official
 
@@ -485,8 +488,8 @@ def test_unofficial_images_are_taken_only_when_asked_and_say_so(tiny: Path, path
     rows = fakes.cifar_rows(40 if path == fakes.TRAIN_BATCH else 10, seed=9)
     (tiny / path).write_bytes(fakes.python2_batch(rows, [*range(10)] * (len(rows) // 10)))
     with pytest.raises(DataError, match="--allow-unverified-data"):
-        load_images(load_split("tiny"), tiny)
-    loaded = load_images(load_split("tiny"), tiny, allow_unverified=True)
+        load_images(load_split("tiny"), open_source(tiny))
+    loaded = load_images(load_split("tiny"), open_source(tiny, allow_unverified=True))
     assert loaded.fit.official == (path != fakes.TRAIN_BATCH)
     assert loaded.test.official == (path != fakes.TEST_BATCH)
 
@@ -495,11 +498,11 @@ def test_unofficial_images_are_taken_only_when_asked_and_say_so(tiny: Path, path
 def test_missing_images_are_an_error(tiny: Path, path: str):
     (tiny / path).unlink()
     with pytest.raises(DataError, match=str(tiny / path)):
-        load_images(load_split("tiny"), tiny, allow_unverified=True)
+        load_images(load_split("tiny"), open_source(tiny, allow_unverified=True))
 
 
 def noise(split: Split, name: str, root: Path) -> np.ndarray:
-    loaded = load_images(split, root)
+    loaded = load_images(split, open_source(root))
     assert loaded.ood[name].official
     return loaded.ood[name].images
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from dcbench.data.splits import load_split
 from dcbench.metrics.measure import Predictions, measure
-from dcbench.records import store
+from dcbench.records import files
 from tests.records.test_store import a_record
 
 SEEDS = range(10)
@@ -36,9 +36,9 @@ def put(results: Path, label: str, seed: int, drawn: int) -> None:
         seed=seed,
         index_sha256=load_split("digits", 0).hashes.index_sha256,
         metrics=measure(made, long_tailed=False, ood_sets=("gaussian", "uniform")),
-        predictions=store.write_predictions(folder, made).model_dump(),
+        predictions=files.write_predictions(folder, made).model_dump(),
     )
-    store.write_record(folder, record)
+    files.write_record(folder, record)
 
 
 def rows_of(path: Path) -> list[dict[str, str]]:

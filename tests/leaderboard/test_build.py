@@ -16,7 +16,7 @@ from dcbench.leaderboard.boards import load_board
 from dcbench.leaderboard.build import build
 from dcbench.leaderboard.tables import read_rows
 from dcbench.metrics.measure import measure
-from dcbench.records import schema, store
+from dcbench.records import files, schema
 from tests.records.test_store import a_record, disk_that_fills_at, some_predictions
 
 
@@ -27,7 +27,7 @@ def put(results: Path, name: str, **changes: Any) -> schema.Record:
     file = {"file": "predictions.npz", "sha256": f"{seed:064d}"}
     record = a_record(**{"metrics": metrics, "predictions": file, **changes})
     (results / name).mkdir(parents=True)
-    store.write_record(results / name, record)
+    files.write_record(results / name, record)
     return record
 
 

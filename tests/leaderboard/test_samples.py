@@ -7,7 +7,7 @@ from dcbench.leaderboard.boards import load_board
 from dcbench.leaderboard.build import build
 from dcbench.leaderboard.rows import row_of
 from dcbench.leaderboard.tables import read_rows
-from dcbench.records.store import read_record
+from dcbench.records.files import read_record
 from tests.leaderboard.tampering import put, rows_of
 
 SAMPLES = Path(__file__).parent / "samples"

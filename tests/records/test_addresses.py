@@ -4,7 +4,7 @@ import pytest
 
 from dcbench.config.paths import results_root
 from dcbench.errors import DataError
-from dcbench.records import store
+from dcbench.records import files
 from dcbench.records.store import address_of, find_records, unfinished_folders
 from dcbench.runs.plan import plan_run
 from tests.records.test_store import a_record
@@ -31,7 +31,7 @@ def test_records_are_found_in_the_order_of_their_paths_and_one_that_is_none_is_n
 ):
     for name, seed in (("b/deep", 1), ("a", 2)):
         (tmp_path / name).mkdir(parents=True)
-        store.write_record(tmp_path / name, a_record(seed=seed))
+        files.write_record(tmp_path / name, a_record(seed=seed))
     found = list(find_records(tmp_path))
     assert [path for path, _ in found] == [
         tmp_path / "a/record.json",
@@ -45,7 +45,7 @@ def test_records_are_found_in_the_order_of_their_paths_and_one_that_is_none_is_n
 
 def test_records_behind_a_link_to_a_folder_are_not_found_twice(tmp_path: Path):
     (tmp_path / "results/a").mkdir(parents=True)
-    store.write_record(tmp_path / "results/a", a_record())
+    files.write_record(tmp_path / "results/a", a_record())
     (tmp_path / "results/again").symlink_to(tmp_path / "results/a")
     (tmp_path / "results/a/up").symlink_to(tmp_path / "results")
     assert len(list(find_records(tmp_path / "results"))) == 1
@@ -54,7 +54,7 @@ def test_records_behind_a_link_to_a_folder_are_not_found_twice(tmp_path: Path):
 def test_unfinished_are_folders_with_something_of_a_run_and_no_record(tmp_path: Path):
     for name in ("done", "begun", "locked", "other", "deep/cut-off"):
         (tmp_path / name).mkdir(parents=True)
-    store.write_record(tmp_path / "done", a_record())
+    files.write_record(tmp_path / "done", a_record())
     (tmp_path / "done/predictions.npz").write_bytes(b"x")
     (tmp_path / "begun/checkpoint.pt").write_bytes(b"x")
     (tmp_path / "locked/.lock").write_bytes(b"")

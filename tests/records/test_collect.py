@@ -11,13 +11,14 @@ from typer.testing import CliRunner
 from dcbench.cli import app
 from dcbench.errors import RunError, UsageError
 from dcbench.metrics.measure import measure
-from dcbench.records import checkpoint, store
 from dcbench.records import collect as room
+from dcbench.records import files, store
+from dcbench.records.checkpoint import Checkpoint
 from dcbench.records.collect import Outcome, collect, conflicts, counts
 from dcbench.records.recompute import measure_again
 from dcbench.records.schema import EpochSummary
 from dcbench.records.store import address_of
-from tests.records.test_store import a_record, disk_that_fills_at, some_predictions
+from tests.records.test_store import a_record, a_run, disk_that_fills_at, some_predictions
 
 ERM = "v1/digits/subset-0/erm"
 
@@ -34,12 +35,12 @@ def put(results: Path, *, seed: int = 0, drawn: int | None = None, **changes: An
     )
     folder = results / address_of(record)
     folder.mkdir(parents=True)
-    store.write_history(folder, [EpochSummary(0, 2.5, 0.1, 1.25)])
-    files = {
-        "predictions": store.write_predictions(folder, made),
-        "model": store.write_weights(folder, hashlib.sha256(made.logits.tobytes()).digest() * 99),
+    files.write_history(folder, [EpochSummary(0, 2.5, 0.1, 1.25)])
+    stored = {
+        "predictions": files.write_predictions(folder, made),
+        "model": files.write_weights(folder, hashlib.sha256(made.logits.tobytes()).digest() * 99),
     }
-    store.write_record(folder, record.model_copy(update=files))
+    files.write_record(folder, record.model_copy(update=stored))
     return folder
 
 
@@ -349,7 +350,7 @@ def test_finished_run_takes_the_place_of_a_half_done_one(lab, results):
     lose("history.csv")(folder)
     target = results / ERM / "seed-0"
     target.mkdir(parents=True)
-    checkpoint.write_checkpoint(target, {}, {})
+    Checkpoint(target, a_run()).write({})
     for name in ("history.csv", "predictions.npz", ".model.safetensors.x.unfinished"):
         (target / name).write_text("of the half-done run")
     assert counts(collect([lab], results))["copied"] == 1
@@ -370,8 +371,8 @@ def test_interrupted_copy_is_no_run_and_collecting_again_makes_it_one(
             raise KeyboardInterrupt
         return write_whole(path, write)
 
-    write_whole = store.write_whole
-    for module in (store, room):
+    write_whole = files.write_whole
+    for module in (files, room):
         monkeypatch.setattr(module, "write_whole", write_some)
     with pytest.raises(KeyboardInterrupt):
         collect([lab], results)
@@ -401,7 +402,7 @@ def test_full_disk_is_told_leaves_no_record_and_stops_no_other_run(lab, results)
 def test_run_that_another_process_is_at_work_in_is_refused_and_stops_no_other(lab, results):
     put(lab, seed=0)
     put(lab, seed=1)
-    with store.locked(results / ERM / "seed-0", pytest.fail):
+    with store.locked(results / ERM / "seed-0", busy="try again"):
         outcomes = {str(each.run): each for each in collect([lab], results)}
     busy = outcomes[f"{ERM}/seed-0"]
     assert busy.state == "refused"
@@ -413,9 +414,9 @@ def test_run_that_another_process_is_at_work_in_is_refused_and_stops_no_other(la
 def on_locking(monkeypatch: pytest.MonkeyPatch, happens: Callable[[], object]) -> None:
     """Something that happens after all was checked and before the folder is held."""
 
-    def locked(folder, waiting):
+    def locked(folder, **options):
         happens()
-        return store.locked(folder, waiting)
+        return store.locked(folder, **options)
 
     monkeypatch.setattr(room, "locked", locked)
 
@@ -534,7 +535,7 @@ def test_command_shows_both_of_two_records_and_ends_with_1(command, tmp_path: Pa
     assert code == 1
     assert said.endswith("1 copied, 0 there already, 1 refused, 0 damaged, 0 unfinished")
     for folder in (tmp_path / "lab", tmp_path / "results"):
-        record = store.read_record(folder / ERM / "seed-1")
+        record = files.read_record(folder / ERM / "seed-1")
         line = next(each for each in out.splitlines() if each.startswith(f"{folder.name}/{ERM}"))
         for part in (
             f"accuracy {record.metrics['accuracy']:.4f}",

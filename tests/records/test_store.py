@@ -4,6 +4,7 @@ import errno
 import hashlib
 import io
 import json
+import logging
 import random
 import resource
 import stat
@@ -15,13 +16,15 @@ import numpy as np
 import pytest
 import torch
 
+from dcbench.config.protocol import load_protocol
 from dcbench.errors import DataError, RunError
 from dcbench.metrics.measure import Predictions, measure
-from dcbench.records import checkpoint, store
+from dcbench.records import files, store
 from dcbench.records.atomic import write_whole
-from dcbench.records.checkpoint import read_checkpoint
+from dcbench.records.checkpoint import Checkpoint
+from dcbench.records.files import read_predictions, read_record
+from dcbench.records.identity import Configuration, Identity
 from dcbench.records.schema import EpochSummary, Record
-from dcbench.records.store import read_predictions, read_record
 
 
 def some_predictions(seed: int = 0) -> Predictions:
@@ -78,13 +81,20 @@ def disk_that_fills_at(size: int):
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
+def a_run(seed: int = 1, **changes: Any) -> Identity:
+    """The run of `erm` on digits that a checkpoint or a record is of."""
+    values = {key: getattr(a_record(seed=seed), key) for key in Configuration.model_fields}
+    values["recipe"] = load_protocol("v1").entry("digits").training
+    return Identity(Configuration.model_validate({**values, **changes}), "erm")
+
+
 def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
 def test_record_comes_back_as_it_was_written(tmp_path: Path):
     record = a_record()
-    store.write_record(tmp_path, record)
+    files.write_record(tmp_path, record)
     assert read_record(tmp_path) == record
     assert read_record(tmp_path / "record.json") == record
     content = json.loads((tmp_path / "record.json").read_text())
@@ -93,8 +103,8 @@ def test_record_comes_back_as_it_was_written(tmp_path: Path):
 
 
 def test_finished_record_takes_the_checkpoint_away(tmp_path: Path):
-    checkpoint.write_checkpoint(tmp_path, {}, {})
-    store.write_record(tmp_path, a_record())
+    Checkpoint(tmp_path, a_run()).write({})
+    files.write_record(tmp_path, a_record())
     assert names(tmp_path) == ["record.json"]
 
 
@@ -150,7 +160,7 @@ def test_record_that_is_not_json_is_refused_by_file(tmp_path: Path, content):
 
 
 def test_record_cut_off_anywhere_is_refused(tmp_path: Path):
-    store.write_record(tmp_path, a_record())
+    files.write_record(tmp_path, a_record())
     whole = (tmp_path / "record.json").read_bytes()
     for length in range(0, len(whole) - 2, 97):
         (tmp_path / "record.json").write_bytes(whole[:length])
@@ -180,7 +190,7 @@ def test_missing_record_is_named(tmp_path: Path):
 
 def test_predictions_come_back_bit_for_bit_and_give_the_same_metrics(tmp_path: Path):
     stored = some_predictions()
-    file = store.write_predictions(tmp_path, stored)
+    file = files.write_predictions(tmp_path, stored)
     content = (tmp_path / "predictions.npz").read_bytes()
     assert file.file == "predictions.npz"
     assert file.sha256 == hashlib.sha256(content).hexdigest()
@@ -196,14 +206,14 @@ def test_predictions_come_back_bit_for_bit_and_give_the_same_metrics(tmp_path: P
 
 
 def test_same_predictions_have_one_hash_and_others_another(tmp_path: Path):
-    hashes = [store.write_predictions(tmp_path, some_predictions(seed)) for seed in (0, 0, 1)]
+    hashes = [files.write_predictions(tmp_path, some_predictions(seed)) for seed in (0, 0, 1)]
     assert hashes[0] == hashes[1]
     assert hashes[0] != hashes[2]
 
 
 @pytest.mark.parametrize("damage", ["cut off", "one bit", "another run", "empty"])
 def test_predictions_that_are_not_those_of_the_record_are_refused(tmp_path: Path, damage):
-    file = store.write_predictions(tmp_path, some_predictions())
+    file = files.write_predictions(tmp_path, some_predictions())
     path = tmp_path / "predictions.npz"
     content = bytearray(path.read_bytes())
     if damage == "cut off":
@@ -214,7 +224,7 @@ def test_predictions_that_are_not_those_of_the_record_are_refused(tmp_path: Path
     elif damage == "empty":
         path.write_bytes(b"")
     else:
-        store.write_predictions(tmp_path, some_predictions(1))
+        files.write_predictions(tmp_path, some_predictions(1))
     found = hashlib.sha256(path.read_bytes()).hexdigest()
     with pytest.raises(DataError) as caught:
         read_predictions(tmp_path, a_record(predictions=file))
@@ -269,7 +279,7 @@ def test_file_that_holds_no_predictions_is_refused_though_the_record_names_its_h
 
 def test_history_has_a_row_an_epoch(tmp_path: Path):
     rows = [EpochSummary(0, 2.5, 0.1, 1.25), EpochSummary(1, 1 / 3, 0.05, 1.5)]
-    store.write_history(tmp_path, rows)
+    files.write_history(tmp_path, rows)
     with (tmp_path / "history.csv").open(newline="") as file:
         found = list(csv.DictReader(file))
     assert [row["epoch"] for row in found] == ["0", "1"]
@@ -332,10 +342,10 @@ def test_message_of_a_full_disk_says_what_and_what_to_do(tmp_path: Path):
 
 def test_checkpoint_and_record_of_before_survive_a_full_disk(tmp_path: Path):
     state = {"weights": torch.arange(6.0)}
-    checkpoint.write_checkpoint(tmp_path, {"seed": 1}, state)
+    Checkpoint(tmp_path, a_run()).write(state)
     with disk_that_fills_at(500), pytest.raises(RunError, match=r"checkpoint\.pt"):
-        checkpoint.write_checkpoint(tmp_path, {"seed": 1}, {"weights": torch.zeros(5000)})
-    found = read_checkpoint(tmp_path, {"seed": 1})
+        Checkpoint(tmp_path, a_run()).write({"weights": torch.zeros(5000)})
+    found = Checkpoint(tmp_path, a_run()).read()
     assert found is not None
     assert torch.equal(found["weights"], state["weights"])
     assert names(tmp_path) == ["checkpoint.pt"]
@@ -344,7 +354,7 @@ def test_checkpoint_and_record_of_before_survive_a_full_disk(tmp_path: Path):
 def test_folder_that_cannot_be_made_is_named(tmp_path: Path):
     (tmp_path / "results").write_text("in the way")
     folder = tmp_path / "results" / "v1"
-    with pytest.raises(RunError) as caught, store.locked(folder, print):
+    with pytest.raises(RunError) as caught, store.locked(folder):
         pytest.fail("it was locked")
     assert str(folder) in str(caught.value)
     assert caught.value.exit_code == 1
@@ -356,21 +366,21 @@ def test_checkpoint_comes_back_bit_for_bit(tmp_path: Path):
         "network": {"weight": torch.randn(7, 3, generator=generator)},
         "progress": {"epoch": 3, "loss_sum": 1 / 3, "history": [(0, 0.1, 0.2, 0.3)]},
     }
-    checkpoint.write_checkpoint(tmp_path, {"seed": 1, "recipe": {"epochs": 2}}, state)
-    found = read_checkpoint(tmp_path, {"recipe": {"epochs": 2}, "seed": 1})
+    Checkpoint(tmp_path, a_run()).write(state)
+    found = Checkpoint(tmp_path, a_run()).read()
     assert found is not None
     assert torch.equal(found["network"]["weight"], state["network"]["weight"])
     assert found["progress"] == state["progress"]
 
 
 def test_no_checkpoint_is_none(tmp_path: Path):
-    assert read_checkpoint(tmp_path, {}) is None
+    assert Checkpoint(tmp_path, a_run()).read() is None
 
 
 def test_checkpoint_of_another_configuration_is_refused(tmp_path: Path):
-    checkpoint.write_checkpoint(tmp_path, {"seed": 1}, {})
+    Checkpoint(tmp_path, a_run()).write({})
     with pytest.raises(DataError, match=r"of a run with another.*--restart.*--results") as caught:
-        read_checkpoint(tmp_path, {"seed": 2})
+        Checkpoint(tmp_path, a_run(seed=2)).read()
     assert str(tmp_path / "checkpoint.pt") in str(caught.value)
     assert caught.value.exit_code == 3
 
@@ -379,16 +389,14 @@ def test_checkpoint_of_another_configuration_is_refused(tmp_path: Path):
 def stored_checkpoint(tmp_path: Path) -> Path:
     generator = torch.Generator().manual_seed(0)
     weights = {f"layer.{n}": torch.randn(40, 10, generator=generator) for n in range(4)}
-    checkpoint.write_checkpoint(
-        tmp_path, {"seed": 1}, {"network": weights, "progress": {"step": 3}}
-    )
+    Checkpoint(tmp_path, a_run()).write({"network": weights, "progress": {"step": 3}})
     return tmp_path / "checkpoint.pt"
 
 
 def assert_damage_is_found(path: Path, content: bytes) -> None:
     path.write_bytes(content)
     with pytest.raises(DataError, match=r"checkpoint\.pt.*damaged.*--restart"):
-        read_checkpoint(path.parent, {"seed": 1})
+        Checkpoint(path.parent, a_run()).read()
 
 
 def test_checkpoint_cut_off_anywhere_is_refused(stored_checkpoint: Path):
@@ -424,7 +432,7 @@ def test_file_that_torch_reads_but_that_is_no_checkpoint_is_refused(
 ):
     torch.save(content, stored_checkpoint)
     with pytest.raises(DataError, match=r"checkpoint\.pt"):
-        read_checkpoint(stored_checkpoint.parent, {"seed": 1})
+        Checkpoint(stored_checkpoint.parent, a_run()).read()
 
 
 def test_checkpoint_never_runs_code_that_it_brings(stored_checkpoint: Path, tmp_path: Path):
@@ -434,7 +442,7 @@ def test_checkpoint_never_runs_code_that_it_brings(stored_checkpoint: Path, tmp_
 
     torch.save({"configuration": '{"seed": 1}', "state": Evil()}, stored_checkpoint)
     with pytest.raises(DataError, match="damaged"):
-        read_checkpoint(stored_checkpoint.parent, {"seed": 1})
+        Checkpoint(stored_checkpoint.parent, a_run()).read()
     assert not (tmp_path / "it ran").exists()
 
 
@@ -443,42 +451,44 @@ def test_clearing_leaves_nothing_of_a_run(tmp_path: Path):
         (tmp_path / name).write_text("x")
     (tmp_path / "checkpoint.pt").write_text("x")
     (tmp_path / "notes.txt").write_text("mine")
-    store.clear(tmp_path)
+    files.clear(tmp_path)
     assert names(tmp_path) == ["notes.txt"]
 
 
-def test_second_holder_of_a_folder_says_so_and_waits(tmp_path: Path):
-    held, release, told, done = (threading.Event() for _ in range(4))
-    said: list[str] = []
+def test_second_holder_of_a_folder_says_so_and_waits(tmp_path: Path, caplog):
+    held, release, done = (threading.Event() for _ in range(3))
 
     def first() -> None:
-        with store.locked(tmp_path, pytest.fail):
+        with store.locked(tmp_path, busy="try again"):
             held.set()
             release.wait(10)
 
     def second() -> None:
-        def waiting(text: str) -> None:
-            said.append(text)
-            told.set()
-
-        with store.locked(tmp_path, waiting):
+        with store.locked(tmp_path):
             done.set()
 
     threads = [threading.Thread(target=first), threading.Thread(target=second)]
-    threads[0].start()
-    assert held.wait(10)
-    threads[1].start()
-    assert told.wait(10)
-    assert not done.wait(0.2)
-    release.set()
-    assert done.wait(10)
-    for thread in threads:
-        thread.join(10)
+    with caplog.at_level(logging.INFO, logger="dcbench.records"):
+        threads[0].start()
+        assert held.wait(10)
+        threads[1].start()
+        assert not done.wait(0.5)
+        release.set()
+        assert done.wait(10)
+        for thread in threads:
+            thread.join(10)
+    said = [record.getMessage() for record in caplog.records]
     assert said == [f"another process is at work in {tmp_path}; waiting for it to finish"]
 
 
+def test_second_holder_that_does_not_wait_is_told_what_to_do(tmp_path: Path):
+    with store.locked(tmp_path), pytest.raises(RunError, match=r"at work in .*; try again"):  # noqa: SIM117
+        with store.locked(tmp_path, busy="try again"):
+            pytest.fail("it was locked twice")
+
+
 def test_folder_is_free_again_after_a_failure(tmp_path: Path):
-    with pytest.raises(ValueError, match="inside"), store.locked(tmp_path, pytest.fail):
+    with pytest.raises(ValueError, match="inside"), store.locked(tmp_path, busy="try again"):
         raise ValueError("inside")
-    with store.locked(tmp_path, pytest.fail):
+    with store.locked(tmp_path, busy="try again"):
         pass

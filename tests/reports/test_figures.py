@@ -17,7 +17,7 @@ from dcbench.errors import DataError, UsageError
 from dcbench.leaderboard.boards import Board, load_boards
 from dcbench.leaderboard.build import build
 from dcbench.metrics.measure import Predictions, measure
-from dcbench.records import store
+from dcbench.records import files
 from dcbench.records.schema import EpochSummary
 from dcbench.reports.figures import chosen, draw, parse_formats
 from dcbench.reports.figures.frequency import recall_by_count
@@ -52,7 +52,7 @@ def put(results: Path, method: str, seed: int, **changes: Any) -> Path:
     folder.mkdir(parents=True)
     predictions = predictions_of(method, seed)
     history = [EpochSummary(epoch, 2 / (epoch + 1), 0.1, 0.5) for epoch in range(4)]
-    store.write_history(folder, history)
+    files.write_history(folder, history)
     record = a_record(
         **{
             "split": SPLIT,
@@ -61,11 +61,11 @@ def put(results: Path, method: str, seed: int, **changes: Any) -> Path:
             "seed": seed,
             "recipe": {"epochs": 20},
             "metrics": measure(predictions, long_tailed=True, ood_sets=OOD),
-            "predictions": store.write_predictions(folder, predictions),
+            "predictions": files.write_predictions(folder, predictions),
             **changes,
         }
     )
-    store.write_record(folder, record)
+    files.write_record(folder, record)
     return folder
 
 
@@ -267,13 +267,13 @@ def test_no_two_methods_look_alike_in_grey():
 
 
 def test_methods_that_predict_the_same_keep_their_own_runs(tmp_path: Path):
-    same = store.write_predictions(tmp_path, predictions_of("erm", 0))
+    same = files.write_predictions(tmp_path, predictions_of("erm", 0))
     for method in ("erm", "ic-mixup"):
         put(tmp_path / "results", method, 0)
     for path in (tmp_path / "results").rglob("record.json"):
-        record = store.read_record(path).model_copy(update={"predictions": same})
-        store.write_predictions(path.parent, predictions_of("erm", 0))
-        store.write_record(path.parent, record)
+        record = files.read_record(path).model_copy(update={"predictions": same})
+        files.write_predictions(path.parent, predictions_of("erm", 0))
+        files.write_record(path.parent, record)
     rows = pd.DataFrame(
         {"method": ["erm", "ic-mixup"], "seed": 0, "subset": 0, "predictions_sha256": same.sha256}
     )
@@ -330,9 +330,9 @@ def test_board_without_a_run_of_subset_0_is_wrong_use(board: Board, tmp_path: Pa
 @pytest.mark.parametrize("damage", ["predictions", "no history", "history"])
 def test_damaged_run_is_refused_by_name(board: Board, tmp_path: Path, damage: str):
     folder = put(tmp_path / "results", "erm", 0)
-    history = folder / store.HISTORY
+    history = folder / files.HISTORY
     if damage == "predictions":
-        (folder / store.PREDICTIONS).write_bytes(b"no archive")
+        (folder / files.PREDICTIONS).write_bytes(b"no archive")
     elif damage == "history":
         history.write_text("epoch,loss\n0,low\n")
     else:

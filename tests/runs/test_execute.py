@@ -1,11 +1,15 @@
+from __future__ import annotations
+
 import dataclasses
 import hashlib
 import json
+import logging
 import random
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,15 +20,16 @@ from scipy.special import log_softmax
 from sklearn.metrics import accuracy_score, balanced_accuracy_score
 
 import dcbench
-from dcbench.data.source import load_image_set
+from dcbench.data.source import Folder
 from dcbench.data.splits import load_split
 from dcbench.errors import DataError, RunError, UsageError
 from dcbench.metrics.measure import measure
 from dcbench.models import build_model
-from dcbench.records import checkpoint, schema, store
+from dcbench.records import files, schema
+from dcbench.records.checkpoint import Checkpoint
 from dcbench.records.recompute import measure_again
+from dcbench.records.store import Store
 from dcbench.runs import execute as runs
-from dcbench.runs import session as workplace
 from dcbench.runs.execute import execute, execute_together
 from dcbench.runs.machine import find_device
 from dcbench.runs.plan import plan_run
@@ -44,26 +49,37 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, schema.Rec
     return results, dcbench.run("ic-regmixup", "digits", seed=1, device="cpu", results=results)
 
 
-class Listener:
-    """A reporter that remembers."""
+class Shown:
+    """A progress that remembers: the tasks that were begun, and how far each came."""
 
     def __init__(self) -> None:
-        self.notes: list[str] = []
-        self.epochs: list[int] = []
-        self.predicted: list[tuple[int, int]] = []
-        self.over: set[Path] = set()
+        self.tasks: list[ShownTask] = []
 
-    def note(self, text: str) -> None:
-        self.notes.append(text)
+    def task(self, title: str, total: int, done: int = 0, unit: str = "") -> ShownTask:
+        self.tasks.append(ShownTask(title, total, [done]))
+        return self.tasks[-1]
 
-    def epoch(self, plan, progress) -> None:
-        self.epochs.append(progress.epoch)
 
-    def evaluated(self, done: int, total: int) -> None:
-        self.predicted.append((done, total))
+@dataclasses.dataclass
+class ShownTask:
+    title: str
+    total: int
+    done: list[int]
+    closed: bool = False
 
-    def ended(self, plan) -> None:
-        self.over.add(plan.folder)
+    def advance(self, count: int = 1, detail: str = "") -> None:
+        assert not self.closed
+        self.done.append(self.done[-1] + count)
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@pytest.fixture
+def said(caplog: pytest.LogCaptureFixture) -> Iterator[Callable[[], list[str]]]:
+    """What runs tell, sentence by sentence."""
+    with caplog.at_level(logging.INFO, logger="dcbench"):
+        yield lambda: [record.getMessage() for record in caplog.records]
 
 
 def short_run(results: Path, method: str = "erm", **options) -> schema.Record:
@@ -133,7 +149,7 @@ def test_hashes_of_a_record_are_those_of_its_files(finished):
     assert record.predictions.sha256 == sha256(folder / record.predictions.file)
     assert record.model.sha256 == sha256(folder / record.model.file)
     split = load_split("digits", 0)
-    train, test = (load_image_set("digits", part, Path()) for part in ("train", "test"))
+    train, test = (Folder(Path()).part("digits", part) for part in ("train", "test"))
     used = train.images[np.concatenate([split.train, split.val])]
     assert record.data["fit"].sha256 == hashlib.sha256(used.tobytes()).hexdigest()
     assert record.data["fit"].images == 150
@@ -150,7 +166,7 @@ def test_metrics_of_a_record_follow_from_its_predictions(finished):
     results, record = finished
     with np.load(folder_of(results, "ic-regmixup", 1) / "predictions.npz") as stored:
         logits, labels = stored["logits"], stored["labels"]
-    assert labels.tolist() == load_image_set("digits", "test", Path()).labels.tolist()
+    assert labels.tolist() == Folder(Path()).part("digits", "test").labels.tolist()
     guesses = logits.argmax(axis=1)
     log_probs = log_softmax(logits.astype(np.float64), axis=1)
     assert record.metrics["accuracy"] == pytest.approx(accuracy_score(labels, guesses))
@@ -168,7 +184,7 @@ def test_stored_weights_give_the_stored_predictions(finished):
     network = build_model("digits-cnn", 10)
     network.load_state_dict(load_file(folder / "model.safetensors"))
     split = load_split("digits", 0)
-    train, test = (load_image_set("digits", part, Path()).images for part in ("train", "test"))
+    train, test = (Folder(Path()).part("digits", part).images for part in ("train", "test"))
     pixels = train[np.concatenate([split.train, split.val])] / 255.0
     images = (test / 255.0 - pixels.mean((0, 1, 2))) / pixels.std((0, 1, 2))
     with torch.no_grad():
@@ -188,13 +204,11 @@ def test_finished_run_is_found_and_not_repeated(tmp_path: Path):
     first = short_run(tmp_path)
     folder = folder_of(tmp_path)
     before = {name: (folder / name).stat().st_mtime_ns for name in FILES}
-    listener = Listener()
     plan = plan_run("erm", "digits", settings=SHORT)
-    again = execute(plan, tmp_path, Session(tmp_path, CPU), reporter=listener)
+    again = execute(plan, Store(tmp_path), Session(Folder(tmp_path), CPU))
     assert again == first
     assert {name: (folder / name).stat().st_mtime_ns for name in FILES} == before
-    assert listener.epochs == []
-    assert listener.notes == [f"found {folder / 'record.json'}; not run again"]
+    assert said() == [f"found {folder / 'record.json'}; not run again"]
 
 
 def test_restart_repeats_a_finished_run(tmp_path: Path):
@@ -260,7 +274,7 @@ def test_half_done_run_with_another_recipe_is_not_gone_on_with(tmp_path: Path):
     folder = tmp_path / plan.folder
     folder.mkdir(parents=True)
     other = plan_run("erm", "digits", settings={"epochs": 3})
-    checkpoint.write_checkpoint(folder, other.configuration, {})
+    Checkpoint(folder, other.identity).write({})
     with pytest.raises(DataError, match=r"another recipe"):
         short_run(tmp_path)
 
@@ -280,8 +294,6 @@ def with_ood(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
         split = load_split(name, subset)
         return dataclasses.replace(split, config=split.config.model_copy(update={"ood": names}))
 
-    workplace._load.cache_clear()
-    monkeypatch.setattr("dcbench.runs.session.load_split", load)
     monkeypatch.setattr("dcbench.runs.plan.load_split", load)
 
 
@@ -293,10 +305,8 @@ def test_missing_ood_set_is_recorded_and_custom_unless_the_protocol_can_do_witho
     tmp_path: Path, monkeypatch, absent, departures
 ):
     with_ood(monkeypatch, "uniform", absent)
-    listener = Listener()
     plan = plan_run("erm", "digits", settings=SHORT)
-    record = execute(plan, tmp_path / "r", Session(tmp_path / "nowhere", CPU), reporter=listener)
-    workplace._load.cache_clear()
+    record = execute(plan, Store(tmp_path / "r"), Session(Folder(tmp_path / "nowhere"), CPU))
     assert record.departures == ("epochs=2 instead of 60", *departures)
     assert record.data[f"ood.{absent}"] is None
     assert record.metrics["ood"][absent] is None
@@ -304,38 +314,35 @@ def test_missing_ood_set_is_recorded_and_custom_unless_the_protocol_can_do_witho
     assert record.missing.keys() == {absent}
     assert str(tmp_path / "nowhere") in record.missing[absent]
     so = "is left out, so the run is custom" if departures else "is optional and left out"
-    assert any(f"OOD set {absent} {so}" in note for note in listener.notes)
+    assert any(f"OOD set {absent} {so}" in note for note in said())
 
 
-def test_reporter_hears_of_the_end_of_every_run_however_it_ends(tmp_path: Path):
+def test_every_task_that_is_shown_is_closed_however_its_run_ends(tmp_path: Path):
     short_run(tmp_path)
-    listener = Listener()
+    shown = Shown()
     plans = [
         plan_run("erm", "digits", settings=SHORT),  # found
         plan_run("mixup", "digits", settings=SHORT),
         plan_run("erm", "digits", settings={**SHORT, "learning_rate": 1e6}),  # fails
         plan_run("erm", "cifair10", settings=SHORT),  # has no images
     ]
-    execute_together(plans, tmp_path, Session(tmp_path, CPU), reporter=listener)
-    assert listener.over == {plan.folder for plan in plans}
+    execute_together(plans, Store(tmp_path), Session(Folder(tmp_path), CPU), progress=shown)
+    assert [task.title.partition(" ")[0] for task in shown.tasks] == ["train", "train", "predict"]
+    assert all(task.closed for task in shown.tasks)
 
 
-def test_reporter_hears_of_every_epoch_and_of_every_image(tmp_path: Path):
-    listener = Listener()
-    execute(
-        plan_run("erm", "digits", settings=SHORT),
-        tmp_path,
-        Session(tmp_path, CPU),
-        reporter=listener,
-    )
-    assert listener.epochs == [0, 1, 2]
-    assert listener.predicted[-1] == (1197 + 2 * 2000, 1197 + 2 * 2000)
-    assert any("12 steps" in note for note in listener.notes)
+def test_every_epoch_and_every_image_is_shown(tmp_path: Path, said):
+    shown, plan = Shown(), plan_run("erm", "digits", settings=SHORT)
+    execute(plan, Store(tmp_path), Session(Folder(tmp_path), CPU), progress=shown)
+    trained, predicted = shown.tasks
+    assert (trained.total, trained.done) == (2, [0, 1, 2])
+    assert predicted.total == predicted.done[-1] == 1197 + 2 * 2000
+    assert any("12 steps" in note for note in said())
 
 
 def test_estimate_writes_nothing(tmp_path: Path):
     plan = plan_run("erm", "digits")
-    text = str(runs.estimate(plan, Session(tmp_path, CPU)))
+    text = str(runs.estimate(plan, Session(Folder(tmp_path), CPU)))
     assert "360 steps" in text  # 60 epochs of six batches of 25
     assert "5197 images" in text
     assert list(tmp_path.iterdir()) == []
@@ -358,11 +365,9 @@ def test_run_that_could_not_be_written_is_written_later_without_training_again(t
         short_run(tmp_path)
     assert caught.value.exit_code == 1
     assert "record.json" not in names(folder_of(tmp_path))
-    listener = Listener()
     plan = plan_run("erm", "digits", settings=SHORT)
-    record = execute(plan, tmp_path, Session(tmp_path, CPU), reporter=listener)
-    assert "going on from epoch 2, step 0" in listener.notes
-    assert listener.epochs == [2]
+    record = execute(plan, Store(tmp_path), Session(Folder(tmp_path), CPU))
+    assert "going on from epoch 2, step 0" in said()
     assert record.predictions == short_run(tmp_path / "another").predictions
     assert names(folder_of(tmp_path)) == FILES
 
@@ -398,10 +403,9 @@ def test_run_that_was_killed_ends_as_one_that_was_not_bit_for_bit(finished, tmp_
         process.communicate()
     assert process.returncode == -signal.SIGKILL
     assert not (folder / "record.json").exists()
-    listener = Listener()
     plan = plan_run("ic-regmixup", "digits", seed=1)
-    record = execute(plan, tmp_path, Session(tmp_path, CPU), reporter=listener)
-    assert any(note.startswith("going on from epoch") for note in listener.notes)
+    record = execute(plan, Store(tmp_path), Session(Folder(tmp_path), CPU))
+    assert any(note.startswith("going on from epoch") for note in said())
     whole, expected = finished
     assert record.predictions.sha256 == expected.predictions.sha256
     assert record.model.sha256 == expected.model.sha256
@@ -415,17 +419,23 @@ RUN_SLOWLY = """
 import sys, time, torch
 from pathlib import Path
 torch.set_num_threads(1)
-from dcbench.plans import plan_run
-from dcbench.runs import execute
+from dcbench.config.progress import NoProgress
+from dcbench.data.source import Folder
+from dcbench.records.store import Store
+from dcbench.runs.execute import execute
+from dcbench.runs.plan import plan_run
 from dcbench.runs.session import Session
-from dcbench.work import Silence
-from dcbench.runs.session import Session
-class Slow(Silence):
-    def epoch(self, plan, progress):
+class Slow(NoProgress):
+    def task(self, *about, **more):
+        return self
+    def advance(self, count=1, detail=""):
         print("training", flush=True)
         time.sleep(0.3)
+    def close(self):
+        pass
 plan = plan_run("erm", "digits", settings={"epochs": 4})
-execute(plan, Path(sys.argv[1]), Session(Path(), torch.device("cpu")), reporter=Slow())
+session = Session(Folder(Path()), torch.device("cpu"))
+execute(plan, Store(Path(sys.argv[1])), session, progress=Slow())
 """
 
 
@@ -433,17 +443,16 @@ def test_second_process_waits_for_the_first_and_finds_its_record(tmp_path: Path)
     process = in_a_process(RUN_SLOWLY, tmp_path)
     assert process.stdout is not None
     assert process.stdout.readline() == "training\n"
-    listener = Listener()
     plan = plan_run("erm", "digits", settings={"epochs": 4})
-    record = execute(plan, tmp_path, Session(tmp_path, CPU), reporter=listener)
+    record = execute(plan, Store(tmp_path), Session(Folder(tmp_path), CPU))
     process.communicate(timeout=60)
     assert process.returncode == 0
     folder = tmp_path / plan.folder
-    assert listener.notes == [
+    assert said() == [
         f"another process is at work in {folder}; waiting for it to finish",
         f"found {folder / 'record.json'}; not run again",
     ]
-    assert record == store.read_record(folder)
+    assert record == files.read_record(folder)
 
 
 def test_measuring_again_says_the_same(finished):
@@ -465,7 +474,7 @@ def test_measuring_again_says_the_same(finished):
     ],
 )
 def test_measuring_again_finds_a_number_that_was_changed(tmp_path: Path, change, expected):
-    record = a_record(predictions=store.write_predictions(tmp_path, some_predictions()))
+    record = a_record(predictions=files.write_predictions(tmp_path, some_predictions()))
     content = record.model_dump(mode="json")
     change(content["metrics"])
     (tmp_path / "record.json").write_text(json.dumps(content))
@@ -477,10 +486,10 @@ def test_measuring_a_long_tailed_run_again_knows_its_groups(tmp_path: Path, coun
     predictions = dataclasses.replace(some_predictions(), class_counts=np.array(counts))
     record = a_record(
         split="cifar10-lt-100",
-        predictions=store.write_predictions(tmp_path, predictions),
+        predictions=files.write_predictions(tmp_path, predictions),
         metrics=measure(predictions, long_tailed=True, ood_sets=("noise",)),
     )
-    store.write_record(tmp_path, record)
+    files.write_record(tmp_path, record)
     metrics, differing = measure_again(tmp_path)
     assert differing == []
     assert metrics == record.metrics
@@ -496,7 +505,7 @@ def test_measuring_a_long_tailed_run_again_knows_its_groups(tmp_path: Path, coun
 def test_measuring_predictions_that_make_no_sense_names_the_damaged_file(tmp_path: Path, arrays):
     np.savez_compressed(tmp_path / "predictions.npz", **arrays)
     file = {"file": "predictions.npz", "sha256": sha256(tmp_path / "predictions.npz")}
-    store.write_record(tmp_path, a_record(predictions=file))
+    files.write_record(tmp_path, a_record(predictions=file))
     with pytest.raises(DataError, match=r"predictions\.npz"):
         measure_again(tmp_path)
 
@@ -506,14 +515,14 @@ def test_address_of_a_run_is_its_configuration():
     assert plan.folder == Path("v1/digits/subset-2/ic-mixup[axes=class]/seed-7")
     assert plan.departures == ()
     both = plan_run("ic-mixup", "digits", subset=2, seed=7, settings={"axes": "class"})
-    assert both.configuration == plan.configuration
+    assert both.identity.configuration == plan.identity.configuration
     assert both.folder == plan.folder
 
 
 def test_training_part_alone_leaves_the_validation_part_out(tmp_path: Path):
     plan = plan_run("erm", "digits", settings={**SHORT, "fit": "train"})
     assert plan.num_images == 100
-    record = execute(plan, tmp_path, Session(tmp_path, CPU))
+    record = execute(plan, Store(tmp_path), Session(Folder(tmp_path), CPU))
     assert record.data["fit"].images == 100
     assert plan_run("erm", "digits").num_images == 150
 

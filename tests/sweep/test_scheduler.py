@@ -1,4 +1,5 @@
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -12,8 +13,11 @@ import filelock
 import pytest
 
 import dcbench
+from dcbench.data.source import Folder
 from dcbench.errors import OutOfTimeError
-from dcbench.records import checkpoint, store
+from dcbench.records import files, store
+from dcbench.records.checkpoint import Checkpoint
+from dcbench.records.store import Store
 from dcbench.runs.execute import execute, execute_together
 from dcbench.runs.plan import plan_run
 from dcbench.runs.session import Session
@@ -27,7 +31,7 @@ SOURCE = Path(dcbench.__file__).parents[1]
 
 
 def a_site(results: Path, **changes) -> Site:
-    site = Site(results, results / "no-data", "cpu", False, threads=1, deadline=None)
+    site = Site(Store(results), Folder(results / "no-data"), "cpu", threads=1, deadline=None)
     return replace(site, **changes)
 
 
@@ -40,7 +44,7 @@ def asked(**changes) -> list[Request]:
 def hashes(results: Path) -> dict[str, tuple[str, str]]:
     found = {}
     for path in sorted(results.rglob("record.json")):
-        record = store.read_record(path)
+        record = files.read_record(path)
         address = str(path.parent.relative_to(results))
         found[address] = (record.predictions.sha256, record.model.sha256)
     return found
@@ -49,7 +53,7 @@ def hashes(results: Path) -> dict[str, tuple[str, str]]:
 def test_both_engines_packs_and_single_runs_leave_the_same_predictions_and_weights(tmp_path: Path):
     requests = asked()
     for request in requests:
-        execute(plan_of(request), tmp_path / "alone", Session(tmp_path, CPU))
+        execute(plan_of(request), Store(tmp_path / "alone"), Session(Folder(tmp_path), CPU))
     sweep(requests, a_site(tmp_path / "serial"), serial)
     sweep(requests, a_site(tmp_path / "packed"), serial, pack=3)
     sweep(requests, a_site(tmp_path / "loky"), partial(loky, workers=2), workers=2)
@@ -106,9 +110,10 @@ def test_data_that_is_missing_fails_its_runs_alone(tmp_path: Path):
     assert "no-data" in outcomes[0].message
 
 
-def test_every_run_that_ends_is_told_with_the_time_that_is_left(tmp_path: Path):
-    told: list[str] = []
-    sweep(asked(seeds="0"), a_site(tmp_path), serial, note=told.append)
+def test_every_run_that_ends_is_told_with_the_time_that_is_left(tmp_path: Path, caplog):
+    with caplog.at_level(logging.INFO, logger="dcbench.sweep"):
+        sweep(asked(seeds="0"), a_site(tmp_path), serial)
+    told = [record.getMessage() for record in caplog.records]
     assert told[0] == "2 runs: 0 recorded, 2 to do"
     assert told[1].startswith("[1/2] erm[epochs=2] on digits, subset 0, seed 0: accuracy ")
     assert told[1].endswith(" left")
@@ -126,10 +131,10 @@ def test_run_that_does_not_fit_is_left_and_goes_on_when_there_is_time(tmp_path: 
 def test_run_that_is_cut_off_by_its_budget_keeps_its_epochs(tmp_path: Path, monkeypatch):
     monkeypatch.setattr("dcbench.runs.execute.SHORTEST_SLICE", 0.0)
     plan = plan_run("erm", "digits", settings={"epochs": 5000})
-    place = Session(tmp_path, CPU)
-    outcome = execute_together([plan], tmp_path, place, deadline=time.monotonic() + 3)[0]
+    session, deadline = Session(Folder(tmp_path), CPU), time.monotonic() + 3
+    outcome = execute_together([plan], Store(tmp_path), session, deadline=deadline)[0]
     assert isinstance(outcome, OutOfTimeError)
-    state = checkpoint.read_checkpoint(tmp_path / plan.folder, plan.configuration)
+    state = Checkpoint(tmp_path / plan.folder, plan.identity).read()
     assert state is not None
     assert state["progress"]["epoch"] > 0
 
@@ -138,9 +143,9 @@ def test_forecast_counts_what_is_there_and_writes_nothing(tmp_path: Path):
     sweep(asked(seeds="0"), a_site(tmp_path), serial)
     half = tmp_path / plan_of(asked(seeds="1", methods=["erm"])[0]).folder
     half.mkdir(parents=True)
-    (half / store.CHECKPOINT).touch()
+    (half / files.CHECKPOINT).touch()
     before = sorted(tmp_path.rglob("*"))
-    erm, mixup = forecast(asked(seeds="0-3"), tmp_path, Session(tmp_path, CPU))
+    erm, mixup = forecast(asked(seeds="0-3"), Store(tmp_path), Session(Folder(tmp_path), CPU))
     assert sorted(tmp_path.rglob("*")) == before
     assert (erm.recorded, erm.half_done, erm.missing) == (1, 1, 2)
     assert (mixup.recorded, mixup.half_done, mixup.missing) == (1, 0, 3)
@@ -210,4 +215,4 @@ def test_workers_of_a_sweep_that_was_killed_do_not_train_on(tmp_path: Path):
         process.wait()
     for lock in locks:
         with filelock.FileLock(lock, timeout=60):
-            assert not lock.with_name(store.RECORD).exists()
+            assert not lock.with_name(files.RECORD).exists()

@@ -8,8 +8,10 @@ import torch
 from scipy import stats
 from torch.nn.functional import cross_entropy
 
+from dcbench.data.source import Folder
 from dcbench.errors import RunError
 from dcbench.methods import Method, method_names
+from dcbench.records.store import Store
 from dcbench.runs.execute import execute, execute_together
 from dcbench.runs.plan import plan_run
 from dcbench.runs.session import Session
@@ -133,8 +135,10 @@ def test_packed_runs_have_the_records_of_runs_alone(cuda, tmp_path):
         for method in ("erm", "ic-mixup")
         for seed in (0, 1)
     ]
-    alone = [execute(plan, tmp_path / "alone", Session(tmp_path, cuda)) for plan in plans]
-    packed = execute_together(plans, tmp_path / "packed", Session(tmp_path, cuda))
+    alone = [
+        execute(plan, Store(tmp_path / "alone"), Session(Folder(tmp_path), cuda)) for plan in plans
+    ]
+    packed = execute_together(plans, Store(tmp_path / "packed"), Session(Folder(tmp_path), cuda))
     for one, other in zip(alone, packed, strict=True):
         assert one.predictions.sha256 == other.predictions.sha256
         assert one.model.sha256 == other.model.sha256
@@ -150,7 +154,7 @@ def test_accuracy_of_five_seeds_is_that_of_eager_float32(cuda, tmp_path):
         ):
             settings = {"epochs": 20, "precision": precision}
             plan = plan_run("ic-regmixup", "digits", seed=seed, settings=settings)
-            record = execute(plan, tmp_path / name, Session(tmp_path, device))
+            record = execute(plan, Store(tmp_path / name), Session(Folder(tmp_path), device))
             scores[name].append(record.metrics["accuracy"])
     gap = np.subtract(scores["gpu"], scores["cpu"])
     assert np.abs(gap).max() < 0.03

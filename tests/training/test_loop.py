@@ -16,6 +16,7 @@ from tests.training.test_trainer import (
     a_trainer,
     assert_in_turns_as_alone,
     assert_same,
+    keeping,
     train,
     weights,
 )
@@ -81,8 +82,8 @@ def test_interrupted_trainings_are_all_saved():
     pressed.clear()
     saved: dict[int, dict[str, Any]] = {}
     trainings = {
-        0: Training(a_trainer(seed=1), save=lambda state: saved.update({0: state})),
-        1: Training(a_trainer(Interrupting()), save=lambda state: saved.update({1: state})),
+        0: keeping(a_trainer(seed=1), lambda state: saved.update({0: state})),
+        1: keeping(a_trainer(Interrupting()), lambda state: saved.update({1: state})),
     }
     with pytest.raises(KeyboardInterrupt):
         train_together(trainings)
@@ -159,8 +160,7 @@ def test_training_is_left_at_its_deadline_and_goes_on_to_the_same_weights(monkey
     states = []
     clock = iter(range(1000))
     monkeypatch.setattr("dcbench.training.loop.time.monotonic", lambda: float(next(clock)))
-    training = Training(cut, save=states.append)
-    failed = train_together({0: training}, deadline=9.0)
+    failed = train_together({0: keeping(cut, states.append)}, deadline=9.0)
     assert isinstance(failed[0], OutOfTimeError)
     assert len(states) == 1
     monkeypatch.undo()

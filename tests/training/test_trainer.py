@@ -1,7 +1,9 @@
 import copy
 import io
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any, ClassVar
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from torch.nn.functional import cross_entropy
 from dcbench.config.recipe import Recipe
 from dcbench.errors import RunError
 from dcbench.methods import Method, build_method
+from dcbench.training import loop
 from dcbench.training.augment import DeviceImages
 from dcbench.training.loop import Training, train_together
 from dcbench.training.trainer import Trainer, initial_network
@@ -51,10 +54,20 @@ def a_trainer(
     return Trainer(images, labels, CLASSES, method, recipe, seed)
 
 
-def train(trainer: Trainer, **hooks: Any) -> None:
+def keeping(trainer: Trainer, save: Callable[[dict[str, Any]], None]) -> Training:
+    """A training whose states go to a function."""
+    return Training(trainer, SimpleNamespace(write=save))
+
+
+def train(
+    trainer: Trainer,
+    save: Callable[[dict[str, Any]], None] = lambda state: None,
+    save_interval: Callable[[float], float] = loop.save_interval,
+) -> None:
     """Train one alone; what goes wrong is raised."""
-    for failure in train_together({0: Training(trainer, **hooks)}).values():
-        raise failure
+    with mock.patch.object(loop, "save_interval", save_interval):
+        for failure in train_together({0: keeping(trainer, save)}).values():
+            raise failure
 
 
 def assert_in_turns_as_alone(alone: list[Trainer], together: list[Trainer]) -> None:
@@ -219,6 +232,7 @@ def test_time_before_training_and_while_saving_is_not_counted_as_training(monkey
     clock = [0.0]
     fake = SimpleNamespace(monotonic=lambda: clock[0], perf_counter=lambda: clock[0])
     monkeypatch.setattr("dcbench.training.trainer.time", fake)
+    monkeypatch.setattr("dcbench.training.loop.time", fake)
     trainer = a_trainer(epochs=1)
     clock[0] += 100
     trainer.measure_step()
@@ -254,9 +268,9 @@ def test_states_are_saved_every_half_minute_or_as_often_as_takes_a_hundredth(
 ):
     clock = Ticking.clock
     clock[0] = 0.0
-    monkeypatch.setattr(
-        "dcbench.training.trainer.time", SimpleNamespace(monotonic=lambda: clock[0])
-    )
+    fake = SimpleNamespace(monotonic=lambda: clock[0])
+    monkeypatch.setattr("dcbench.training.trainer.time", fake)
+    monkeypatch.setattr("dcbench.training.loop.time", fake)
     saved = []
 
     def save(state: dict[str, Any]) -> None:

@@ -14,8 +14,9 @@ from dcbench import metrics
 from dcbench.errors import DataError, UsageError
 from dcbench.metrics.calibration import CalibrationBins
 from dcbench.metrics.measure import Predictions
+from dcbench.records.files import HISTORY, read_predictions
 from dcbench.records.schema import Record
-from dcbench.records.store import HISTORY, find_records, read_predictions
+from dcbench.records.store import find_records
 
 FloatArray = NDArray[np.float64]
 Key = tuple[str, str, int]

@@ -1,0 +1,159 @@
+"""The files of a run, and how they get there whole.
+
+Every file is written beside its place and renamed into it; `record.json` comes last, so a folder
+that has it is done. The record names the SHA-256 of the other files.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from dcbench.config.base import validated
+from dcbench.errors import DataError
+from dcbench.metrics.measure import Predictions
+from dcbench.records.atomic import write_whole, writing
+from dcbench.records.schema import SCHEMA_VERSION, EpochSummary, Record, StoredFile
+
+RECORD, PREDICTIONS, HISTORY = "record.json", "predictions.npz", "history.csv"
+WEIGHTS, CHECKPOINT = "model.safetensors", "checkpoint.pt"
+
+
+def write_predictions(folder: Path, predictions: Predictions) -> StoredFile:
+    """Store logits and labels; OOD sets as `ood_<name>`."""
+    arrays = {f"ood_{name}": logits for name, logits in predictions.ood.items()}
+    digest = write_whole(
+        folder / PREDICTIONS,
+        lambda file: np.savez_compressed(
+            file,
+            logits=predictions.logits,
+            labels=predictions.labels,
+            class_counts=predictions.class_counts,
+            **arrays,  # type: ignore[arg-type]
+        ),
+    )
+    return StoredFile(file=PREDICTIONS, sha256=digest)
+
+
+def read_stored(folder: Path, stored: StoredFile) -> bytes:
+    """The content of a file that a record names.
+
+    Raises
+    ------
+    DataError
+        The file is missing, cut off, or not the one that the record names.
+    """
+    path = folder / stored.file
+    try:
+        content = read_whole(path)
+    except DataError as problem:
+        raise DataError(f"{problem}; the record names SHA-256 {stored.sha256}") from None
+    found = hashlib.sha256(content).hexdigest()
+    if found != stored.sha256:
+        raise DataError(
+            f"{path}: SHA-256 is {found}, the record names {stored.sha256}; the file "
+            "is damaged or of another run: restore it, or run again with --restart"
+        )
+    return content
+
+
+def read_predictions(folder: Path, record: Record) -> Predictions:
+    """The stored predictions of a record; errors as for `read_stored`."""
+    path, content = folder / record.predictions.file, read_stored(folder, record.predictions)
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+            ood = {key[4:]: arrays[key] for key in arrays.files if key.startswith("ood_")}
+            return Predictions(arrays["logits"], arrays["labels"], arrays["class_counts"], ood)
+    except Exception as problem:  # whatever NumPy makes of bytes that are no such archive
+        raise DataError(f"{path}: not a predictions file: {problem}") from None
+
+
+def write_weights(folder: Path, content: bytes) -> StoredFile:
+    """Store the weights, which are serialized already."""
+    digest = write_whole(folder / WEIGHTS, lambda file: file.write(content))
+    return StoredFile(file=WEIGHTS, sha256=digest)
+
+
+def write_history(folder: Path, history: Sequence[EpochSummary]) -> None:
+    """One row an epoch: its mean loss, the last learning rate, seconds."""
+
+    def write(file: BinaryIO) -> None:
+        text = io.StringIO(newline="")
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(EpochSummary._fields)
+        writer.writerows(history)
+        file.write(text.getvalue().encode())
+
+    write_whole(folder / HISTORY, write)
+
+
+def write_record(folder: Path, record: Record) -> None:
+    """Finish a run: the record, then away with the checkpoint."""
+    text = json.dumps(record.model_dump(mode="json"), indent=2, allow_nan=False) + "\n"
+    finish(folder, text.encode())
+
+
+def finish(folder: Path, record: bytes) -> None:
+    """Finish a run by a record that is text already."""
+    write_whole(folder / RECORD, lambda file: file.write(record))
+    remove(folder, CHECKPOINT)
+
+
+def read_record(path: Path) -> Record:
+    """A record from its file or its folder.
+
+    Raises
+    ------
+    DataError
+        There is none, it is cut off, or it is of another schema.
+    """
+    path = path / RECORD if path.is_dir() else path
+    return parse_record(read_whole(path), path)
+
+
+def parse_record(text: bytes, path: Path) -> Record:
+    """A record from the content of its file; `path` is for the error, as for `read_record`."""
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError) as problem:
+        raise DataError(
+            f"{path}: cut off or not JSON: {problem}; run again with --restart"
+        ) from None
+    version = content.get("schema_version") if isinstance(content, dict) else None
+    if version != SCHEMA_VERSION:
+        raise DataError(
+            f"{path}: schema_version={version!r}: this dcbench reads {SCHEMA_VERSION}; it was "
+            "written by another version"
+        )
+    return validated(Record, content, path, DataError)
+
+
+def clear(folder: Path) -> None:
+    """Remove what a run left, record first."""
+    remove(folder, RECORD, CHECKPOINT, PREDICTIONS, HISTORY, WEIGHTS)
+
+
+def remove(folder: Path, *names: str) -> None:
+    """Remove files, and whatever was being written when an earlier process was killed."""
+    with writing(folder):
+        for name in names:
+            (folder / name).unlink(missing_ok=True)
+        for unfinished in folder.glob(".*.unfinished"):
+            unfinished.unlink(missing_ok=True)
+
+
+def read_whole(path: Path) -> bytes:
+    """The content of a file; `DataError` where there is none or it cannot be read."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file") from None
+    except OSError as problem:
+        raise DataError(f"{path}: cannot be read: {problem.strerror}") from None

@@ -1,0 +1,75 @@
+"""What makes a run the run that is asked for: everything that decides its numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dcbench.config.base import Config
+from dcbench.config.recipe import Recipe
+
+
+class Configuration(Config):
+    """What decides the numbers of a run; a record has the same fields."""
+
+    protocol: str
+    split: str
+    subset: int
+    index_sha256: str
+    method: str
+    settings: dict[str, Any]
+    method_sha256: str | None
+    seed: int
+    recipe: Recipe
+
+
+@dataclass(frozen=True, eq=False)
+class Identity:
+    """A run as it is asked for.
+
+    Attributes
+    ----------
+    label : str
+        The method with the settings that were asked for, as in `ic-mixup[axes=class]`.
+    defaults : mapping
+        Of the method's settings: what a record lacks that an older version wrote.
+    """
+
+    configuration: Configuration
+    label: str
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def folder(self) -> Path:
+        """Where the run lies under a results folder: its address."""
+        asked = self.configuration
+        return address(asked.protocol, asked.split, asked.subset, self.label, asked.seed)
+
+    def difference(self, found: Configuration) -> str | None:
+        """In what another configuration differs, in words; None where it is the same run.
+
+        A field that is at its default is no difference, whether it was written down or not.
+        """
+        asked, other = self._plain(self.configuration), self._plain(found)
+        for key in Configuration.model_fields:
+            if asked[key] != other[key]:
+                return f"another {key}: {_in_words(other[key], asked[key])}"
+        return None
+
+    def _plain(self, configuration: Configuration) -> dict[str, Any]:
+        values = configuration.model_dump(mode="json")
+        return {**values, "settings": {**self.defaults, **values["settings"]}}
+
+
+def address(protocol: str, split: str, subset: int, label: str, seed: int) -> Path:
+    """Where a run lies under a results folder."""
+    return Path(protocol, split, f"subset-{subset}", label, f"seed-{seed}")
+
+
+def _in_words(found: Any, asked: Any) -> str:
+    if isinstance(found, dict) and isinstance(asked, dict):
+        keys = [key for key in {**found, **asked} if found.get(key) != asked.get(key)]
+        return ", ".join(f"{key}={found.get(key)} and not {asked.get(key)}" for key in keys)
+    return f"{found} and not {asked}"

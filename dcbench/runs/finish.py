@@ -1,0 +1,100 @@
+"""A run after its training: predict, measure, and write it all down, the record last."""
+
+from __future__ import annotations
+
+import time
+
+from safetensors.torch import save as safetensors_bytes
+
+from dcbench.config.progress import NoProgress, Progress
+from dcbench.data.parts import ImageSet
+from dcbench.metrics.measure import measure
+from dcbench.records import files
+from dcbench.records.schema import Cost, ImagesUsed, Record
+from dcbench.runs.cost import BACKWARD_AND_FORWARD, forward_flops
+from dcbench.runs.machine import describe_environment, device_title, peak_memory_bytes
+from dcbench.runs.prepare import ReadyRun, now
+from dcbench.training.predict import predict_split
+
+
+def finish(run: ReadyRun, progress: Progress | None = None) -> Record:
+    """The record of a run whose training is at its end, when all its files are written.
+
+    Raises
+    ------
+    RunError
+        The network gives logits that are not finite, or a file cannot be written.
+    """
+    plan, images, config = run.plan, run.data.images, run.plan.split.config
+    shown = (progress or NoProgress()).task("predict", run.data.num_predicted, unit="images")
+    began = time.monotonic()
+    try:
+        predictions = predict_split(lambda pixels: run.predict(pixels, shown), images)
+    finally:
+        shown.close()
+    metrics = measure(predictions, long_tailed=config.long_tailed, ood_sets=config.ood)
+    cost = _cost(run, time.monotonic() - began)
+    files.write_history(run.folder, run.trainer.progress.history)
+    stored = files.write_predictions(run.folder, predictions)
+    weights = files.write_weights(run.folder, _weights(run))
+    departures = (*plan.departures, *_missing_and_needed(run))
+    record = Record(
+        **plan.identity.configuration.model_dump(),
+        status="custom" if departures else "protocol",
+        departures=departures,
+        label=plan.choice.label,
+        data=_images_used(run),
+        missing=images.missing_ood,
+        metrics=metrics,
+        predictions=stored,
+        model=weights,
+        cost=cost,
+        environment=describe_environment(run.session.device),
+        started=run.started,
+        finished=now(),
+    )
+    files.write_record(run.folder, record)
+    run.session.give_back(plan, run.trainer)
+    return record
+
+
+def _cost(run: ReadyRun, evaluate_seconds: float) -> Cost:
+    plan, device = run.plan, run.session.device
+    recipe, seconds = plan.choice.recipe, run.trainer.progress.seconds
+    trained = plan.num_images * recipe.epochs
+    size = run.data.images.fit.images.shape[1]
+    image = forward_flops(recipe.model, plan.split.num_classes, size).all_taps
+    flops = round(BACKWARD_AND_FORWARD * image * trained * run.step.passed / run.step.images)
+    return Cost(
+        train_seconds=round(seconds, 3),
+        evaluate_seconds=round(evaluate_seconds, 3),
+        images_per_second=round(trained / seconds, 1),
+        peak_memory_bytes=peak_memory_bytes(device),
+        device=device_title(device),
+        model_flops=flops,
+        ceiling_share=round(flops / seconds / run.session.ceiling(recipe), 4),
+        runs_together=run.together,
+    )
+
+
+def _weights(run: ReadyRun) -> bytes:
+    state = run.trainer.network.state_dict()
+    return safetensors_bytes({name: each.cpu().contiguous() for name, each in state.items()})
+
+
+def _missing_and_needed(run: ReadyRun) -> list[str]:
+    optional, missing = run.plan.protocol.optional_ood, run.data.images.missing_ood
+    return [f"OOD set {name} is missing" for name in missing if name not in optional]
+
+
+def _images_used(run: ReadyRun) -> dict[str, ImagesUsed | None]:
+    images = run.data.images
+    sets: dict[str, ImageSet | None] = {"fit": images.fit, "test": images.test}
+    for name in run.plan.split.config.ood:
+        sets[f"ood.{name}"] = images.ood.get(name)
+    return {
+        name: ImagesUsed(images=len(each.labels), sha256=each.sha256(), official=each.official)
+        if each
+        else None
+        for name, each in sets.items()
+    }

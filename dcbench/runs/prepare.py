@@ -1,0 +1,161 @@
+"""A run before it trains: its trainer, where an earlier one was cut off, and what is left."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dcbench.config.progress import NoProgress, Task
+from dcbench.config.text import duration
+from dcbench.records.checkpoint import Checkpoint
+from dcbench.runs.machine import device_title
+from dcbench.runs.plan import Plan
+from dcbench.runs.session import DeviceData, Session
+from dcbench.training.precision import autocast
+from dcbench.training.predict import predict
+from dcbench.training.trainer import StepCost, Trainer
+
+_log = logging.getLogger(__name__)
+
+_SAMPLE = 200
+"""Images that are predicted to measure how long one takes."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """How long the rest of a run will take, from a measured step.
+
+    Attributes
+    ----------
+    steps : int
+        Training steps that are left.
+    images : int
+        Number of images to predict.
+    """
+
+    steps: int
+    step_seconds: float
+    images: int
+    evaluate_seconds: float
+    device: str
+
+    @property
+    def seconds(self) -> float:
+        """Training and evaluation together."""
+        return self.steps * self.step_seconds + self.evaluate_seconds
+
+    def __str__(self) -> str:
+        return (
+            f"about {duration(self.seconds)} on {self.device}: {self.steps} steps of "
+            f"{1000 * self.step_seconds:.0f} ms, and {duration(self.evaluate_seconds)} to predict "
+            f"{self.images} images"
+        )
+
+
+@dataclass(eq=False)
+class ReadyRun:
+    """A run that is ready to train.
+
+    Attributes
+    ----------
+    folder : Path
+        Where it is recorded.
+    together : int
+        How many runs share the device.
+    step : StepCost
+        Of a training step, as measured.
+    estimate : Estimate
+        Of all that is left, if nothing else is at work.
+    """
+
+    plan: Plan
+    folder: Path
+    session: Session
+    data: DeviceData
+    trainer: Trainer
+    step: StepCost
+    estimate: Estimate
+    together: int = 1
+    started: str = field(default_factory=lambda: now())
+
+    @property
+    def checkpoint(self) -> Checkpoint:
+        """Where the states of its training are kept."""
+        return Checkpoint(self.folder, self.plan.identity)
+
+    def predict(self, images: NDArray[np.uint8], shown: Task | None = None) -> NDArray[np.float32]:
+        """Logits [N, classes] of images [N, H, W, 3] by the network as it is."""
+        return _predict(self.plan, self.session, self.data, self.trainer, images, shown)
+
+
+def prepare(
+    plan: Plan, folder: Path, session: Session, *, resume: bool = True, together: int = 1
+) -> ReadyRun:
+    """Build the trainer of a run, go on from its checkpoint, and measure what is left.
+
+    Raises
+    ------
+    DataError
+        Images are missing or damaged, or the checkpoint is damaged or of another run.
+    """
+    data, trainer = session.data(plan), session.trainer(plan)
+    _note_missing(plan, data)
+    state = Checkpoint(folder, plan.identity).read() if resume else None
+    if state is not None:
+        trainer.restore(state)
+        progress = trainer.progress
+        _log.info("going on from epoch %d, step %d", progress.epoch, progress.step)
+    step, estimate = _measured(plan, session, data, trainer)
+    return ReadyRun(plan, folder, session, data, trainer, step, estimate, together)
+
+
+def _note_missing(plan: Plan, data: DeviceData) -> None:
+    for name, reason in data.images.missing_ood.items():
+        optional = name in plan.protocol.optional_ood
+        so = "is optional and left out" if optional else "is left out, so the run is custom"
+        _log.info("OOD set %s %s: %s", name, so, reason)
+
+
+def _measured(
+    plan: Plan, session: Session, data: DeviceData, trainer: Trainer
+) -> tuple[StepCost, Estimate]:
+    sample = data.images.fit.images[:_SAMPLE]
+    _predict(plan, session, data, trainer, sample[:1])  # the first call chooses kernels
+    began = time.perf_counter()
+    _predict(plan, session, data, trainer, sample)
+    seconds = (time.perf_counter() - began) / len(sample)
+    step = trainer.measure_step()
+    progress, images = trainer.progress, data.num_predicted
+    done = progress.epoch * trainer.steps_per_epoch + progress.step
+    estimate = Estimate(
+        steps=trainer.recipe.epochs * trainer.steps_per_epoch - done,
+        step_seconds=step.seconds,
+        images=images,
+        evaluate_seconds=seconds * images,
+        device=device_title(session.device),
+    )
+    return step, estimate
+
+
+def _predict(
+    plan: Plan,
+    session: Session,
+    data: DeviceData,
+    trainer: Trainer,
+    images: NDArray[np.uint8],
+    shown: Task | None = None,
+) -> NDArray[np.float32]:
+    shown = shown or NoProgress().task("predict", len(images))
+    with autocast(plan.choice.recipe, session.device):
+        return predict(trainer.network, images, data.mean, data.std, session.device, shown.advance)
+
+
+def now() -> str:
+    """The time, as a record writes it."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
