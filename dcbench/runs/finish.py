@@ -39,7 +39,7 @@ def finish(run: ReadyRun, progress: Progress | None = None) -> Record:
     weights = files.write_weights(run.folder, _weights(run))
     departures = (*plan.departures, *_missing_and_needed(run))
     record = Record(
-        **plan.identity.configuration.model_dump(),
+        **plan.identity.configuration.model_dump(mode="json"),
         status="custom" if departures else "protocol",
         departures=departures,
         label=plan.choice.label,

@@ -102,6 +102,7 @@ def train_together(
     with Interrupts() as interrupts:
         while running:
             for key, (training, stream, events) in list(running.items()):
+                event = None
                 try:
                     with stream:
                         event = next(events, None)

@@ -200,7 +200,7 @@ def test_history_has_a_row_an_epoch(finished):
     assert [row.split(",")[0] for row in rows[1:]] == [str(epoch) for epoch in range(60)]
 
 
-def test_finished_run_is_found_and_not_repeated(tmp_path: Path):
+def test_finished_run_is_found_and_not_repeated(tmp_path: Path, said):
     first = short_run(tmp_path)
     folder = folder_of(tmp_path)
     before = {name: (folder / name).stat().st_mtime_ns for name in FILES}
@@ -302,7 +302,7 @@ def with_ood(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
     [("svhn", ()), ("mnist", ("OOD set mnist is missing",))],
 )
 def test_missing_ood_set_is_recorded_and_custom_unless_the_protocol_can_do_without(
-    tmp_path: Path, monkeypatch, absent, departures
+    tmp_path: Path, monkeypatch, absent, departures, said
 ):
     with_ood(monkeypatch, "uniform", absent)
     plan = plan_run("erm", "digits", settings=SHORT)
@@ -360,7 +360,9 @@ def test_diverged_run_leaves_no_record(tmp_path: Path):
     assert list(tmp_path.rglob("record.json")) == []
 
 
-def test_run_that_could_not_be_written_is_written_later_without_training_again(tmp_path: Path):
+def test_run_that_could_not_be_written_is_written_later_without_training_again(
+    tmp_path: Path, said
+):
     with disk_that_fills_at(150_000), pytest.raises(RunError, match=r"predictions\.npz") as caught:
         short_run(tmp_path)
     assert caught.value.exit_code == 1
@@ -384,13 +386,13 @@ def in_a_process(code: str, *arguments: object) -> subprocess.Popen:
 RUN_WITH_A_CHECKPOINT_EVERY_STEP = """
 import sys, torch
 torch.set_num_threads(1)
-import functools, dcbench, dcbench.work
-dcbench.work.Training = functools.partial(dcbench.work.Training, save_interval=lambda saving: 0.0)
+import dcbench, dcbench.training.loop
+dcbench.training.loop.save_interval = lambda saving: 0.0
 dcbench.run("ic-regmixup", "digits", seed=1, device="cpu", results=sys.argv[1])
 """
 
 
-def test_run_that_was_killed_ends_as_one_that_was_not_bit_for_bit(finished, tmp_path: Path):
+def test_run_that_was_killed_ends_as_one_that_was_not_bit_for_bit(finished, tmp_path: Path, said):
     folder = folder_of(tmp_path, "ic-regmixup", 1)
     process = in_a_process(RUN_WITH_A_CHECKPOINT_EVERY_STEP, tmp_path)
     try:
@@ -439,7 +441,7 @@ execute(plan, Store(Path(sys.argv[1])), session, progress=Slow())
 """
 
 
-def test_second_process_waits_for_the_first_and_finds_its_record(tmp_path: Path):
+def test_second_process_waits_for_the_first_and_finds_its_record(tmp_path: Path, said):
     process = in_a_process(RUN_SLOWLY, tmp_path)
     assert process.stdout is not None
     assert process.stdout.readline() == "training\n"

@@ -170,8 +170,8 @@ def test_command_reports_as_json_and_ends_with_1_if_a_run_failed(tmp_path: Path,
 
 
 KILLED = """
-import functools, sys, dcbench.work
-dcbench.work.Training = functools.partial(dcbench.work.Training, save_interval=lambda saving: 0.0)
+import sys, dcbench.training.loop
+dcbench.training.loop.save_interval = lambda saving: 0.0
 from dcbench.cli import main
 sys.argv = ["dcbench", "sweep", "--methods", "erm,mixup", "--splits", "digits", "--results",
             sys.argv[1], "--device", "cpu"]

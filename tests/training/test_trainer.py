@@ -310,12 +310,13 @@ def test_too_large_a_learning_rate_is_named():
 
 def test_loss_of_an_epoch_is_the_mean_over_images_though_the_last_batch_is_short():
     trainer = a_trainer(Odd(), epochs=1)
-    seen: list[int] = []
-    train(trainer, report=lambda progress: seen.append(progress.epoch))
+    shown: list[str] = []
+    task = SimpleNamespace(advance=lambda count, detail: shown.append(detail), close=list)
+    assert train_together({0: Training(trainer, shown=task)}) == {}
     assert trainer.steps_per_epoch == STEPS
     # Four batches whose loss is 5 and one of three images whose loss is 3.
     assert trainer.progress.history[0].loss == pytest.approx((4 * 5 * 5 + 3 * 3) / IMAGES)
-    assert seen == [0, 1]
+    assert [detail.partition(",")[0] for detail in shown] == ["loss 4.7391"]  # 109 / 23
 
 
 def test_history_has_the_learning_rate_of_the_last_step():
