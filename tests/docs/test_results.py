@@ -1,0 +1,67 @@
+"""The numbers in the documentation are those of the published leaderboards."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from tests.docs.pages import ROOT
+
+METRICS = {
+    "accuracy %": "accuracy",
+    "many %": "accuracy_many",
+    "medium %": "accuracy_medium",
+    "few %": "accuracy_few",
+    "ECE-15 %": "ece15",
+    "NLL": "nll",
+    "AUROC CIFAR-100 %": "ood.cifar100.msp.auroc",
+}
+
+
+def summary(split: str) -> dict[str, dict[str, str]]:
+    path = ROOT / "leaderboard" / "v1-lite" / f"{split}.csv"
+    with path.open(encoding="utf-8", newline="") as file:
+        return {row["method"]: row for row in csv.DictReader(file) if row["subsets"] == "0"}
+
+
+def table_rows(page: str) -> Iterator[tuple[str, str, dict[str, str]]]:
+    """Split, method and cells of every row that shows a method's results."""
+    split, header = "", []
+    for line in (ROOT / page).read_text(encoding="utf-8").splitlines():
+        if heading := re.match(r"## .*`([\w-]+)`$", line):
+            split = heading[1]
+        if named := re.search(r"`v1-lite` on `([\w-]+)`", line):
+            split = named[1]
+        cells = [cell.strip() for cell in line.strip("|").split(" | ")]
+        if not line.startswith("|"):
+            header = []
+        elif not header:
+            header = cells
+        elif header[0] in ("method", "split, method"):
+            names = re.findall(r"`([\w-]+)`", cells[0])
+            of = names.pop(0) if names and header[0] == "split, method" else split
+            for method in names:
+                yield of, method, dict(zip(header, cells, strict=True))
+
+
+@pytest.mark.parametrize(("page", "rows"), [("README.md", 5), ("docs/results.md", 30)])
+def test_page_shows_another_number_than_the_leaderboard(page: str, rows: int):
+    found = list(table_rows(page))
+    assert len(found) == rows
+    for split, method, cells in found:
+        published = summary(split)[method]
+        assert cells.get("runs", published["n"]) == published["n"]
+        for title in METRICS.keys() & cells.keys():
+            mean, spread = (published[f"{METRICS[title]}_{what}"] for what in ("mean", "ci95"))
+            if cells[title] == "–":
+                assert mean == ""
+                continue
+            scale, half = (100, 0.05) if title.endswith("%") else (1, 0.0005)
+            shown = [float(number) for number in cells[title].split(" ± ")]
+            stored = [float(number) * scale for number in (mean, spread)]
+            assert shown == pytest.approx(stored, rel=0, abs=half + 1e-9), (
+                f"{split}, {method}, {title}"
+            )
