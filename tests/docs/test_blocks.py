@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from dcbench.cli import app
+from dcbench.methods import registry
 from tests.docs.pages import PAGES, ROOT, Block, blocks, commands_in_sentences
 
 RUN = [page for page in PAGES if page.name != "CONTRIBUTING.md"]
@@ -45,6 +46,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_code_that_a_page_shows_fails(page: Path, folder: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(folder)
     monkeypatch.delenv("DCBENCH_RESULTS", raising=False)
+    monkeypatch.setattr(registry, "_methods", dict(registry._methods))
     namespace: dict[str, object] = {}
     for block in blocks(page):
         if block.reason is None:
