@@ -15,8 +15,8 @@ _OURS = "draws.py"
 """A file of our package that the other project does not have."""
 
 _REPAIR = (
-    "to repair it: pip uninstall --yes dcbench; "
-    "pip install --force-reinstall --no-deps dcbench-vision"
+    "to repair it: pip uninstall --yes dcbench && "
+    "pip install --force-reinstall --no-deps dcbench-vision (in a clone: -e .)"
 )
 
 

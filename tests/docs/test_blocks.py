@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from dcbench import metrics
 from dcbench.cli import app
 from dcbench.methods import registry
 from tests.docs.pages import PAGES, ROOT, Block, blocks, commands_in_sentences
@@ -95,5 +96,13 @@ def test_readme_is_longer_than_a_first_reader_reads():
 
 
 def test_page_is_not_in_the_navigation():
-    listed = re.findall(r"^  - (\S+\.md)$", (ROOT / "mkdocs.yml").read_text("utf-8"), re.MULTILINE)
+    listed = re.findall(
+        r"^  - (?:\w+: )?(\S+\.md)$", (ROOT / "mkdocs.yml").read_text("utf-8"), re.MULTILINE
+    )
     assert sorted(listed) == sorted(page.name for page in (ROOT / "docs").glob("*.md"))
+
+
+def test_metric_is_not_in_the_reference():
+    told = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+    entries = re.findall(r"^::: dcbench\.metrics\.\w+\.(\w+)$", told, re.MULTILINE)
+    assert sorted(entries) == sorted(metrics.__all__)
