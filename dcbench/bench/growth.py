@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,6 +24,8 @@ from dcbench.runs.plan import plan_run
 from dcbench.runs.session import Session
 from dcbench.training.augment import DeviceImages, normalization_statistics
 from dcbench.training.trainer import Trainer
+
+_log = logging.getLogger(__name__)
 
 IMAGES = (500, 1000, 2000, 4000)
 SEEDS = (1, 2, 4, 8)
@@ -62,7 +65,7 @@ class Growth:
 
 
 @dataclass(frozen=True)
-class Report:
+class GrowthReport:
     """All that was measured, with where and when.
 
     Attributes
@@ -77,11 +80,11 @@ class Report:
     start_up: float
 
 
-def measure_growth(device: torch.device, note: Callable[[str], None] = lambda text: None) -> Report:
+def measure_growth(device: torch.device) -> GrowthReport:
     """Train on more and more random images, then more and more seeds and methods on `digits`."""
-    images = _epochs(device, note)
+    images = _epochs(device)
     with tempfile.TemporaryDirectory() as folder:
-        runs = _Runs(Session(Folder(Path(folder)), device), Store(Path(folder)), note)
+        runs = _Runs(Session(Folder(Path(folder)), device), Store(Path(folder)))
         first = runs.take([("erm", 0)])
         again = runs.take([("erm", 1)])
         names = ["erm", *(name for name in method_names() if name != "erm")]
@@ -93,15 +96,15 @@ def measure_growth(device: torch.device, note: Callable[[str], None] = lambda te
             Growth("methods", METHODS, tuple(map(runs.take, by_method))),
         )
     date = datetime.now(UTC).date().isoformat()
-    return Report(device_title(device), date, growths, max(0.0, first - again))
+    return GrowthReport(device_title(device), date, growths, max(0.0, first - again))
 
 
-def _epochs(device: torch.device, note: Callable[[str], None]) -> Growth:
+def _epochs(device: torch.device) -> Growth:
     """Seconds of one epoch of erm by number of training images, under v1-lite's recipe."""
     recipe = load_protocol(PROTOCOL).entry("cifair10").training
     seconds = []
     for count in IMAGES:
-        note(f"an epoch of {count} images")
+        _log.info("an epoch of %d images", count)
         pixels = stream(0, "growth").randint(256, size=(count, 32, 32, 3), dtype=np.uint8)
         mean, std = normalization_statistics(recipe.normalization, pixels)
         on_device = DeviceImages(
@@ -132,12 +135,12 @@ def _epoch(trainer: Trainer, device: torch.device) -> float:
 class _Runs:
     """Whole runs, from plan to record, one after the other."""
 
-    def __init__(self, session: Session, store: Store, note: Callable[[str], None]) -> None:
-        self._session, self._store, self._note = session, store, note
+    def __init__(self, session: Session, store: Store) -> None:
+        self._session, self._store = session, store
 
     def take(self, asked: Sequence[tuple[str, int]]) -> float:
         """The seconds that runs of (method, seed) take."""
-        self._note(f"{len(asked)} runs on {SPLIT}")
+        _log.info("%d runs on %s", len(asked), SPLIT)
         began = time.perf_counter()
         for method, seed in asked:
             plan = plan_run(
@@ -147,7 +150,7 @@ class _Runs:
         return time.perf_counter() - began
 
 
-def markdown(report: Report) -> str:
+def markdown(report: GrowthReport) -> str:
     """The report as a Markdown table, with where and when it was measured."""
     lines = [
         f"Measured on {report.date}, {report.device}. The first run of a process takes "

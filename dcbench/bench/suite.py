@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,7 +22,7 @@ from dcbench.bench.worker import (
     EVALUATION_SECONDS,
     EVALUATION_WARM_UP,
     WARM_UP_STEPS,
-    Request,
+    Assignment,
     Session,
     Side,
     Start,
@@ -29,6 +30,8 @@ from dcbench.bench.worker import (
 from dcbench.config.text import duration
 from dcbench.errors import RunError
 from dcbench.runs.cost import BACKWARD_AND_FORWARD, forward_flops, matmul_speed
+
+_log = logging.getLogger(__name__)
 
 CPU_METHODS = ("erm",)
 GPU_METHODS = ("erm", "mixup", "ic-regmixup")
@@ -63,9 +66,9 @@ class Suite(NamedTuple):
     pairs: int
     block_seconds: float
 
-    def request(self, task: Task, title: str, start: Side | None = None) -> Request:
+    def assignment(self, task: Task, title: str, start: Side | None = None) -> Assignment:
         """What a measuring process is asked."""
-        return Request(
+        return Assignment(
             task=task,
             device=str(self.device),
             threads=self.threads,
@@ -74,6 +77,7 @@ class Suite(NamedTuple):
             title=title,
             spawned=time.time(),
             start=start,
+            quiet=not _log.isEnabledFor(logging.INFO),
         )
 
 
@@ -108,30 +112,34 @@ def plan_suite(
     return Suite(tasks, device, threads, processes, pairs, block_seconds)
 
 
-def run_suite(suite: Suite, note: Callable[[str], None]) -> Iterator[Result]:
+def run_suite(suite: Suite) -> Iterator[Result]:
     """Measure one task after the other; each task's result as soon as it is there."""
     for task in suite.tasks:
         title = f"{task.case} {task.method}"
         sessions = []
         for index in range(suite.processes):
-            request = suite.request(task, f"{title}, process {index + 1} of {suite.processes}")
-            sessions.append(Session.model_validate_json(_measured(request)))
+            assignment = suite.assignment(
+                task, f"{title}, process {index + 1} of {suite.processes}"
+            )
+            sessions.append(Session.model_validate_json(_measured(assignment)))
         starts: dict[str, Start] = {}
         for side in SIDES:
-            note(f"{title}: start of the {side} loop in a fresh process")
-            answer = _measured(suite.request(task, title, side))
+            _log.info("%s: start of the %s loop in a fresh process", title, side)
+            answer = _measured(suite.assignment(task, title, side))
             starts[side] = Start.model_validate_json(answer)
         yield summarize(task, str(suite.device), sessions, starts)
 
 
-def _measured(request: Request) -> str:
-    """The answer of a process that is started for a request."""
+def _measured(assignment: Assignment) -> str:
+    """The answer of a process that is started for an assignment."""
     source = str(Path(__file__).resolve().parents[2])
     paths = [source, *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
-    if request.threads is not None:
-        environment |= dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(request.threads))
-    command = [sys.executable, "-m", "dcbench.bench.worker", request.model_dump_json()]
+    if assignment.threads is not None:
+        environment |= dict.fromkeys(
+            ("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(assignment.threads)
+        )
+    command = [sys.executable, "-m", "dcbench.bench.worker", assignment.model_dump_json()]
     done = subprocess.run(
         command,
         env=environment,
@@ -141,7 +149,7 @@ def _measured(request: Request) -> str:
         start_new_session=True,  # an interrupt is told once, and by this process
     )
     if done.returncode != 0:
-        raise RunError(f"{request.title}: the measuring process ended with {done.returncode}")
+        raise RunError(f"{assignment.title}: the measuring process ended with {done.returncode}")
     return done.stdout
 
 

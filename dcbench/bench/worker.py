@@ -1,4 +1,4 @@
-"""A measuring process: `python -m dcbench.bench.worker REQUEST`, with its result on stdout.
+"""A measuring process: `python -m dcbench.bench.worker ASSIGNMENT`, with its result on stdout.
 
 Every figure comes from a process that was started for it, so that the memory and the caches of one
 measurement are not those of another.
@@ -6,6 +6,7 @@ measurement are not those of another.
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -25,6 +26,8 @@ from dcbench.runs.machine import peak_resident_bytes, synchronize
 if TYPE_CHECKING:
     from dcbench.bench.fast import FastLoop
 
+_log = logging.getLogger("dcbench.bench.worker")  # as a program, this module is `__main__`
+
 Side = Literal["fast", "plain"]
 ARMS = ("fast", "plain", "again")
 """The order of a pair of blocks and its control; every second pair runs backwards."""
@@ -38,7 +41,7 @@ EVALUATION_WARM_UP = 100
 """How long a pass of predictions is to be, and the images of the pass that goes before."""
 
 
-class Request(Config):
+class Assignment(Config):
     """What a measuring process is asked to do.
 
     Attributes
@@ -50,7 +53,9 @@ class Request(Config):
     spawned : float
         When the process was started, in seconds since 1970.
     title : str
-        What notes begin with.
+        What lines of the log begin with.
+    quiet : bool
+        Log nothing but warnings.
     """
 
     task: Task
@@ -61,6 +66,7 @@ class Request(Config):
     title: str
     spawned: float = 0.0
     start: Side | None = None
+    quiet: bool = False
 
 
 class Start(Config):
@@ -122,28 +128,28 @@ class Loop(Protocol):
         """Predict so many images."""
 
 
-def measure_start(request: Request) -> Start:
+def measure_start(assignment: Assignment) -> Start:
     """Start one loop and take two steps."""
-    device = torch.device(request.device)
-    content = content_of(request.task)
-    loop = _loop_class(request.start or "fast")(content, random_pixels(content), device)
+    device = torch.device(assignment.device)
+    content = content_of(assignment.task)
+    loop = _loop_class(assignment.start or "fast")(content, random_pixels(content), device)
     loop.train(1)
     synchronize(device)
-    seconds = time.time() - request.spawned
+    seconds = time.time() - assignment.spawned
     loop.train(1)
     synchronize(device)
     on_gpu = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None
     return Start(seconds=seconds, peak_bytes=peak_resident_bytes(), device_peak_bytes=on_gpu)
 
 
-def measure_session(request: Request, note: Callable[[str], None]) -> Session:
+def measure_session(assignment: Assignment) -> Session:
     """Measure the ceilings, the blocks, and what goes with them."""
     from dcbench.bench.fast import FastLoop
     from dcbench.bench.whole_run import measure_extras
     from dcbench.runs.cost import convolution_speed, matmul_speed
 
-    device = torch.device(request.device)
-    content = content_of(request.task)
+    device = torch.device(assignment.device)
+    content = content_of(assignment.task)
     pixels = random_pixels(content)
     fast = FastLoop(content, pixels, device)
     loops: dict[str, Loop] = {
@@ -151,15 +157,15 @@ def measure_session(request: Request, note: Callable[[str], None]) -> Session:
         "plain": _loop_class("plain")(content, pixels, device),
         "again": FastLoop(content, pixels, device),
     }
-    note(f"{request.title}: ceilings and warm-up")
+    _log.info("%s: ceilings and warm-up", assignment.title)
     matmul = matmul_speed(content.recipe, device)
     convolution = convolution_speed(content.recipe, device)
     for loop in loops.values():
         loop.train(WARM_UP_STEPS)
     step = timed(lambda: fast.train(1), device).seconds
-    steps = max(1, round(request.block_seconds / step))
-    blocks = _blocks(loops, steps, request, device, note)
-    note(f"{request.title}: parts of a step, batches alone, evaluation")
+    steps = max(1, round(assignment.block_seconds / step))
+    blocks = _blocks(loops, steps, assignment, device)
+    _log.info("%s: parts of a step, batches alone, evaluation", assignment.title)
     return Session(
         steps=steps,
         threads=torch.get_num_threads(),
@@ -169,7 +175,7 @@ def measure_session(request: Request, note: Callable[[str], None]) -> Session:
         parts=_parts(fast, device),
         feed={side: _feed_speed(loops[side], content, pixels, device) for side in ARMS[:2]},
         evaluation=_evaluation_speeds(loops, pixels, device),
-        extras=measure_extras(content, CASES[request.task.case], fast),
+        extras=measure_extras(content, CASES[assignment.task.case], fast),
     )
 
 
@@ -187,13 +193,15 @@ def _loop_class(side: Side) -> Callable[[Content, Pixels, torch.device], Loop]:
 def _blocks(
     loops: dict[str, Loop],
     steps: int,
-    request: Request,
+    assignment: Assignment,
     device: torch.device,
-    note: Callable[[str], None],
 ) -> dict[str, tuple[Block, ...]]:
     found: dict[str, list[Block]] = {arm: [] for arm in ARMS}
-    for pair, arm in _turns(ARMS, request.pairs):
-        note(f"{request.title}, pair {pair + 1} of {request.pairs}: {steps} steps, {arm}")
+    for pair, arm in _turns(ARMS, assignment.pairs):
+        _log.info(
+            "%s, pair %d of %d: %d steps, %s",
+            *(assignment.title, pair + 1, assignment.pairs, steps, arm),
+        )
         found[arm].append(timed(partial(loops[arm].train, steps), device))
     return {arm: tuple(blocks) for arm, blocks in found.items()}
 
@@ -241,20 +249,18 @@ def _evaluation_speeds(
     return {side: count / median(times[side]) for side in sides}
 
 
-def _note(text: str) -> None:
-    sys.stderr.write(f"{text}\n")
-
-
 def main() -> int:
-    """Do what the request says; returns the exit code."""
-    request = Request.model_validate_json(sys.argv[1])
+    """Do what the assignment says; returns the exit code."""
+    assignment = Assignment.model_validate_json(sys.argv[1])
+    logging.basicConfig(format="%(message)s", level=logging.WARNING)
+    logging.getLogger("dcbench").setLevel(logging.WARNING if assignment.quiet else logging.INFO)
     try:
-        if request.threads is not None:
-            torch.set_num_threads(request.threads)
-        if request.start is None:
-            result: Config = measure_session(request, _note)
+        if assignment.threads is not None:
+            torch.set_num_threads(assignment.threads)
+        if assignment.start is None:
+            result: Config = measure_session(assignment)
         else:
-            result = measure_start(request)
+            result = measure_start(assignment)
     except DcbenchError as problem:
         sys.stderr.write(f"error: {problem}\n")
         return problem.exit_code

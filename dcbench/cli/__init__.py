@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import logging
+from typing import Annotated
 
 import typer
 
+from dcbench._version import __version__
 from dcbench.cli import (
     bench,
     collect,
@@ -20,7 +21,8 @@ from dcbench.cli import (
     splits,
     sweep,
 )
-from dcbench.cli.options import Guarded
+from dcbench.cli.command import Guarded
+from dcbench.cli.report import reporting
 
 app = typer.Typer(
     cls=Guarded,
@@ -32,25 +34,42 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command(epilog=run.RUN_EXAMPLE)(run.run)
-app.command(epilog=run.MEASURE_EXAMPLE)(run.measure)
-app.command(epilog=sweep.SWEEP_EXAMPLE)(sweep.sweep)
-app.command(epilog=sweep.PLAN_EXAMPLE)(sweep.plan)
-app.command(epilog=collect.EXAMPLE)(collect.collect)
-app.command(epilog=bench.EXAMPLE)(bench.bench)
-app.command(epilog=growth.EXAMPLE)(growth.growth)
-app.command(epilog="Example:  dcbench methods 'ic-*'")(listing.methods)
-app.command(epilog="Example:  dcbench models 'wrn-*'")(listing.models)
-app.command(epilog="Example:  dcbench protocols")(listing.protocols)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"dcbench {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Say which it is."),
+    ] = False,
+) -> None:
+    """Read the options that stand before a command."""
+
+
+app.command(epilog=run.RUN_EXAMPLE)(reporting(run.run))
+app.command(epilog=run.MEASURE_EXAMPLE)(reporting(run.measure))
+app.command(epilog=sweep.SWEEP_EXAMPLE)(reporting(sweep.sweep))
+app.command(epilog=sweep.PLAN_EXAMPLE)(reporting(sweep.plan))
+app.command(epilog=collect.EXAMPLE)(reporting(collect.collect))
+app.command(epilog=bench.EXAMPLE)(reporting(bench.bench))
+app.command(epilog=growth.EXAMPLE)(reporting(growth.growth))
+app.command(epilog="Example:  dcbench methods 'ic-*'")(reporting(listing.methods))
+app.command(epilog="Example:  dcbench models 'wrn-*'")(reporting(listing.models))
+app.command(epilog="Example:  dcbench protocols")(reporting(listing.protocols))
 app.add_typer(splits.app, name="splits")
 app.add_typer(data.app, name="data")
-leaderboard.app.command("figures", epilog=figures.EXAMPLE)(figures.figures)
-leaderboard.app.command("latex", epilog=export.EXAMPLE)(export.latex)
-leaderboard.app.command("page", epilog=page.EXAMPLE)(page.page)
+leaderboard.app.command("figures", epilog=figures.EXAMPLE)(reporting(figures.figures))
+leaderboard.app.command("latex", epilog=export.EXAMPLE)(reporting(export.latex))
+leaderboard.app.command("page", epilog=page.EXAMPLE)(reporting(page.page))
 app.add_typer(leaderboard.app, name="leaderboard")
 
 
 def main() -> None:
     """Run the command line; ends the process with the exit code of the outcome."""
-    logging.basicConfig(format="%(message)s", level=logging.WARNING)
     app()

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import json
-import re
+import logging
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dcbench.cli.options import Json
+from dcbench.cli.options import DeviceOption
+from dcbench.cli.report import Report, Table
 
 if TYPE_CHECKING:
-    from dcbench.bench.report import Result
+    from dcbench.bench.suite import Suite
 
 EXAMPLE = "Example:  dcbench bench --case resnet-32 --methods erm"
+
+_log = logging.getLogger(__name__)
 
 
 def bench(
@@ -30,7 +33,7 @@ def bench(
         list[str] | None,
         typer.Option("--set", help="key=value of the method or recipe; may be repeated."),
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:0.")] = "auto",
+    device: DeviceOption = "auto",
     threads: Annotated[
         int | None,
         typer.Option(min=1, help="Of each process.", show_default="1; on a GPU PyTorch's own"),
@@ -43,25 +46,21 @@ def bench(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would run, and for how long.")
     ] = False,
-    as_json: Json = False,
-) -> None:
+) -> Iterator[Report]:
     """Measure images per second beside a plain PyTorch loop, in one process and in turns.
 
     The images are random bytes: no data is needed. Both loops have the same network, batch size,
     precision, threads, augmentation and method.
     """
-    from dcbench.bench.suite import announce, estimated_seconds, plan_suite, run_suite
-    from dcbench.bench.table import IMAGES_NOTE
-    from dcbench.cli.console import note
-    from dcbench.config.names import parse_settings
-    from dcbench.runs.machine import describe_environment, find_device
+    from dcbench.bench.suite import announce, estimated_seconds, plan_suite
+    from dcbench.config.names import parse_settings, split_list
+    from dcbench.runs.machine import find_device
 
-    found = find_device(device)
     suite = plan_suite(
-        cases=_listed(case),
-        methods=_listed(methods),
+        cases=split_list(case),
+        methods=split_list(methods),
         settings=parse_settings(settings or []),
-        device=found,
+        device=find_device(device),
         threads=threads,
         processes=processes,
         pairs=pairs,
@@ -70,33 +69,27 @@ def bench(
     seconds = estimated_seconds(suite)
     said = announce(suite, seconds)
     if dry_run:
-        typer.echo(json.dumps({"plan": said, "seconds": round(seconds)}) if as_json else said)
+        yield Report(data={"plan": said, "seconds": round(seconds)}, lines=[said])
         return
-    note(said)
-    note(IMAGES_NOTE)
+    _log.info("%s", said)
+    yield from _measured(suite)
+
+
+def _measured(suite: Suite) -> Iterator[Report]:
+    """A table of each task as soon as it is measured, and JSON of all at the end."""
+    from dcbench.bench.suite import run_suite
+    from dcbench.bench.table import COLUMNS, IMAGES_NOTE, conclusion, rows, title
+    from dcbench.runs.machine import describe_environment
+
+    _log.info("%s", IMAGES_NOTE)
     results = []
     try:
-        for result in run_suite(suite, note):
+        for result in run_suite(suite):
             results.append(result.model_dump(mode="json"))
-            if not as_json:
-                _show(result)
+            table = Table(title(result), COLUMNS, rows(result))
+            yield Report(tables=[table], lines=[conclusion(result)])
     except KeyboardInterrupt:
-        note("interrupted; what was not finished is not kept")
+        _log.warning("interrupted; what was not finished is not kept")
         raise typer.Exit(130) from None
-    if as_json:
-        environment = describe_environment(found)
-        document = {"images": IMAGES_NOTE, "environment": environment, "results": results}
-        typer.echo(json.dumps(document))
-
-
-def _listed(text: str) -> list[str]:
-    """Names between commas; those in brackets belong to a method's settings."""
-    return [name.strip() for name in re.split(r",(?![^\[]*\])", text) if name.strip()]
-
-
-def _show(result: Result) -> None:
-    from dcbench.bench.table import COLUMNS, conclusion, rows, title
-    from dcbench.cli.console import show_table
-
-    show_table(COLUMNS, rows(result), title(result))
-    typer.echo(conclusion(result))
+    environment = describe_environment(suite.device)
+    yield Report(data={"images": IMAGES_NOTE, "environment": environment, "results": results})

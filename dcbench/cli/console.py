@@ -1,167 +1,231 @@
-"""What the terminal shows: reports on standard output, progress and notes on standard error."""
+"""All that reaches the terminal: reports on standard output, the rest on standard error.
+
+What is only shown never ends a run: where standard error cannot be written, it is left out.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import json
+import logging
+import os
 import sys
 import time
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from collections.abc import Iterator
+from typing import Any, Self
 
-from rich import box
 from rich.console import Console
-from rich.markup import escape
-from rich.progress import BarColumn, Progress, TextColumn
-from rich.table import Table
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.table import Column
+from rich.text import Text
 
+from dcbench.cli.report import Report
+from dcbench.cli.tables import laid_out
 from dcbench.config.text import duration
-
-if TYPE_CHECKING:
-    from dcbench.runs.plan import Plan
-    from dcbench.training import trainer as training
-
-stdout = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
-stderr = Console(stderr=True, highlight=False)
+from dcbench.errors import RunError
 
 _LINE_EVERY = 10.0
-"""Seconds between two lines of progress where there is no terminal."""
+"""Seconds between two lines of a task where there is no terminal."""
 
-_NEVER_FOLDED = 16
-"""Words up to this long stay whole, however narrow the terminal."""
+_UNBOUNDED = 1_000_000
+"""Characters of a line where there is no terminal."""
 
+_DRAW_EVERY = 0.1
+"""Seconds between two drawings of the bars."""
 
-class _Epochs(NamedTuple):
-    """Of a run: those that were done when it began here, those that are done, and all."""
-
-    first: int
-    done: int
-    total: int
+_log = logging.getLogger("dcbench")
 
 
-class RunProgress:
-    """The progress of runs: a bar on a terminal, a line now and then elsewhere.
+class _Console(Console):
+    """Stays silent, and lets the program go on, when nobody reads it any more."""
 
-    Runs that train at once are shown as one. `brief` keeps what each run notes to itself.
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+        _silence(self.file)
+
+
+stdout = _Console(highlight=False, emoji=False)
+stderr = _Console(stderr=True, highlight=False, emoji=False)
+
+
+def show(report: Report, as_json: bool) -> None:
+    """Show a report as text, or as JSON on a line of its own.
+
+    Raises
+    ------
+    RunError
+        Standard output cannot be written, and not because its reader is gone.
     """
+    if as_json:
+        if report.data is not None:
+            _write(json.dumps(report.data) + "\n")
+        return
+    console = stdout if stdout.is_terminal else _Console(width=_UNBOUNDED, emoji=False)
+    with console.capture() as capture:
+        for table in report.tables:
+            if table.title:
+                console.print(Text(table.title, style="italic"), soft_wrap=True)
+            console.print(laid_out(table, stdout.width if stdout.is_terminal else None))
+            console.print()
+    _write(capture.get() + "".join(f"{line}\n" for line in report.lines))
+    for text in report.notes:
+        note(text)
 
-    def __init__(self, quiet: bool = False, *, brief: bool = False) -> None:
-        self._quiet, self._brief = quiet, brief
-        self._drawn = not quiet and stderr.is_terminal
-        self._last_line = time.monotonic()
-        self._stage = ""
-        self._runs: dict[str, _Epochs] = {}
-        self._began = 0.0
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TextColumn("{task.fields[detail]}"),
-            console=stderr,
-            transient=True,
-        )
-        self._task = self._bar.add_task("", total=1, detail="")
 
-    def __enter__(self) -> Self:
-        if self._drawn:
-            self._bar.start()
-        return self
+def _write(text: str) -> None:
+    """Write to standard output at once; what nobody reads any more is dropped."""
+    if sys.stdout is None or not text:
+        return
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _silence(sys.stdout)
+    except OSError as problem:
+        _silence(sys.stdout)
+        raise RunError(f"cannot write to standard output: {problem.strerror}") from None
 
-    def __exit__(self, *exception: object) -> None:
-        if self._drawn:
-            self._bar.stop()
 
-    def note(self, text: str) -> None:
-        """A sentence for the user, above the bar."""
-        if not self._quiet and not self._brief:
-            note(text)
+def _silence(stream: Any) -> None:
+    """Let a stream go nowhere, so that what it still holds fails no more, even at the exit."""
+    with contextlib.suppress(Exception):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
-    def epoch(self, plan: Plan, progress: training.Progress) -> None:
-        """Training begins, or an epoch is done."""
-        if self._stage != "epoch":
-            self._runs.clear()
-            self._began = time.monotonic()
-        epochs, run = plan.choice.recipe.epochs, str(plan.folder)
-        first = self._runs[run].first if run in self._runs else progress.epoch
-        self._runs[run] = _Epochs(first, progress.epoch, epochs)
-        total = sum(each.total for each in self._runs.values())
-        done = sum(each.done for each in self._runs.values())
-        new = done - sum(each.first for each in self._runs.values())
-        if self._stage != "epoch" or not new:
-            self._begin("epoch", total, done)
-            return
-        seconds = (time.monotonic() - self._began) / new
-        self._bar.update(self._task, total=total)
-        self._update(
-            done,
-            f"loss {progress.history[-1].loss:.4f}, {plan.num_images / seconds:.0f} images/s, "
-            f"{duration(seconds * (total - done))} left",
-        )
 
-    def evaluated(self, done: int, total: int) -> None:
-        """So many images are predicted."""
-        self.counted("predict", done, total, "images")
-
-    def counted(self, stage: str, done: int, total: int, what: str) -> None:
-        """So many of some things are done."""
-        if self._stage != stage:
-            self._begin(stage, total)
-        self._update(done, what)
-
-    def ended(self, plan: Plan) -> None:
-        """The run is over: what it left undone no longer counts."""
-        self._runs.pop(str(plan.folder), None)
-        if not self._runs:
-            self._stage = ""
-
-    def _begin(self, stage: str, total: int, done: int = 0) -> None:
-        self._stage = stage
-        self._bar.reset(self._task, total=total, completed=done, description=stage, detail="")
-
-    def _update(self, done: int, detail: str) -> None:
-        task = self._bar.tasks[0]
-        self._bar.update(self._task, completed=done, detail=f"{done}/{task.total:.0f}  {detail}")
-        due = time.monotonic() - self._last_line >= _LINE_EVERY
-        if not self._quiet and not self._drawn and due:
-            self._last_line = time.monotonic()
-            note(f"{self._stage} {done}/{task.total:.0f}  {detail}")
+@contextlib.contextmanager
+def _never_failing() -> Iterator[None]:
+    with contextlib.suppress(Exception):
+        yield
 
 
 def note(text: str) -> None:
     """A line on standard error, as it is."""
-    stderr.print(text, markup=False, soft_wrap=True)
+    with _never_failing():
+        stderr.print(text, markup=False, soft_wrap=True)
 
 
-def show_table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str = "") -> None:
-    """A table on standard output; numbers are set to the right."""
-    table = Table(title=escape(title) or None, title_justify="left", box=box.SIMPLE_HEAD)
-    listed = [list(row) for row in rows]
-    for index, column in enumerate(columns):
-        numeric = bool(listed) and all(isinstance(row[index], (int, float)) for row in listed)
-        words = [word for row in listed for word in _text(row[index]).split()]
-        longest = max(map(len, words), default=0)
-        table.add_column(
-            column,
-            justify="right" if numeric else "left",
-            overflow="fold",
-            min_width=min(longest, _NEVER_FOLDED),
+class _Lines(logging.Handler):
+    """Shows what is logged as plain lines, above the bars."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        with _never_failing():
+            note(self.format(record))
+
+
+_lines = _Lines()
+
+
+def speak(quiet: bool) -> None:
+    """Show what dcbench logs on standard error from now on; if `quiet`, warnings alone."""
+    if _lines not in _log.handlers:
+        _log.addHandler(_lines)
+    _log.setLevel(logging.WARNING if quiet else logging.INFO)
+
+
+@contextlib.contextmanager
+def hushed(room: str) -> Iterator[None]:
+    """Show only the warnings of a room meanwhile, such as where runs are many."""
+    log = logging.getLogger(room)
+    log.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        log.setLevel(logging.NOTSET)
+
+
+class ConsoleProgress:
+    """The progress of tasks: a bar each on a terminal, a line each now and then elsewhere.
+
+    Shows nothing where `speak` was told to be quiet.
+    """
+
+    def __init__(self) -> None:
+        self._shown = _log.isEnabledFor(logging.INFO)
+        self._drawn_at = 0.0
+        self._bars = Progress(
+            TextColumn("{task.description}", markup=False, table_column=Column(overflow="fold")),
+            BarColumn(bar_width=20),
+            TextColumn("{task.fields[state]}", markup=False, table_column=Column()),
+            console=stderr,
+            transient=True,
+            auto_refresh=False,
         )
-    for row in listed:
-        table.add_row(*(_text(value) for value in row))
-    stdout.print(table)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        with _never_failing():
+            self._bars.stop()
+
+    def task(self, title: str, total: int, done: int = 0, unit: str = "") -> _ConsoleTask:
+        """Begin a task of `total` units, of which `done` were done before."""
+        return _ConsoleTask(self, title, total, done, unit)
+
+    def begin(self, task: _ConsoleTask) -> TaskID | None:
+        """Add a task's bar, where bars are drawn."""
+        if not self._shown or not stderr.is_terminal:
+            return None
+        bar = self._bars.add_task(task.title, total=task.total, completed=task.done, state="")
+        self._bars.start()
+        return bar
+
+    def show(self, task: _ConsoleTask, state: str) -> None:
+        """Draw the bars again, or write a line, unless that was done a moment ago."""
+        now = time.monotonic()
+        if task.bar is not None:
+            self._bars.update(task.bar, total=task.total, completed=task.done, state=state)
+            if now - self._drawn_at >= _DRAW_EVERY:
+                self._drawn_at = now
+                self._bars.refresh()
+        elif self._shown and now - task.shown_at >= _LINE_EVERY:
+            task.shown_at = now
+            note(f"{task.title} {state}")
+
+    def end(self, task: _ConsoleTask) -> None:
+        """Take a task's bar away, and with the last the display."""
+        if task.bar is not None:
+            self._bars.remove_task(task.bar)
+            if not self._bars.task_ids:
+                self._bars.stop()
 
 
-def _text(value: object) -> str:
-    if value is None:
-        return "–"
-    text = f"{value:.4f}" if isinstance(value, float) else str(value)
-    return escape(text)
+class _ConsoleTask:
+    """A task that a `ConsoleProgress` shows."""
 
+    def __init__(
+        self, progress: ConsoleProgress, title: str, total: int, done: int, unit: str
+    ) -> None:
+        self.title, self.total, self.done = title, total, done
+        self.bar: TaskID | None = None
+        self.shown_at = self._began = time.monotonic()
+        self._progress, self._first, self._unit = progress, done, unit
+        self._open = True
+        with _never_failing():
+            self.bar = progress.begin(self)
 
-def metric_rows(metrics: dict[str, Any]) -> list[tuple[str, float | None]]:
-    """Metrics of a record by dotted name; those that do not apply are left out."""
-    rows: list[tuple[str, float | None]] = []
-    for name, value in metrics.items():
-        if name != "ood" and value is not None:
-            rows.append((name, value))
-    for name, scores in metrics["ood"].items():
-        for score, values in (scores or {"msp": {"auroc": None}}).items():
-            rows.append((f"ood.{name}.{score}.auroc", values["auroc"]))
-    return rows
+    def advance(self, count: int = 1, detail: str = "") -> None:
+        """`count` more are done."""
+        with _never_failing():
+            self.done += count
+            self._progress.show(self, self._state(detail))
+
+    def close(self) -> None:
+        """Nothing more will be done."""
+        with _never_failing():
+            if self._open:
+                self._open = False
+                self._progress.end(self)
+
+    def _state(self, detail: str) -> str:
+        counted = f"{self.done}/{self.total} {self._unit}".rstrip()
+        said = ", ".join(filter(None, [detail, self._left()]))
+        return f"{counted}  {said}".rstrip()
+
+    def _left(self) -> str:
+        """How long the rest will take at the rate of what was done here."""
+        here = self.done - self._first
+        if here <= 0 or self.done >= self.total:
+            return ""
+        seconds = (time.monotonic() - self._began) / here * (self.total - self.done)
+        return f"{duration(seconds)} left"

@@ -8,11 +8,14 @@ from typing import Annotated
 
 import typer
 
+from dcbench.cli.options import BoardsOption
+from dcbench.cli.report import Report
+
 EXAMPLE = "Example:  dcbench leaderboard latex cifair10-common --protocol v1-lite -o table.tex"
 
 
-class Behind(StrEnum):
-    """What stands behind ±."""
+class PlusMinus(StrEnum):
+    """What stands after ±."""
 
     ci95 = "ci95"
     sd = "sd"
@@ -26,18 +29,18 @@ def latex(
         str, typer.Option(help="Columns of each split, joined by commas.")
     ] = "accuracy,ece15,nll",
     spread: Annotated[
-        Behind, typer.Option(help="Behind ±: half of the 95 % interval, standard deviation, none.")
-    ] = Behind.ci95,
+        PlusMinus,
+        typer.Option(help="After ±: half of the 95 % interval, standard deviation, or nothing."),
+    ] = PlusMinus.ci95,
     reported: Annotated[
         bool, typer.Option("--reported", help="Add the numbers that papers report.")
     ] = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="Markdown, not LaTeX.")] = False,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="A file.")] = None,
-    folder: Annotated[
-        Path | None, typer.Option("--from", help="Leaderboards; else those that ship.")
-    ] = None,
-) -> None:
+    folder: BoardsOption = None,
+) -> Report:
     """Write a table that is ready to paste: booktabs, the best and its ties in bold."""
+    from dcbench.config.names import split_list
     from dcbench.leaderboard.boards import load_board
     from dcbench.records.atomic import write_whole
     from dcbench.reports.latex import to_latex, to_markdown
@@ -46,12 +49,12 @@ def latex(
 
     table = paper_table(
         [load_board(split, protocol, folder) for split in dict.fromkeys(splits)],
-        list(dict.fromkeys(metrics.split(","))),
+        list(dict.fromkeys(split_list(metrics))),
         spread=spread.value,
         reported=load_reported() if reported else (),
     )
     text = to_markdown(table) if markdown else to_latex(table)
     if output is None:
-        typer.echo(text, nl=False)
-    else:
-        write_whole(output, lambda file: file.write(text.encode()))
+        return Report(data={"text": text}, lines=text.splitlines())
+    write_whole(output, lambda file: file.write(text.encode()))
+    return Report(data={"file": str(output)})

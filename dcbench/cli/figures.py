@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from dcbench.cli.options import ResultsOption
+from dcbench.cli.options import BoardsOption, ResultsOption
+from dcbench.cli.report import Report
 
 EXAMPLE = "Example:  dcbench leaderboard figures cifair10-common --results results -o figures"
 
@@ -17,9 +18,7 @@ def figures(
         list[str] | None, typer.Argument(metavar="SPLIT", help="Which splits; else all.")
     ] = None,
     protocol: Annotated[str | None, typer.Option(help="Which protocol; else all.")] = None,
-    folder: Annotated[
-        Path | None, typer.Option("--from", help="Leaderboards; else those that ship.")
-    ] = None,
+    folder: BoardsOption = None,
     results: ResultsOption = None,
     output: Annotated[Path, typer.Option("-o", "--output", help="Where figures go.")] = Path(
         "figures"
@@ -27,16 +26,16 @@ def figures(
     formats: Annotated[
         str, typer.Option("--format", help="svg, pdf, or both with a comma.")
     ] = "svg,pdf",
-) -> None:
+) -> Report:
     """Draw accuracy, calibration, cost, learning curves, class frequency and OOD detection.
 
     What is drawn from predictions and histories needs the stored runs.
     """
-    from dcbench.cli.console import note
     from dcbench.config.paths import results_root
     from dcbench.leaderboard.boards import load_boards
     from dcbench.reports.figures import chosen, draw, parse_formats
 
     boards = chosen(load_boards(folder), splits or [], protocol)
-    for path in draw(boards, results_root(results), output, parse_formats(formats), note):
-        typer.echo(path)
+    drawn = draw(boards, results_root(results), output, parse_formats(formats))
+    files = [str(path) for path in drawn]
+    return Report(data={"files": files}, lines=files)

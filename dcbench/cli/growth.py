@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from typing import Annotated
 
 import typer
 
-from dcbench.cli.options import Json
+from dcbench.cli.options import DeviceOption
+from dcbench.cli.report import Report
 
 EXAMPLE = "Example:  dcbench growth --threads 1"
 
 
 def growth(
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:0.")] = "auto",
+    device: DeviceOption = "auto",
     threads: Annotated[int, typer.Option(min=1, help="On a CPU.")] = 1,
-    as_json: Json = False,
-) -> None:
+) -> Report:
     """Measure how time grows with training images, seeds and methods: a table in Markdown.
 
     It takes a minute or two and needs no data.
@@ -25,11 +24,10 @@ def growth(
     import torch
 
     from dcbench.bench.growth import markdown, measure_growth
-    from dcbench.cli.console import note
     from dcbench.runs.machine import find_device
 
     found = find_device(device)
     if found.type == "cpu":
         torch.set_num_threads(threads)
-    report = measure_growth(found, note)
-    typer.echo(json.dumps(dataclasses.asdict(report)) if as_json else markdown(report))
+    measured = measure_growth(found)
+    return Report(data=dataclasses.asdict(measured), lines=[markdown(measured)])

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dcbench.cli.options import Json, ResultsOption
+from dcbench.cli.options import BoardsOption, ResultsOption
+from dcbench.cli.report import Report, Table, reporting
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,6 +22,7 @@ app = typer.Typer(help="Records to leaderboards.", no_args_is_help=True)
 
 
 @app.command("build", epilog="Example:  dcbench leaderboard build --results results -o leaderboard")
+@reporting
 def build_leaderboard(
     results: ResultsOption = None,
     output: Annotated[
@@ -27,21 +32,28 @@ def build_leaderboard(
         bool, typer.Option(help="Let a record take the place of a row with other numbers.")
     ] = False,
     footnote: Annotated[str, typer.Option(help="What the rows' readers should know.")] = "",
-) -> None:
+) -> Iterator[Report]:
     """Turn records into CSV: one row a run, and a summary a method."""
-    from dcbench.cli.console import note
     from dcbench.config.paths import results_root
     from dcbench.leaderboard.build import build
 
     built = build(results_root(results), output, replace=replace, footnote=footnote)
+    boards = []
     for board in built.boards:
-        _show_summary(board.summary, f"{board.split}, protocol {board.protocol}")
-        note(f"{board.rows} rows in {board.path}, {board.added} of them new")
-    for path in built.custom:
-        note(f"left out, custom: {path}")
+        written = {"protocol": board.protocol, "split": board.split, "path": str(board.path)}
+        boards.append(written | {"rows": board.rows, "added": board.added})
+        shown = _summary(board.summary, f"{board.split}, protocol {board.protocol}")
+        said = f"{board.rows} rows in {board.path}, {board.added} of them new"
+        yield Report(tables=shown.tables, lines=shown.lines, notes=[said])
+    custom = [str(path) for path in built.custom]
+    yield Report(
+        data={"boards": boards, "custom": custom},
+        notes=[f"left out, custom: {path}" for path in custom],
+    )
 
 
 @app.command("check", epilog="Example:  dcbench leaderboard check --predictions results")
+@reporting
 def check_leaderboard(
     folder: Annotated[Path, typer.Argument(help="Leaderboards, one folder a protocol.")] = Path(
         "leaderboard"
@@ -56,36 +68,26 @@ def check_leaderboard(
             help="Old rows to compare with; else where git's branch left the main one.",
         ),
     ] = None,
-    as_json: Json = False,
-) -> None:
+) -> Iterator[Report]:
     """Say everything that is wrong with leaderboards, one line a problem."""
-    import json
-    from dataclasses import asdict
-
-    from dcbench.cli.console import stdout
     from dcbench.errors import RunError
     from dcbench.leaderboard.checks import check
 
-    report = check(folder, predictions=predictions, base=base)
-    if as_json:
-        typer.echo(json.dumps(asdict(report)))
-    else:
-        for line in report.problems or report.sentences:
-            stdout.print(line, markup=False, soft_wrap=True)
-    if report.problems:
-        count = len(report.problems)
+    found = check(folder, predictions=predictions, base=base)
+    yield Report(data=asdict(found), lines=found.problems or found.sentences)
+    if found.problems:
+        count = len(found.problems)
         raise RunError(f"{folder}: {count} problem{'s' if count > 1 else ''}")
 
 
 @app.command("show", epilog="Example:  dcbench leaderboard show cifair10-common")
+@reporting
 def show_leaderboard(
     split: Annotated[
         str | None, typer.Argument(metavar="SPLIT", help="Optional with --against-reported.")
     ] = None,
     protocol: Annotated[str, typer.Option(help="Which protocol's results.")] = "v1",
-    folder: Annotated[
-        Path | None, typer.Option("--from", help="Leaderboards; else those that ship.")
-    ] = None,
+    folder: BoardsOption = None,
     against: Annotated[
         str | None, typer.Option(metavar="METHOD", help="Paired differences to this method.")
     ] = None,
@@ -93,65 +95,48 @@ def show_leaderboard(
     against_reported: Annotated[
         bool, typer.Option("--against-reported", help="Beside the tables that v1 reproduces.")
     ] = False,
-    as_json: Json = False,
-) -> None:
+) -> Report:
     """Show the methods of a split by rank, or their differences to one of them."""
     from dcbench.errors import UsageError
     from dcbench.leaderboard.boards import load_board
 
     if against_reported:
-        _show_against_reported(split, protocol, folder, as_json)
-        return
+        return _beside_reported(split, protocol, folder)
     if split is None:
         raise UsageError("say which split's leaderboard to show; `dcbench splits` lists them")
     board = load_board(split, protocol, folder)
     if against is not None:
-        _show_differences(board, against, metric, as_json)
-    elif as_json:
-        typer.echo(board.summary.to_json(orient="records"))
-    else:
-        _show_summary(board.summary, f"{split}, protocol {protocol}")
+        return _differences(board, against, metric)
+    return _summary(board.summary, f"{split}, protocol {protocol}")
 
 
-def _show_summary(summary: pd.DataFrame, title: str) -> None:
-    from dcbench.cli.console import show_table, stdout
+def _summary(summary: pd.DataFrame, title: str) -> Report:
     from dcbench.reports.terminal import display_rows, ties
 
-    show_table(*display_rows(summary), title)
-    for sentence in ties(summary):
-        stdout.print(sentence, markup=False, soft_wrap=True)
+    table = Table(title, *display_rows(summary))
+    return Report(data=_records(summary), tables=[table], lines=ties(summary))
 
 
-def _show_differences(board: Board, against: str, metric: str, as_json: bool) -> None:
-    from dataclasses import asdict
-
+def _differences(board: Board, against: str, metric: str) -> Report:
     import pandas as pd
 
-    from dcbench.cli.console import show_table
     from dcbench.leaderboard.statistics import differences_to
     from dcbench.reports.terminal import difference_rows
 
     differences = differences_to(board, against, metric)
-    if as_json:
-        rows = [
-            {"subsets": subsets, **asdict(each)}
-            for subsets, group in differences.items()
-            for each in group
-        ]
-        typer.echo(pd.DataFrame(rows).to_json(orient="records"))
-        return
+    rows = [
+        {"subsets": subsets, **asdict(each)}
+        for subsets, group in differences.items()
+        for each in group
+    ]
     title = f"{metric} minus that of {against}: {board.split}, protocol {board.protocol}"
-    show_table(*difference_rows(differences), title)
+    table = Table(title, *difference_rows(differences))
+    return Report(data=_records(pd.DataFrame(rows)), tables=[table])
 
 
-def _show_against_reported(
-    split: str | None, protocol: str, folder: Path | None, as_json: bool
-) -> None:
-    from dataclasses import asdict
-
+def _beside_reported(split: str | None, protocol: str, folder: Path | None) -> Report:
     import pandas as pd
 
-    from dcbench.cli.console import show_table
     from dcbench.errors import unknown
     from dcbench.leaderboard.boards import load_boards
     from dcbench.reports.against_reported import comparison_rows, side_by_side
@@ -163,14 +148,18 @@ def _show_against_reported(
         raise unknown("split of the published tables", split, splits)
     runs = {board.split: board.runs for board in load_boards(folder) if board.protocol == protocol}
     found = side_by_side([each for each in reported if split in (None, each.split)], runs)
-    if as_json:
-        rows = [
-            asdict(each)
-            | {"reported": each.reported.model_dump(mode="json")}
-            | {"difference": each.difference, "covered": each.covered}
-            for each in found
-        ]
-        typer.echo(pd.DataFrame(rows).to_json(orient="records"))
-        return
+    rows = [
+        asdict(each)
+        | {"reported": each.reported.model_dump(mode="json")}
+        | {"difference": each.difference, "covered": each.covered}
+        for each in found
+    ]
     other = "" if protocol == "v1" else ", which has other recipes,"
-    show_table(*comparison_rows(found), f"protocol {protocol}{other} beside what is reported")
+    title = f"protocol {protocol}{other} beside what is reported"
+    table = Table(title, *comparison_rows(found))
+    return Report(data=_records(pd.DataFrame(rows)), tables=[table])
+
+
+def _records(frame: pd.DataFrame) -> Any:
+    """The rows as JSON has them: what is not a number is null."""
+    return json.loads(frame.to_json(orient="records"))

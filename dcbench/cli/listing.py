@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dcbench.cli.options import Json, Pattern, print_list
+from dcbench.cli.options import Pattern
+from dcbench.cli.report import Report, list_report
 from dcbench.config.text import span
 
 
-def methods(pattern: Pattern = "*", as_json: Json = False) -> None:
+def methods(pattern: Pattern = "*") -> Report:
     """List the methods, with their settings and defaults."""
     from dcbench.methods import method_class, method_names
 
@@ -19,10 +20,10 @@ def methods(pattern: Pattern = "*", as_json: Json = False) -> None:
         }
         for name, method in listed.items()
     ]
-    print_list(rows, as_json, f"method like '{pattern}'")
+    return list_report(rows, f"method like '{pattern}'")
 
 
-def models(pattern: Pattern = "*", as_json: Json = False) -> None:
+def models(pattern: Pattern = "*") -> Report:
     """List the networks, with their number of parameters for ten classes."""
     import torch
 
@@ -34,10 +35,10 @@ def models(pattern: Pattern = "*", as_json: Json = False) -> None:
             network = build_model(name, 10)
         parameters = sum(parameter.numel() for parameter in network.parameters())
         rows.append({"name": name, "parameters": parameters})
-    print_list(rows, as_json, f"model like '{pattern}'")
+    return list_report(rows, f"model like '{pattern}'")
 
 
-def protocols(pattern: Pattern = "*", as_json: Json = False) -> None:
+def protocols(pattern: Pattern = "*") -> Report:
     """List the protocols, with the recipe of each kind of split."""
     from dcbench.config.protocol import load_protocol, protocol_names
 
@@ -56,4 +57,4 @@ def protocols(pattern: Pattern = "*", as_json: Json = False) -> None:
                     "batch": entry.training.batch_size,
                 }
             )
-    print_list(rows, as_json, f"protocol like '{pattern}'")
+    return list_report(rows, f"protocol like '{pattern}'")

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-import json
+import logging
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dcbench.cli.options import DataOption, Json, ResultsOption, UnverifiedOption
+from dcbench.cli.options import DataOption, DeviceOption, ResultsOption, UnverifiedOption
+from dcbench.cli.report import Report, Table
+from dcbench.errors import UsageError
 
 if TYPE_CHECKING:
     from dcbench.records.schema import Record
-    from dcbench.records.store import Store
     from dcbench.runs.plan import Plan
-    from dcbench.runs.session import Session
 
 RUN_EXAMPLE = "Example:  dcbench run --method ic-regmixup --split digits --seeds 0-2"
 MEASURE_EXAMPLE = "Example:  dcbench measure results/v1/digits/subset-0/erm/seed-0"
+
+_log = logging.getLogger(__name__)
 
 
 def run(
@@ -26,14 +29,14 @@ def run(
     ],
     split: Annotated[str, typer.Option(help="Name of a split; `dcbench splits` lists them.")],
     subset: Annotated[int, typer.Option(help="Which draw of the training images.")] = 0,
-    seed: Annotated[str, typer.Option(help="One seed.")] = "0",
+    seed: Annotated[str | None, typer.Option(help="One seed.", show_default="0")] = None,
     seeds: Annotated[str | None, typer.Option(help="Several: 0-9 or 0,2,5.")] = None,
     protocol: Annotated[str, typer.Option(help="Rules; `dcbench protocols` lists them.")] = "v1",
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", help="key=value of the method or recipe; may be repeated."),
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:0.")] = "auto",
+    device: DeviceOption = "auto",
     data: DataOption = None,
     results: ResultsOption = None,
     restart: Annotated[
@@ -44,21 +47,19 @@ def run(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would run, and for how long.")
     ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
-    as_json: Json = False,
-) -> None:
+) -> Iterator[Report]:
     """Train, predict, measure and record: one run or several.
 
     A finished run is found and not repeated; a half-done one goes on.
     """
-    from dcbench.cli.console import RunProgress
-    from dcbench.config.names import parse_seeds, parse_settings
+    from dcbench.cli.console import ConsoleProgress
+    from dcbench.config.names import parse_settings
     from dcbench.config.paths import results_root
     from dcbench.data.source import open_source
     from dcbench.errors import DcbenchError
     from dcbench.records.schema import Record
     from dcbench.records.store import Store
-    from dcbench.runs.execute import execute_together
+    from dcbench.runs.execute import estimate, execute_together
     from dcbench.runs.machine import find_device
     from dcbench.runs.plan import plan_run
     from dcbench.runs.session import Session
@@ -66,78 +67,93 @@ def run(
     asked = parse_settings(settings or [])
     plans = [
         plan_run(method, split, subset=subset, seed=each, protocol=protocol, settings=asked)
-        for each in parse_seeds(seeds if seeds is not None else seed)
+        for each in _chosen_seeds(seed, seeds)
     ]
     store = Store(results_root(results))
     source = open_source(data, allow_unverified=allow_unverified_data)
     session = Session(source, find_device(device))
     if dry_run:
         for plan in plans:
-            _show_estimate(plan, store, session, quiet, as_json)
+            _announce(plan)
+            said = str(estimate(plan, session))
+            folder = str(store.folder(plan.identity))
+            yield Report(data={"folder": folder, "estimate": said}, lines=[said])
         return
     for first in range(0, len(plans), pack):
         together = plans[first : first + pack]
-        with RunProgress(quiet) as reporter:
-            for plan in together:
-                _announce(plan, reporter.note)
-            ended = execute_together(together, store, session, restart=restart)
+        for plan in together:
+            _announce(plan)
+        with ConsoleProgress() as progress:
+            ended = execute_together(together, store, session, restart=restart, progress=progress)
         for plan, outcome in zip(together, ended, strict=True):
             if isinstance(outcome, Record):
-                _show_record(outcome, store.folder(plan.identity) / "record.json", as_json)
+                yield _recorded(outcome, store.folder(plan.identity) / "record.json")
         for outcome in ended:
             if isinstance(outcome, DcbenchError):
                 raise outcome
 
 
-def _show_estimate(plan: Plan, store: Store, session: Session, quiet: bool, as_json: bool) -> None:
-    from dcbench.cli.console import RunProgress
-    from dcbench.runs.execute import estimate
+def _chosen_seeds(seed: str | None, seeds: str | None) -> tuple[int, ...]:
+    from dcbench.config.names import parse_seeds
 
-    with RunProgress(quiet) as reporter:
-        _announce(plan, reporter.note)
-        said = str(estimate(plan, session))
-    folder = str(store.folder(plan.identity))
-    typer.echo(json.dumps({"folder": folder, "estimate": said}) if as_json else said)
+    if seeds is not None:
+        if seed is not None:
+            raise UsageError(f"--seed {seed} beside --seeds {seeds}: give one of them")
+        return parse_seeds(seeds)
+    chosen = parse_seeds(seed or "0")
+    if len(chosen) > 1:
+        raise UsageError(f"--seed {seed}: is for one seed; several: --seeds {seed}")
+    return chosen
 
 
-def _announce(plan: Plan, note: Any) -> None:
+def _announce(plan: Plan) -> None:
     recipe = plan.choice.recipe
-    note(
+    _log.info(
         f"{plan.folder}: {plan.num_images} images, {recipe.model}, {recipe.epochs} epochs, "
         f"batches of {recipe.batch_size}"
     )
     if plan.departures:
-        note(f"custom, no leaderboard will take it: {'; '.join(plan.departures)}")
+        _log.info("custom, no leaderboard will take it: %s", "; ".join(plan.departures))
 
 
-def _show_record(record: Record, path: Path, as_json: bool) -> None:
-    from dcbench.cli.console import metric_rows, note, show_table
-
-    if as_json:
-        typer.echo(json.dumps(record.model_dump(mode="json")))
-        return
+def _recorded(record: Record, path: Path) -> Report:
     title = f"{record.label} on {record.split}, subset {record.subset}, seed {record.seed}"
-    show_table(("metric", "value"), metric_rows(record.metrics), title)
+    notes = []
     if record.status == "custom":
-        note(f"custom: {'; '.join(record.departures)}")
+        notes.append(f"custom: {'; '.join(record.departures)}")
     if record.unverified_data:
-        note(f"unverified data: {', '.join(record.unverified_data)}")
-    typer.echo(path)
+        notes.append(f"unverified data: {', '.join(record.unverified_data)}")
+    return Report(
+        data=record.model_dump(mode="json"),
+        tables=[Table(title, ("metric", "value"), _metric_rows(record.metrics))],
+        lines=[str(path)],
+        notes=notes,
+    )
 
 
 def measure(
     folder: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished run.")],
-    as_json: Json = False,
-) -> None:
+) -> Report:
     """Compute the metrics again from the stored predictions; says if any differs."""
-    from dcbench.cli.console import metric_rows, note, show_table
     from dcbench.records.recompute import measure_again
 
     metrics, differing = measure_again(folder)
-    if as_json:
-        typer.echo(json.dumps({"metrics": metrics, "differing": differing}))
-    else:
-        show_table(("metric", "value"), metric_rows(metrics), str(folder))
-        note(f"differs from the record: {', '.join(differing)}" if differing else "as recorded")
-    if differing:
-        raise typer.Exit(1)
+    said = f"differs from the record: {', '.join(differing)}" if differing else "as recorded"
+    return Report(
+        data={"metrics": metrics, "differing": differing},
+        tables=[Table(str(folder), ("metric", "value"), _metric_rows(metrics))],
+        notes=[said],
+        exit_code=1 if differing else 0,
+    )
+
+
+def _metric_rows(metrics: dict[str, Any]) -> list[tuple[str, float | None]]:
+    """Metrics of a record by dotted name; those that do not apply are left out."""
+    rows: list[tuple[str, float | None]] = []
+    for name, value in metrics.items():
+        if name != "ood" and value is not None:
+            rows.append((name, value))
+    for name, scores in metrics["ood"].items():
+        for score, values in (scores or {"msp": {"auroc": None}}).items():
+            rows.append((f"ood.{name}.{score}.auroc", values["auroc"]))
+    return rows

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
 import time
+from dataclasses import asdict
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dcbench.cli.options import DataOption, Json, ResultsOption, UnverifiedOption
+from dcbench.cli.options import DataOption, DeviceOption, ResultsOption, UnverifiedOption
+from dcbench.cli.report import Report, Table
+from dcbench.config.text import duration
 
 if TYPE_CHECKING:
     from dcbench.sweep.engines import Outcome, Site
@@ -34,7 +37,6 @@ class EngineName(StrEnum):
 Methods = Annotated[
     str | None, typer.Option(help="Joined by commas, with settings in brackets or not.")
 ]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:0.")]
 Threads = Annotated[int, typer.Option(min=1, help="Of each process, on a CPU; results differ.")]
 
 
@@ -58,7 +60,7 @@ def sweep(
     ] = None,
     pack: Annotated[int, typer.Option(min=1, help="Runs that share a device at once.")] = 1,
     threads: Threads = 1,
-    device: Device = "auto",
+    device: DeviceOption = "auto",
     budget: Annotated[
         str | None, typer.Option(help="Stop in time, all checkpointed: 90s, 9m or 1.5h.")
     ] = None,
@@ -68,23 +70,27 @@ def sweep(
     data: DataOption = None,
     results: ResultsOption = None,
     allow_unverified_data: UnverifiedOption = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
-    as_json: Json = False,
-) -> None:
+) -> Report:
     """Run many: only what is missing, nothing twice, and one that fails stops no other.
 
     Asked again, it goes on. With --budget it ends in time with exit code 0 and says what is left.
     """
-    requests = _requests(plan, _changes(methods, splits, subsets, seeds, protocol, settings))
+    from dcbench.config.names import parse_settings, split_list
+
+    changes = _changes(
+        methods=split_list(methods or ""),
+        splits=split_list(splits or ""),
+        subsets=subsets,
+        seeds=seeds,
+        protocol=protocol,
+        settings=parse_settings(settings or []),
+    )
+    requests = _requests(plan, changes)
     site = _site(results, data, device, allow_unverified_data, threads, budget)
     workers = _workers(engine, jobs, device)
     if dry_run:
-        _forecast(requests, site, workers, as_json)
-        return
-    outcomes = _swept(requests, site, engine, pack, workers, quiet)
-    _show(outcomes, as_json)
-    if any(outcome.state == "failed" for outcome in outcomes):
-        raise typer.Exit(1)
+        return _forecast(requests, site, workers)
+    return _outcomes(_swept(requests, site, engine, pack, workers))
 
 
 def plan(
@@ -92,29 +98,18 @@ def plan(
     methods: Methods = None,
     protocol: Annotated[str, typer.Option(help="Rules; `dcbench protocols` lists them.")] = "v1",
     threads: Threads = 1,
-    device: Device = "auto",
+    device: DeviceOption = "auto",
     data: DataOption = None,
     results: ResultsOption = None,
     allow_unverified_data: UnverifiedOption = False,
-    as_json: Json = False,
-) -> None:
-    """Say what the runs that a protocol asks of some splits cost here, from measured steps."""
-    from dcbench.config.protocol import load_protocol
-    from dcbench.config.text import span
-    from dcbench.data.splits import split_config
-    from dcbench.methods import method_names
-    from dcbench.sweep.grid import Block, requests_of
+) -> Report:
+    """Say what the runs that a protocol requires of some splits cost here, from measured steps."""
+    from dcbench.config.names import split_list
+    from dcbench.sweep.grid import requests_of, required_blocks
 
-    rules = load_protocol(protocol)
-    named = tuple(_split_list(methods) if methods else method_names())
-    blocks = []
-    for split in splits:
-        asked = rules.entry(split_config(split).recipe).asked
-        block = {"protocol": protocol, "methods": named, "splits": (split,)}
-        block |= {"subsets": span(asked.subsets), "seeds": span(asked.seeds)}
-        blocks.append(Block.model_validate(block))
+    blocks = required_blocks(protocol, splits, split_list(methods or ""))
     site = _site(results, data, device, allow_unverified_data, threads, None)
-    _forecast(requests_of(blocks), site, 1, as_json)
+    return _forecast(requests_of(blocks), site, workers=1)
 
 
 def _site(
@@ -140,33 +135,9 @@ def _site(
     )
 
 
-def _changes(
-    methods: str | None,
-    splits: str | None,
-    subsets: str | None,
-    seeds: str | None,
-    protocol: str | None,
-    settings: list[str] | None,
-) -> dict[str, Any]:
+def _changes(**flags: Any) -> dict[str, Any]:
     """What the flags say of every block."""
-    from dcbench.config.names import parse_settings
-
-    said = {
-        "methods": _split_list(methods) if methods else None,
-        "splits": splits.split(",") if splits else None,
-        "subsets": subsets,
-        "seeds": seeds,
-        "protocol": protocol,
-        "settings": parse_settings(settings) if settings else None,
-    }
-    return {key: value for key, value in said.items() if value is not None}
-
-
-def _split_list(methods: str) -> list[str]:
-    """At the commas that stand in no bracket."""
-    import re
-
-    return re.split(r",(?![^\[]*\])", methods)
+    return {key: value for key, value in flags.items() if value not in (None, [], {})}
 
 
 def _requests(plan: Path | None, changes: dict[str, Any]) -> list[Request]:
@@ -184,67 +155,57 @@ def _requests(plan: Path | None, changes: dict[str, Any]) -> list[Request]:
 def _workers(engine: EngineName, jobs: int | None, device: str) -> int:
     if engine is EngineName.serial:
         return 1
-    if jobs is not None:
-        return jobs
-    from dcbench.runs.machine import find_device
+    from dcbench.runs.machine import count_devices
 
-    if find_device(device).type == "cpu":
-        return os.cpu_count() or 1
-    import torch
-
-    return torch.cuda.device_count() if device == "auto" else 1
+    return count_devices(device) if jobs is None else jobs
 
 
 def _swept(
-    requests: list[Request], site: Site, engine: EngineName, pack: int, workers: int, quiet: bool
+    requests: list[Request], site: Site, engine: EngineName, pack: int, workers: int
 ) -> list[Outcome]:
-    from functools import partial
-
-    from dcbench.cli.console import RunProgress, note
+    from dcbench.cli.console import ConsoleProgress, hushed
     from dcbench.sweep.engines import loky, serial
     from dcbench.sweep.scheduler import sweep
 
-    def tell(text: str) -> None:
-        if not quiet:
-            note(text)
-
-    with RunProgress(quiet, brief=True):
-        chosen = partial(serial) if engine is EngineName.serial else partial(loky, workers=workers)
+    with hushed("dcbench.runs"), ConsoleProgress() as progress:
+        chosen = (
+            partial(serial, progress=progress)
+            if engine is EngineName.serial
+            else partial(loky, workers=workers)
+        )
         return sweep(requests, site, chosen, pack=pack, workers=workers)
 
 
-def _show(outcomes: list[Outcome], as_json: bool) -> None:
-    from dcbench.cli.console import note, show_table
+def _outcomes(outcomes: list[Outcome]) -> Report:
     from dcbench.sweep.grid import plan_of
 
     counts = {
         state: sum(outcome.state == state for outcome in outcomes)
         for state in ("done", "found", "failed", "left")
     }
-    if as_json:
-        rows = [
-            {**outcome.request._asdict(), **outcome._asdict(), "request": None}
-            for outcome in outcomes
-        ]
-        for row in rows:
-            del row["request"]
-            row["settings"] = json.loads(row["settings"])
-        typer.echo(json.dumps({"counts": counts, "runs": rows}))
-        return
-    unfinished = [outcome for outcome in outcomes if outcome.state in ("failed", "left")]
-    if unfinished:
-        show_table(
-            ("run", "state", "why"),
-            [(plan_of(each.request).title, each.state, each.message) for each in unfinished],
-        )
-    note(", ".join(f"{count} {state}" for state, count in counts.items()))
+    unfinished = [
+        (plan_of(each.request).title, each.state, each.message)
+        for each in outcomes
+        if each.state in ("failed", "left")
+    ]
+    notes = [", ".join(f"{count} {state}" for state, count in counts.items())]
     if counts["left"]:
-        note("the same command goes on with what is left")
+        notes.append("the same command goes on with what is left")
+    return Report(
+        data={"counts": counts, "runs": [_row(each) for each in outcomes]},
+        tables=[Table("", ("run", "state", "why"), unfinished)] if unfinished else (),
+        notes=notes,
+        exit_code=1 if counts["failed"] else 0,
+    )
 
 
-def _forecast(requests: list[Request], site: Site, workers: int, as_json: bool) -> None:
-    import dataclasses
+def _row(outcome: Outcome) -> dict[str, Any]:
+    row = {**outcome.request._asdict(), **outcome._asdict()}
+    del row["request"]
+    return row | {"settings": json.loads(outcome.request.settings)}
 
+
+def _forecast(requests: list[Request], site: Site, workers: int) -> Report:
     import torch
 
     from dcbench.runs.machine import device_title, find_device
@@ -255,18 +216,15 @@ def _forecast(requests: list[Request], site: Site, workers: int, as_json: bool) 
     if device.type == "cpu":
         torch.set_num_threads(site.threads)
     found = forecast(requests, site.store, Session(site.source, device))
-    if as_json:
-        rows = [dataclasses.asdict(each) | {"seconds": each.seconds} for each in found]
-        report = {"device": device_title(device), "workers": workers, "runs": rows}
-        typer.echo(json.dumps(report))
-    else:
-        _show_forecast(found, f"on {device_title(device)}", workers)
+    rows = [asdict(each) | {"seconds": each.seconds} for each in found]
+    return Report(
+        data={"device": device_title(device), "workers": workers, "runs": rows},
+        tables=[_forecast_table(found)],
+        notes=[_total(found, f"on {device_title(device)}", workers)],
+    )
 
 
-def _show_forecast(found: list[Forecast], where: str, workers: int) -> None:
-    from dcbench.cli.console import note, show_table
-    from dcbench.config.text import duration
-
+def _forecast_table(found: list[Forecast]) -> Table:
     columns = ("protocol", "split", "method", "recorded", "half-done", "missing", "a run", "all")
     rows = [
         (
@@ -277,10 +235,13 @@ def _show_forecast(found: list[Forecast], where: str, workers: int) -> None:
         )
         for each in found
     ]
-    show_table(columns, rows)
+    return Table("", columns, rows)
+
+
+def _total(found: list[Forecast], where: str, workers: int) -> str:
     runs = sum(each.half_done + each.missing for each in found)
     seconds = sum(each.seconds for each in found)
     text = f"{runs} runs to do: about {duration(seconds)} {where}"
     if workers > 1:
         text += f", or {duration(seconds / workers)} if {workers} workers are as fast together"
-    note(text)
+    return text

@@ -50,8 +50,12 @@ def parse_method(text: str) -> MethodSpec:
     match = re.fullmatch(r"([^\[\]\s]+)\s*(?:\[(.*)\])?", text.strip())
     if match is None:
         raise UsageError(f"method '{text}': write name or name[key=value,…]")
-    pairs = re.split(r",(?![^\[]*\])", match[2]) if match[2] else []
-    return MethodSpec(match[1], parse_settings(pairs))
+    return MethodSpec(match[1], parse_settings(split_list(match[2] or "")))
+
+
+def split_list(text: str) -> list[str]:
+    """The items of a list, at the commas that stand in no brackets; of nothing, none."""
+    return [each.strip() for each in re.split(r",(?![^\[]*\])", text)] if text else []
 
 
 def parse_settings(pairs: list[str]) -> dict[str, Any]:

@@ -13,11 +13,11 @@ import functools
 import hashlib
 import io
 import zipfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import BinaryIO, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,7 @@ from PIL import Image
 from pydantic import Field, ValidationError
 
 from dcbench.config.base import Config
+from dcbench.config.progress import Task
 from dcbench.data.catalogue import Dataset, get_dataset
 from dcbench.data.parts import FileStatus, MissingData, Part, Source, refuse
 from dcbench.data.rules import Rows
@@ -149,12 +150,10 @@ class Bundle(Source):
         return images, rows, labels
 
 
-def write_bundle(
-    path: Path, manifest: Manifest, parts: Sequence[Part], advance: Callable[[int], Any]
-) -> str:
+def write_bundle(path: Path, manifest: Manifest, parts: Sequence[Part], task: Task) -> str:
     """Write a bundle with these parts, which `manifest` names in this order; return its SHA-256.
 
-    Equal content gives equal bytes, if the version of Pillow is the same. `advance` is told of
+    Equal content gives equal bytes, if the version of Pillow is the same. `task` counts the
     images that are done.
     """
 
@@ -168,7 +167,7 @@ def write_bundle(
                 encoded = threads.map(_encode, columns)
                 for name, column, strip in zip(stored.strips, columns, encoded, strict=True):
                     _add(archive, name, strip)
-                    advance(len(column))
+                    task.advance(len(column))
 
     return write_whole(path, write)
 

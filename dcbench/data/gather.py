@@ -6,11 +6,11 @@ import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dcbench.config.progress import NoProgress, Progress
 from dcbench.data.bundle import Manifest, stored_part, write_bundle
 from dcbench.data.catalogue import get_dataset
 from dcbench.data.load import NOISE
@@ -41,9 +41,12 @@ class Contents:
         """How many images there are."""
         return sum(len(part.images) for part in self.parts)
 
-    def write(self, path: Path, advance: Callable[[int], Any] = lambda count: None) -> str:
-        """Write the bundle and return its SHA-256; `advance` is told of images that are done."""
-        return write_bundle(path, self.manifest, self.parts, advance)
+    def write(self, path: Path, progress: Progress | None = None) -> str:
+        """Write the bundle and return its SHA-256; `progress` counts the images."""
+        task = (progress or NoProgress()).task("bundle", self.num_images, unit="images")
+        digest = write_bundle(path, self.manifest, self.parts, task)
+        task.close()
+        return digest
 
 
 @dataclass

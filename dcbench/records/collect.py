@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from dcbench.config.progress import NoProgress, Progress
 from dcbench.errors import DataError, RunError, UsageError
 from dcbench.records.atomic import write_whole, writing
 from dcbench.records.files import (
@@ -57,7 +58,7 @@ def collect(
     results: Path,
     *,
     dry_run: bool = False,
-    advance: Callable[[int, int], None] = lambda done, total: None,
+    progress: Progress | None = None,
 ) -> list[Outcome]:
     """Copy the finished runs of several results folders into one that may hold runs already.
 
@@ -68,8 +69,8 @@ def collect(
     ----------
     dry_run
         Read and check as always, and write nothing.
-    advance
-        Called with how many runs are dealt with, and how many there are.
+    progress
+        Where the runs that are dealt with are counted.
 
     Returns
     -------
@@ -92,11 +93,12 @@ def collect(
                 outcomes.append(each)
             else:
                 found[address_of(each.record)].append(each)
-    done, total = 0, sum(map(len, found.values()))
+    total = sum(map(len, found.values()))
+    task = (progress or NoProgress()).task("collect", total, unit="runs")
     for run, candidates in found.items():
         outcomes += _merged(run, candidates, results / run, dry_run)
-        done += len(candidates)
-        advance(done, total)
+        task.advance(len(candidates))
+    task.close()
     return outcomes
 
 

@@ -44,6 +44,13 @@ def find_device(name: str) -> torch.device:
     return device
 
 
+def count_devices(name: str) -> int:
+    """How many devices of a name carry runs out at once: each GPU for `auto`, or each core."""
+    if find_device(name).type == "cpu":
+        return os.cpu_count() or 1
+    return torch.cuda.device_count() if name == "auto" else 1
+
+
 def device_title(device: torch.device) -> str:
     """The device in words."""
     if device.type == "cuda":

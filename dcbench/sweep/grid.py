@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple, Self
 
@@ -13,7 +13,11 @@ from pydantic import AfterValidator, Field, model_validator
 
 from dcbench.config.base import Config, read_yaml, validated
 from dcbench.config.names import parse_seeds
+from dcbench.config.protocol import load_protocol
+from dcbench.config.text import span
+from dcbench.data.splits import split_config
 from dcbench.errors import UsageError
+from dcbench.methods import method_names
 from dcbench.runs.plan import Plan, plan_run
 
 
@@ -78,6 +82,20 @@ def read_sweep(path: Path, changes: Mapping[str, Any]) -> SweepPlan:
     plan = validated(SweepPlan, content if isinstance(content, dict) else {"blocks": content}, path)
     blocks = [validated(Block, {**block.model_dump(), **changes}, path) for block in plan.blocks]
     return plan.model_copy(update={"blocks": tuple(blocks)})
+
+
+def required_blocks(
+    protocol: str, splits: Iterable[str], methods: Sequence[str] = ()
+) -> list[Block]:
+    """The runs of some methods, or of all, that a protocol requires of some splits."""
+    rules = load_protocol(protocol)
+    blocks = []
+    for split in splits:
+        asked = rules.entry(split_config(split).recipe).asked
+        block = {"protocol": protocol, "methods": tuple(methods or method_names())}
+        block |= {"splits": (split,), "subsets": span(asked.subsets), "seeds": span(asked.seeds)}
+        blocks.append(Block.model_validate(block))
+    return blocks
 
 
 def requests_of(blocks: Iterable[Block]) -> list[Request]:

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from dcbench.bench import growth
-from dcbench.bench.growth import Growth, Report, markdown, measure_growth
+from dcbench.bench.growth import Growth, GrowthReport, markdown, measure_growth
 
 
 def test_line_through_equal_times_each_has_no_deviation():
@@ -20,7 +20,7 @@ def test_line_minimizes_the_relative_squares():
 
 
 def test_table_has_every_amount_with_the_machine_and_the_date():
-    report = Report("a CPU", "2026-11-24", (Growth("seeds", (1, 2), (1.5, 3.0)),), 0.75)
+    report = GrowthReport("a CPU", "2026-11-24", (Growth("seeds", (1, 2), (1.5, 3.0)),), 0.75)
     text = markdown(report)
     assert "Measured on 2026-11-24, a CPU." in text
     assert "0.8 s longer" in text

@@ -1,4 +1,5 @@
 import json
+import logging
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from dcbench.bench.report import summarize
 from dcbench.bench.suite import plan_suite, run_suite
 from dcbench.bench.table import COLUMNS, conclusion, rows, title
 from dcbench.bench.whole_run import Extras
-from dcbench.bench.worker import ARMS, Request, Session, Start
+from dcbench.bench.worker import ARMS, Assignment, Session, Start
 from dcbench.cli import app
 from dcbench.data.splits import load_split
 from dcbench.errors import RunError
@@ -128,18 +129,18 @@ class Silent:
         self.asked.append(f"{self.name} {count}")
 
 
-def test_blocks_run_forwards_and_backwards_in_turn():
+def test_blocks_run_forwards_and_backwards_in_turn(caplog: pytest.LogCaptureFixture):
+    caplog.set_level(logging.INFO, "dcbench")
     asked: list[str] = []
-    notes: list[str] = []
     loops = {arm: Silent(arm, asked) for arm in ARMS}
-    request = Request(
+    assignment = Assignment(
         task=Task(case="resnet-32"), device="cpu", threads=1, pairs=2, block_seconds=1, title="t"
     )
-    found = worker._blocks(loops, 3, request, CPU, notes.append)
+    found = worker._blocks(loops, 3, assignment, CPU)
     assert asked == ["fast", "plain", "again", "again", "plain", "fast"]
     assert [len(found[arm]) for arm in ARMS] == [2, 2, 2]
-    assert notes[1] == "t, pair 1 of 2: 3 steps, plain"
-    assert len(notes) == 6
+    assert caplog.messages[1] == "t, pair 1 of 2: 3 steps, plain"
+    assert len(caplog.messages) == 6
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dcbench.config.progress import NoProgress
 from dcbench.data.bundle import Bundle, Manifest, stored_part, write_bundle
 from dcbench.data.catalogue import get_dataset
 from dcbench.data.derive import verify_split
@@ -46,7 +47,7 @@ def written(part: Part, path: Path) -> Path:
     manifest = Manifest(
         splits=("some",), subsets=(0,), ood=True, parts=(stored_part(["cifar10/test"], part),)
     )
-    write_bundle(path, manifest, [part], lambda count: None)
+    write_bundle(path, manifest, [part], NoProgress().task("bundle", 1))
     return path
 
 

@@ -18,6 +18,7 @@ from dcbench.records.collect import Outcome, collect, conflicts, counts
 from dcbench.records.recompute import measure_again
 from dcbench.records.schema import EpochSummary
 from dcbench.records.store import address_of
+from tests.progress import ToldProgress
 from tests.records.test_store import a_record, a_run, disk_that_fills_at, some_predictions
 
 ERM = "v1/digits/subset-0/erm"
@@ -450,9 +451,9 @@ def test_progress_comes_to_all_runs_that_have_a_record(lab, cluster, results):
     put(lab, seed=0)
     put(lab, seed=1)
     put(cluster, seed=1)
-    told: list[tuple[int, int]] = []
-    collect([lab, cluster], results, advance=lambda *said: told.append(said))
-    assert told == [(1, 3), (3, 3)]
+    progress = ToldProgress()
+    collect([lab, cluster], results, progress=progress)
+    assert progress.said == ["collect: 0 of 3 runs", "+1", "+2", "closed"]
 
 
 def test_results_that_are_a_file_end_before_anything_is_read(lab, results):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import logging
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
@@ -24,6 +25,8 @@ from dcbench.reports.figures.reliability import draw_reliability
 from dcbench.reports.figures.roc import draw_roc
 from dcbench.reports.figures.run_data import StoredRun, find_stored, keys, read_stored
 from dcbench.reports.figures.style import settings
+
+_log = logging.getLogger(__name__)
 
 FORMATS: tuple[Format, ...] = ("svg", "pdf")
 ALL_SPLITS = "all"
@@ -69,7 +72,6 @@ def draw(
     results: Path,
     output: Path,
     formats: Sequence[Format] = FORMATS,
-    note: Callable[[str], None] = lambda text: None,
 ) -> list[Path]:
     """Draw every figure of leaderboards, of their runs on subset 0.
 
@@ -77,9 +79,7 @@ def draw(
     ----------
     results
         Folder of stored runs, for the figures that need predictions or histories. A run belongs
-        to a row that names the hash of its predictions.
-    note
-        Is told of rows whose run is not there.
+        to a row that names the hash of its predictions; the log says how many rows have none.
 
     Returns
     -------
@@ -106,7 +106,7 @@ def draw(
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(settings())
-        for name, drawn in _sheets(shown, results, note):
+        for name, drawn in _sheets(shown, results):
             for form in formats:
                 path = output / f"{name}.{form}"
                 save(drawn, path, form)
@@ -114,17 +114,16 @@ def draw(
     return files
 
 
-def _sheets(
-    boards: Sequence[Board], results: Path, note: Callable[[str], None]
-) -> Iterator[tuple[str, Sheet]]:
+def _sheets(boards: Sequence[Board], results: Path) -> Iterator[tuple[str, Sheet]]:
     """Every figure with its name, one at a time."""
     found = find_stored(results)
     wanted = [key for board in boards for key in keys(board.runs)]
     lacking = sum(key not in found for key in wanted)
     if lacking:
-        note(
-            f"{lacking} of {len(wanted)} runs are not stored under {results}; figures of "
-            "predictions and histories leave them out (--results names another folder)"
+        _log.info(
+            "%d of %d runs are not stored under %s; figures of predictions and histories leave "
+            "them out (--results names another folder)",
+            *(lacking, len(wanted), results),
         )
     for protocol, group in groupby(boards, key=lambda board: board.protocol):
         of_protocol = list(group)

@@ -1,0 +1,73 @@
+"""How commands are found and how they end: in one line and with the exit code of an error."""
+
+from __future__ import annotations
+
+import codecs
+import sys
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from dcbench.errors import DcbenchError
+
+_SPELLED = {"±": "+/-", "–": "-", "…": "...", "×": "x"}
+"""What stands for a character where the output cannot encode it; for others a question mark."""
+
+
+class Guarded(TyperGroup):
+    """The group of all commands: ends with one line and the exit code that an error has."""
+
+    def main(self, *args: Any, **options: Any) -> Any:
+        """Run the command line, whatever the streams can encode."""
+        codecs.register_error("dcbench", _spell)
+        for stream in (sys.stdout, sys.stderr):
+            if hasattr(stream, "reconfigure"):
+                stream.reconfigure(errors="dcbench")
+        return super().main(*args, **options)
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Answer `--help` at once: to read any option, Typer imports pydantic."""
+        words = args[: args.index("--")] if "--" in args else args
+        if not set(ctx.help_option_names).isdisjoint(words):
+            asked = ctx
+            for word in words:
+                children = getattr(asked.command, "commands", {})
+                if word not in children:
+                    break
+                asked = type(ctx)(children[word], info_name=word, parent=asked)
+            if word in ctx.help_option_names or not children:
+                typer.echo(asked.get_help())
+                ctx.exit()
+        return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command that was asked for."""
+        try:
+            return super().invoke(ctx)
+        except DcbenchError as problem:
+            from dcbench.cli.console import note
+
+            note(f"error: {problem}")
+            raise typer.Exit(problem.exit_code) from None
+        except KeyboardInterrupt:
+            from dcbench.cli.console import note
+
+            note("interrupted; the same command goes on from the last checkpoint")
+            raise typer.Exit(130) from None
+
+
+class ListByDefault(TyperGroup):
+    """A group in which `group PATTERN` is `group list PATTERN`."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Find the command; what is no command is a pattern for `list`."""
+        known = args[0] in self.commands or args[0].startswith("-")
+        return super().resolve_command(ctx, args if known else ["list", *args])
+
+
+def _spell(problem: UnicodeError) -> tuple[str, int]:
+    if not isinstance(problem, UnicodeEncodeError):
+        raise problem
+    unknown = problem.object[problem.start : problem.end]
+    return "".join(_SPELLED.get(each, "?") for each in unknown), problem.end

@@ -1,0 +1,100 @@
+"""What a command has to say, before anything of it is shown."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import typer
+
+from dcbench.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows under column titles; numbers stand to the right, and None is a dash."""
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[object]]
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a command has found out.
+
+    Attributes
+    ----------
+    data
+        What `--json` prints; None prints nothing.
+    tables, lines
+        What standard output shows without `--json`: tables, then lines.
+    notes
+        What standard error shows without `--json`: sentences on the side.
+    exit_code : int
+        What the command ends with; of several reports the largest counts.
+    """
+
+    data: Any = None
+    tables: Sequence[Table] = ()
+    lines: Sequence[str] = ()
+    notes: Sequence[str] = ()
+    exit_code: int = 0
+
+
+_OPTIONS = {
+    "as_json": Annotated[bool, typer.Option("--json", help="JSON alone on standard output.")],
+    "quiet": Annotated[bool, typer.Option("--quiet", help="No progress.")],
+}
+
+
+def reporting(command: Callable[..., Report | Iterable[Report] | None]) -> Callable[..., None]:
+    """Give a command `--json` and `--quiet`, and show the reports that it returns or yields."""
+
+    @functools.wraps(command)
+    def shown(*args: Any, as_json: bool, quiet: bool, **options: Any) -> None:
+        from dcbench.cli.console import show, speak  # takes longer than all of `--help`
+
+        speak(quiet)
+        found = command(*args, **options)
+        reports = [found] if isinstance(found, Report) else found or ()
+        exit_code = 0
+        for report in reports:
+            show(report, as_json)
+            exit_code = max(exit_code, report.exit_code)
+        if exit_code:
+            raise typer.Exit(exit_code)
+
+    # Typer reads the options of a command from its signature.
+    signature = inspect.signature(command, eval_str=True)
+    added = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=False, annotation=option)
+        for name, option in _OPTIONS.items()
+    ]
+    parameters = [*signature.parameters.values(), *added]
+    vars(shown)["__signature__"] = signature.replace(parameters=parameters)
+    shown.__annotations__ = {each.name: each.annotation for each in parameters}
+    return shown
+
+
+def list_report(rows: Sequence[dict[str, Any]], what: str, notes: Sequence[str] = ()) -> Report:
+    """Rows as a table and as a JSON list.
+
+    Raises
+    ------
+    UsageError
+        There are none: no `what`.
+    """
+    if not rows:
+        raise UsageError(f"there is no {what}")
+    cells = [[_cell(value) for value in row.values()] for row in rows]
+    return Report(data=rows, tables=[Table("", list(rows[0]), cells)], notes=notes)
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, dict):
+        return ", ".join(f"{key}={each}" for key, each in value.items()) or None
+    return value
