@@ -37,7 +37,7 @@ class Guarded(TyperGroup):
                     break
                 asked = type(ctx)(children[word], info_name=word, parent=asked)
             if word in ctx.help_option_names or not children:
-                typer.echo(asked.get_help())
+                sys.stdout.write(f"{asked.get_help()}\n")  # click would write UTF-8 to any stream
                 ctx.exit()
         return super().parse_args(ctx, args)
 

@@ -156,7 +156,7 @@ class ConsoleProgress:
 
     def __exit__(self, *exception: object) -> None:
         with _never_failing():
-            self._bars.stop()
+            self._stop()
 
     def task(self, title: str, total: int, done: int = 0, unit: str = "") -> _ConsoleTask:
         """Begin a task of `total` units, of which `done` were done before."""
@@ -187,7 +187,11 @@ class ConsoleProgress:
         if task.bar is not None:
             self._bars.remove_task(task.bar)
             if not self._bars.task_ids:
-                self._bars.stop()
+                self._stop()
+
+    def _stop(self) -> None:
+        if self._bars.live.is_started:
+            self._bars.stop()
 
 
 class _ConsoleTask:

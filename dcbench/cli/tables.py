@@ -71,12 +71,12 @@ def _side_by_side(
 
 def _stacked(titles: Sequence[str], cells: Iterable[Sequence[str]], width: int) -> RenderableType:
     """Each row as a block, with one line a column."""
-    named = min(max(map(cell_len, titles)), max(width // 3, 1))
+    named = min(max(map(cell_len, titles)), max(width // 2 - _GAP, 1))
     blocks: list[RenderableType] = []
     for row in cells:
-        block = RichTable.grid(padding=(0, 1, 0, 1))
+        block = RichTable.grid(padding=(0, _GAP, 0, 0), pad_edge=False)
         block.add_column(width=named, overflow="fold")
-        block.add_column(width=max(width - named - 4, 1), overflow="fold")
+        block.add_column(width=max(width - named - _GAP, 1), overflow="fold")
         for title, text in zip(titles, row, strict=True):
             block.add_row(Text(title), Text(text))
         blocks += [Text(""), block]

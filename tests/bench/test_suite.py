@@ -258,7 +258,7 @@ def test_a_measuring_process_that_fails_is_told_in_one_line(monkeypatch, capfd):
     suite = plan_suite(cases=["resnet-32"], settings={}, device=CPU)
     broken = suite._replace(device="nowhere")
     with pytest.raises(RunError, match="process 1 of 3: the measuring process ended with 1"):
-        list(run_suite(broken, lambda text: None))
+        list(run_suite(broken))
     said = capfd.readouterr().err
     assert said.startswith("error: RuntimeError: ")
     assert "Traceback" not in said

@@ -20,6 +20,7 @@ from dcbench.data.source import open_source
 from dcbench.data.splits import load_split
 from dcbench.errors import DataError, UsageError
 from tests.data import fakes
+from tests.progress import ToldProgress
 
 CIFAR10_TRAIN = get_dataset("cifar10").parts["train"]
 
@@ -280,9 +281,11 @@ def test_equal_contents_give_equal_bytes(tiny: Path, tmp_path: Path):
 
 
 def test_progress_counts_every_image_once(tiny: Path, tmp_path: Path):
-    contents, told = gather(["tiny"], open_source(tiny)), []
-    contents.write(tmp_path / "a", told.append)
-    assert sum(told) == contents.num_images == 40 + 8 + 2
+    contents, progress = gather(["tiny"], open_source(tiny)), ToldProgress()
+    contents.write(tmp_path / "a", progress)
+    first, *counted, last = progress.said
+    assert (first, last) == ("bundle: 0 of 50 images", "closed")
+    assert sum(map(int, counted)) == contents.num_images == 40 + 8 + 2
 
 
 def test_unknown_split_or_subset_is_named(tiny: Path):
