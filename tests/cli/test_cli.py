@@ -236,20 +236,20 @@ def test_full_disk_ends_with_1_and_the_same_command_goes_on_later(tmp_path: Path
 def test_interrupted_run_ends_with_130_and_the_same_command_goes_on(
     monkeypatch, tmp_path: Path, number
 ):
-    steps = Trainer.steps
+    events = Trainer.events
 
-    def interrupted(trainer, *hooks):
-        for _ in steps(trainer, *hooks):
+    def interrupted(trainer):
+        for event in events(trainer):
             if trainer.progress.step == 3:
                 signal.raise_signal(number)
-            yield
+            yield event
 
-    monkeypatch.setattr(Trainer, "steps", interrupted)
+    monkeypatch.setattr(Trainer, "events", interrupted)
     found = run(*QUICK)
     assert found.code == 130
     assert "interrupted; the same command goes on from the last checkpoint" in found.words
     assert [path.name for path in tmp_path.rglob("checkpoint.pt")] == ["checkpoint.pt"]
-    monkeypatch.setattr(Trainer, "steps", steps)
+    monkeypatch.setattr(Trainer, "events", events)
     again = run(*QUICK, "--json")
     assert again.code == 0
     assert "going on from epoch 0, step 3" in again.words
