@@ -11,8 +11,8 @@ change (NEP 19), which it does not promise of `numpy.random.Generator`.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -38,7 +38,53 @@ class BetaMixing(NamedTuple):
     per: Literal["batch", "sample"] = "batch"
 
 
-@dataclass(frozen=True)
+_COLUMNS = ("order", "offsets", "flips", "angles", "partners", "coefficients")
+
+
+class Uniform(NamedTuple):
+    """Independent numbers, uniform in [low, high)."""
+
+    low: float = 0.0
+    high: float = 1.0
+    shape: tuple[int, ...] = ()
+    per: Literal["sample", "batch"] = "sample"
+
+
+class Normal(NamedTuple):
+    """Independent numbers from a normal distribution."""
+
+    mean: float = 0.0
+    std: float = 1.0
+    shape: tuple[int, ...] = ()
+    per: Literal["sample", "batch"] = "sample"
+
+
+class Beta(NamedTuple):
+    """Independent numbers from Beta(a, b)."""
+
+    a: float
+    b: float
+    shape: tuple[int, ...] = ()
+    per: Literal["sample", "batch"] = "sample"
+
+
+class Categorical(NamedTuple):
+    """Independent whole numbers from 0, by their probabilities."""
+
+    probs: tuple[float, ...]
+    shape: tuple[int, ...] = ()
+    per: Literal["sample", "batch"] = "sample"
+
+
+class Permutation(NamedTuple):
+    """For each image of a batch another place in it, each place once."""
+
+
+Law = Uniform | Normal | Beta | Categorical | Permutation
+"""A law of random numbers that a method declares: one value, of some shape, an image or a batch."""
+
+
+@dataclass(frozen=True, eq=False)
 class Draws:
     """The draws of an epoch, or of one batch of it: arrays of one length N.
 
@@ -56,6 +102,10 @@ class Draws:
         With which image of its own batch each image is mixed, by position in the batch.
     coefficients : float32 [N]
         The share of the image itself in the mixture; 1 where a method does not mix.
+    per_sample : dict
+        What the method's own laws drew for each image, [N, ...], by name.
+    per_batch : dict
+        What its laws that draw once a batch drew, [batches, ...]; of one batch, [...].
     """
 
     order: NDArray[np.int64]
@@ -64,12 +114,21 @@ class Draws:
     angles: NDArray[np.float64]
     partners: NDArray[np.int64]
     coefficients: NDArray[np.float32]
+    per_sample: Mapping[str, NDArray[np.generic]] = field(default_factory=dict)
+    per_batch: Mapping[str, NDArray[np.generic]] = field(default_factory=dict)
 
     def batches(self, batch_size: int, start: int = 0) -> Iterator[Draws]:
         """The batches of the epoch from number `start` on; the last one may be short."""
         for first in range(start * batch_size, len(self.order), batch_size):
             rows = slice(first, first + batch_size)
-            yield Draws(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
+            yield Draws(
+                **{name: getattr(self, name)[rows] for name in _COLUMNS},
+                per_sample={name: each[rows] for name, each in self.per_sample.items()},
+                per_batch={
+                    name: np.asarray(each[first // batch_size])
+                    for name, each in self.per_batch.items()
+                },
+            )
 
 
 def draw_epoch(
@@ -82,6 +141,9 @@ def draw_epoch(
     flip: bool = False,
     rotation: float = 0.0,
     mixing: BetaMixing | None = None,
+    laws: Mapping[str, Law] | None = None,
+    owner: str = "",
+    balanced: NDArray[np.int64] | None = None,
 ) -> Draws:
     """All draws of one epoch.
 
@@ -95,17 +157,57 @@ def draw_epoch(
         Largest angle in degrees; angles are uniform in [-rotation, rotation].
     mixing
         The law of the mixing coefficients, or None for a method that does not mix.
+    laws, owner
+        Further laws, and the name that their streams begin with.
+    balanced : int64 [N], optional
+        Labels: every class is then drawn as often as the others, and an image of it with
+        replacement.
     """
     sizes = [min(batch_size, num_images - first) for first in range(0, num_images, batch_size)]
     partner_stream = stream(seed, "partners", epoch)
+    laws = laws or {}
+    own = {
+        name: _drawn(stream(seed, f"{owner}/{name}", epoch), sizes, law)
+        for name, law in laws.items()
+    }
+    once = {name for name, law in laws.items() if getattr(law, "per", "sample") == "batch"}
     return Draws(
-        order=stream(seed, "order", epoch).permutation(num_images),
+        order=_order(seed, epoch, num_images, balanced),
         offsets=stream(seed, "crops", epoch).randint(2 * padding + 1, size=(num_images, 2)),
         flips=flip & (stream(seed, "flips", epoch).randint(2, size=num_images) == 1),
         angles=stream(seed, "angles", epoch).uniform(-rotation, rotation, size=num_images),
         partners=np.concatenate([partner_stream.permutation(size) for size in sizes]),
         coefficients=_coefficients(stream(seed, "coefficients", epoch), sizes, mixing),
+        per_sample={name: each for name, each in own.items() if name not in once},
+        per_batch={name: each for name, each in own.items() if name in once},
     )
+
+
+def _order(
+    seed: int, epoch: int, num_images: int, balanced: NDArray[np.int64] | None
+) -> NDArray[np.int64]:
+    if balanced is None:
+        return stream(seed, "order", epoch).permutation(num_images)
+    generator = stream(seed, "balanced-order", epoch)
+    members = [np.flatnonzero(balanced == label) for label in np.unique(balanced)]
+    classes = generator.randint(len(members), size=num_images)
+    shares = generator.uniform(size=num_images)
+    sizes = np.array([len(each) for each in members])
+    places = (shares * sizes[classes]).astype(np.int64)
+    return np.array([members[k][at] for k, at in zip(classes, places, strict=True)], dtype=np.int64)
+
+
+def _drawn(generator: np.random.RandomState, sizes: list[int], law: Law) -> NDArray[np.generic]:
+    if isinstance(law, Permutation):
+        return np.concatenate([generator.permutation(size) for size in sizes])
+    shape = (sum(sizes) if law.per == "sample" else len(sizes), *law.shape)
+    if isinstance(law, Uniform):
+        return generator.uniform(law.low, law.high, shape).astype(np.float32)
+    if isinstance(law, Normal):
+        return generator.normal(law.mean, law.std, shape).astype(np.float32)
+    if isinstance(law, Beta):
+        return generator.beta(law.a, law.b, shape).astype(np.float32)
+    return generator.choice(len(law.probs), shape, p=law.probs).astype(np.int64)
 
 
 def _coefficients(

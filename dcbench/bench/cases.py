@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from pydantic import Field
 
+from dcbench import methods
 from dcbench.config.base import Config
 from dcbench.config.names import parse_method
 from dcbench.config.protocol import load_protocol
@@ -75,6 +76,12 @@ class Content(NamedTuple):
     method: Method
     recipe: Recipe
     num_classes: int
+
+    @property
+    def task(self) -> methods.Task:
+        """What the network is built for; the images are of all classes alike."""
+        counts = (NUM_IMAGES // self.num_classes,) * self.num_classes
+        return methods.Task((IMAGE_SIZE, IMAGE_SIZE), counts)
 
 
 def content_of(task: Task) -> Content:

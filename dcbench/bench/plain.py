@@ -21,8 +21,8 @@ from dcbench.bench.cases import Content, Pixels
 from dcbench.config.recipe import Recipe
 from dcbench.methods import Batch
 from dcbench.training.precision import autocast, configure_precision
+from dcbench.training.stages import new_network
 from dcbench.training.step import make_optimizer
-from dcbench.training.trainer import initial_network
 
 Transform = Callable[[Any], Tensor]
 
@@ -79,7 +79,7 @@ class PlainLoop:
         self.test_images = PlainImages(pixels, [])
         counts = np.bincount(pixels.labels, minlength=content.num_classes)
         self._class_counts = torch.from_numpy(counts.astype(np.float32)).to(device)
-        self.network = initial_network(recipe.model, content.num_classes, seed=0).to(device)
+        self.network = new_network(content.method, recipe, content.task, seed=0).to(device)
         self.optimizer = make_optimizer(self.network, recipe, recipe.learning_rate)
         self.network.train()
         size = recipe.batch_size

@@ -2,13 +2,15 @@
 
 from dcbench.config.names import parse_method, parse_settings
 from dcbench.methods import infinite_class, mixup  # noqa: F401
-from dcbench.methods.base import Batch, Method, Network
+from dcbench.methods.base import Batch, Method, Network, Stage, Task
 from dcbench.methods.registry import build_method, method_class, method_names, register
 
 __all__ = [
     "Batch",
     "Method",
     "Network",
+    "Stage",
+    "Task",
     "build_method",
     "method_class",
     "method_names",

@@ -5,17 +5,18 @@ Mensink and Mettes, Infinite Class Mixup, BMVC 2023 (arXiv 2305.10293).
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
-import torch
 from pydantic import Field
-from torch import Tensor
-from torch.nn.functional import cross_entropy
 
 from dcbench.methods.base import Batch
+from dcbench.methods.lazy import functional, torch
 from dcbench.methods.mixing import mixed_class_ids
 from dcbench.methods.mixup import Mixup, RegMixup, Remix
 from dcbench.methods.registry import register
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Axes = Literal["class", "pair", "both"]
 
@@ -60,14 +61,16 @@ def infinite_class_loss(
             targets = same / same.sum(dim=1, keepdim=True)
         loss = scores.new_zeros(())
         if axes in ("class", "both"):
-            loss = loss + cross_entropy(scores, targets)
+            loss = loss + functional.cross_entropy(scores, targets)
         if axes in ("pair", "both"):
-            loss = loss + cross_entropy(scores.T, targets)
+            loss = loss + functional.cross_entropy(scores.T, targets)
         return loss
 
 
 class InfiniteClass(Mixup):
     """Turns a method that mixes pairs into its Infinite Class variant."""
+
+    paper: ClassVar[str] = "Mensink and Mettes, Infinite Class Mixup, BMVC 2023 (arXiv 2305.10293)"
 
     axes: Axes = Field("both", description="softmax over classifiers, over images, or both summed")
     duplicates: Literal["negative", "share"] = Field(
@@ -88,6 +91,9 @@ class InfiniteClass(Mixup):
 class ICMixup(InfiniteClass):
     """IC-Mixup: Mixup's pairs, each a class of its own."""
 
+    paper: ClassVar[str] = InfiniteClass.paper
+    twin: ClassVar[str] = "mixup"
+
 
 @register("ic-remix")
 class ICRemix(Remix, InfiniteClass):
@@ -96,7 +102,13 @@ class ICRemix(Remix, InfiniteClass):
     The authors' release has no IC-Remix that runs; kappa and tau are Remix's.
     """
 
+    paper: ClassVar[str] = InfiniteClass.paper
+    twin: ClassVar[str] = "remix"
+
 
 @register("ic-regmixup")
 class ICRegMixup(RegMixup, InfiniteClass):
     """IC-RegMixup: RegMixup whose mixed images are each a class of their own."""
+
+    paper: ClassVar[str] = InfiniteClass.paper
+    twin: ClassVar[str] = "regmixup"

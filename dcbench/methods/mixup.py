@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
-import torch
 from pydantic import Field
-from torch import Tensor
-from torch.nn.functional import cross_entropy
 
 from dcbench.draws import BetaMixing
 from dcbench.methods.base import Batch, Method, Network
+from dcbench.methods.lazy import functional, torch
 from dcbench.methods.mixing import mix_images, mixed_labels, remix_label_coefficients
 from dcbench.methods.registry import register
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @register("erm")
@@ -21,7 +22,7 @@ class ERM(Method):
 
     def loss(self, network: Network, batch: Batch) -> Tensor:
         """Mean cross-entropy."""
-        return cross_entropy(network(batch.images), batch.labels)
+        return functional.cross_entropy(network(batch.images), batch.labels)
 
 
 @register("mixup")
@@ -31,6 +32,12 @@ class Mixup(Method):
     Zhang et al., mixup: Beyond Empirical Risk Minimization, ICLR 2018. The official code draws one
     coefficient for a batch; `coefficient="sample"` draws one for each image.
     """
+
+    paper: ClassVar[str] = (
+        "Zhang et al., mixup: Beyond Empirical Risk Minimization, ICLR 2018 (arXiv 1710.09412)"
+    )
+    family: ClassVar[str] = "mixup"
+    ranges: ClassVar = {"alpha": (0.1, 10.0)}
 
     alpha: float = Field(1.0, gt=0, description="the coefficients come from Beta(alpha, alpha)")
     coefficient: Literal["batch", "sample"] = Field(
@@ -57,7 +64,7 @@ class Mixup(Method):
     def target_loss(self, logits: Tensor, batch: Batch) -> Tensor:
         """What the mixed images are asked to be: here, soft labels."""
         precise = logits.to(torch.promote_types(logits.dtype, torch.float32))
-        return cross_entropy(precise, self.mixed_labels(batch).to(precise.dtype))
+        return functional.cross_entropy(precise, self.mixed_labels(batch).to(precise.dtype))
 
     def mixed_labels(self, batch: Batch) -> Tensor:
         """Soft labels [batch, classes]."""
@@ -72,6 +79,12 @@ class Remix(Mixup):
 
     Chou et al., Remix: Rebalanced Mixup, ECCV workshops 2020. With balanced classes it is Mixup.
     """
+
+    paper: ClassVar[str] = (
+        "Chou et al., Remix: Rebalanced Mixup, ECCV 2020 workshops (arXiv 2007.03943)"
+    )
+    family: ClassVar[str] = "remix"
+    ranges: ClassVar = {**Mixup.ranges, "kappa": (1.5, 10.0), "tau": (0.1, 0.9)}
 
     kappa: float = Field(3.0, gt=1, description="how many times more frequent a class has to be")
     tau: float = Field(0.5, ge=0, le=1, description="how weak the minority's image may be")
@@ -99,6 +112,13 @@ class RegMixup(Mixup):
     mean over both, half of the sum.
     """
 
+    paper: ClassVar[str] = (
+        "Pinto et al., Using Mixup as a Regularizer Can Surprisingly Improve Accuracy & "
+        "Out-of-Distribution Robustness, NeurIPS 2022 (arXiv 2206.14502)"
+    )
+    family: ClassVar[str] = "regmixup"
+    ranges: ClassVar = {"alpha": (1.0, 40.0), "eta": (0.2, 2.0)}
+
     alpha: float = Field(20.0, gt=0, description="the coefficients come from Beta(alpha, alpha)")
     eta: float = Field(1.0, gt=0, description="weight of the mixed images' loss")
     forward: Literal["separate", "joint"] = Field(
@@ -114,5 +134,5 @@ class RegMixup(Mixup):
         else:
             clean_logits, mixed_logits = network(batch.images), network(mixed)
             scale = 1.0
-        clean = cross_entropy(clean_logits, batch.labels)
+        clean = functional.cross_entropy(clean_logits, batch.labels)
         return scale * (clean + self.eta * self.target_loss(mixed_logits, batch))

@@ -1,4 +1,4 @@
-"""How much arithmetic a network takes."""
+"""How much arithmetic a network takes, and how much the machine can do at most."""
 
 from __future__ import annotations
 
@@ -36,7 +36,14 @@ class Flops(NamedTuple):
 
 
 def forward_flops(model: str, num_classes: int, image_size: int = 32) -> Flops:
-    """The arithmetic of a network on one square image."""
+    """The arithmetic of a network by name, on one square image."""
+    with torch.device("meta"):
+        network = build_model(model, num_classes)
+        return count_flops(network, torch.empty(1, 3, image_size, image_size))
+
+
+def count_flops(network: nn.Module, image: Tensor) -> Flops:
+    """The arithmetic of a network as it was built, on one image [1, 3, height, width]."""
     outside = 0
 
     def note_padding(layer: nn.Module, inputs: tuple[Tensor], output: Tensor) -> None:
@@ -45,20 +52,24 @@ def forward_flops(model: str, num_classes: int, image_size: int = 32) -> Flops:
         products = 2 * output.numel() * layer.weight[0].numel()
         outside += round(products * (1 - inside_share(layer, inputs[0], output)))
 
-    with torch.device("meta"):
-        network = build_model(model, num_classes).eval()
-        image = torch.empty(1, 3, image_size, image_size)
-    for layer in network.modules():
-        if isinstance(layer, nn.Conv2d):
-            layer.register_forward_hook(note_padding)
+    hooks = [
+        layer.register_forward_hook(note_padding)
+        for layer in network.modules()
+        if isinstance(layer, nn.Conv2d)
+    ]
+    network.eval()
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         network(image)
+    for hook in hooks:
+        hook.remove()
     total = counter.get_total_flops()
     return Flops(total, total - outside)
 
 
 def inside_share(layer: nn.Conv2d, images: Tensor, maps: Tensor) -> float:
     """The share of a convolution's products that fall on the image and not on its padding."""
+    if isinstance(layer.padding, str) or layer.padding_mode != "zeros":
+        return 1.0
     share = 1.0
     for axis in (0, 1):
         size, length = images.shape[axis + 2], maps.shape[axis + 2]

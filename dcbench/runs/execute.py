@@ -128,7 +128,7 @@ def _begun(
 
 
 def _training(run: ReadyRun, progress: Progress) -> Training:
-    done, epochs = run.trainer.progress.epoch, run.trainer.recipe.epochs
+    done, epochs = run.trainer.progress.epoch, run.trainer.epochs
     shown = progress.task(f"train {run.plan.title}", epochs, done, "epochs")
     return Training(run.trainer, run.checkpoint, shown)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+import torch
 from safetensors.torch import save as safetensors_bytes
 
 from dcbench.config.progress import NoProgress, Progress
@@ -11,10 +12,11 @@ from dcbench.data.parts import ImageSet
 from dcbench.metrics.measure import measure
 from dcbench.records import files
 from dcbench.records.schema import Cost, ImagesUsed, Record
-from dcbench.runs.cost import BACKWARD_AND_FORWARD, forward_flops
+from dcbench.runs.cost import BACKWARD_AND_FORWARD, count_flops
 from dcbench.runs.machine import describe_environment, device_title, peak_memory_bytes
 from dcbench.runs.prepare import ReadyRun, now
-from dcbench.training.predict import predict_split
+from dcbench.training.predict import normalized_batches, predict_split
+from dcbench.training.step import named
 
 
 def finish(run: ReadyRun, progress: Progress | None = None) -> Record:
@@ -28,6 +30,7 @@ def finish(run: ReadyRun, progress: Progress | None = None) -> Record:
     plan, images, config = run.plan, run.data.images, run.plan.split.config
     shown = (progress or NoProgress()).task("predict", run.data.num_predicted, unit="images")
     began = time.monotonic()
+    _finish_training(run)
     try:
         predictions = predict_split(lambda pixels: run.predict(pixels, shown), images)
     finally:
@@ -37,7 +40,7 @@ def finish(run: ReadyRun, progress: Progress | None = None) -> Record:
     files.write_history(run.folder, run.trainer.progress.history)
     stored = files.write_predictions(run.folder, predictions)
     weights = files.write_weights(run.folder, _weights(run))
-    departures = (*plan.departures, *_missing_and_needed(run))
+    departures = (*plan.departures, *_missing_and_needed(run), *_drawn_from_elsewhere(run))
     record = Record(
         **plan.identity.configuration.model_dump(mode="json"),
         status="custom" if departures else "protocol",
@@ -58,12 +61,21 @@ def finish(run: ReadyRun, progress: Progress | None = None) -> Record:
     return record
 
 
+def _finish_training(run: ReadyRun) -> None:
+    """What the method does once training is over, with the training images before it."""
+    data, device, method = run.data, run.session.device, run.plan.choice.method
+    size = run.plan.choice.recipe.batch_size
+    batches = normalized_batches(data.images.fit.images, data.mean, data.std, device, size)
+    with named(method):
+        method.finish(run.trainer.network, batches)
+
+
 def _cost(run: ReadyRun, evaluate_seconds: float) -> Cost:
     plan, device = run.plan, run.session.device
     recipe, seconds = plan.choice.recipe, run.trainer.progress.seconds
-    trained = plan.num_images * recipe.epochs
-    size = run.data.images.fit.images.shape[1]
-    image = forward_flops(recipe.model, plan.split.num_classes, size).all_taps
+    trained = plan.num_images * run.trainer.epochs
+    sample = torch.zeros(1, 3, *run.data.images.fit.images.shape[1:3], device=device)
+    image = count_flops(run.trainer.network, sample).all_taps
     flops = round(BACKWARD_AND_FORWARD * image * trained * run.step.passed / run.step.images)
     return Cost(
         train_seconds=round(seconds, 3),
@@ -85,6 +97,12 @@ def _weights(run: ReadyRun) -> bytes:
 def _missing_and_needed(run: ReadyRun) -> list[str]:
     optional, missing = run.plan.protocol.optional_ood, run.data.images.missing_ood
     return [f"OOD set {name} is missing" for name in missing if name not in optional]
+
+
+def _drawn_from_elsewhere(run: ReadyRun) -> list[str]:
+    """Departures of a method whose steps draw from generators that no seed of the run decides."""
+    names = run.trainer.progress.global_draws
+    return [f"method {run.plan.choice.label} draws from the generator of {each}" for each in names]
 
 
 def _images_used(run: ReadyRun) -> dict[str, ImagesUsed | None]:

@@ -134,7 +134,7 @@ def _measured(
     progress, images = trainer.progress, data.num_predicted
     done = progress.epoch * trainer.steps_per_epoch + progress.step
     estimate = Estimate(
-        steps=trainer.recipe.epochs * trainer.steps_per_epoch - done,
+        steps=trainer.epochs * trainer.steps_per_epoch - done,
         step_seconds=step.seconds,
         images=images,
         evaluate_seconds=seconds * images,
@@ -153,7 +153,15 @@ def _predict(
 ) -> NDArray[np.float32]:
     shown = shown or NoProgress().task("predict", len(images))
     with autocast(plan.choice.recipe, session.device):
-        return predict(trainer.network, images, data.mean, data.std, session.device, shown.advance)
+        return predict(
+            trainer.network,
+            images,
+            data.mean,
+            data.std,
+            session.device,
+            shown.advance,
+            logits_of=plan.choice.method.logits,
+        )
 
 
 def now() -> str:

@@ -92,7 +92,8 @@ class Session:
 
     def give_back(self, plan: Plan, trainer: Trainer) -> None:
         """Leave a trainer whose run is recorded for another seed of the same plan."""
-        if not plan.choice.method.capturable:
+        method = plan.choice.method
+        if not method.capturable or method.stages:
             return
         key = _all_but_seed(plan)
         if self._spare[0] != key:

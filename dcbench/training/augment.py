@@ -65,6 +65,12 @@ class DeviceImages:
         self._std = torch.from_numpy(std).to(device)
         self.device = device
 
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """Height and width of an image."""
+        height, width = self._windows.shape[4:6]
+        return height, width
+
     def addresses(self, draws: Draws) -> NDArray[np.int64]:
         """Where the pixels of each image are found, for `crops`: int64 [N, 4] or [N, 10].
 
@@ -72,6 +78,7 @@ class DeviceImages:
         `rotation_maps`.
         """
         top, left = draws.offsets.T
+        # Windows are cut from an image that is mirrored already, whose crops count from its right.
         left = np.where(draws.flips, self._last_offset - left, left)
         columns = np.stack([draws.flips, draws.order, top, left], axis=1).astype(np.int64)
         if draws.angles.any():

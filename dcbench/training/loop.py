@@ -129,9 +129,7 @@ def train_together(
 
 
 def _left(trainer: Trainer) -> OutOfTimeError:
-    return OutOfTimeError(
-        f"out of time in epoch {trainer.progress.epoch} of {trainer.recipe.epochs}"
-    )
+    return OutOfTimeError(f"out of time in epoch {trainer.progress.epoch} of {trainer.epochs}")
 
 
 def run_error(problem: DcbenchError | torch.OutOfMemoryError) -> DcbenchError:

@@ -6,12 +6,12 @@ images or a GPU.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from dcbench.data.load import SplitImages
 from dcbench.errors import RunError
@@ -32,22 +32,40 @@ def predict(
     std: NDArray[np.float32],
     device: torch.device,
     advance: Callable[[int], None] = lambda images: None,
+    *,
+    logits_of: Callable[[nn.Module, Tensor], Tensor] = lambda network, images: network(images),
 ) -> NDArray[np.float32]:
     """Logits [N, classes] of images [N, H, W, 3], in evaluation mode.
 
-    `advance` is told the number of images of each batch that is done.
+    Parameters
+    ----------
+    advance
+        Told the number of images of each batch that is done.
+    logits_of
+        How the network predicts: a method's `logits`.
     """
     network.eval()
     size = batch_size(images.shape[1] * images.shape[2], device)
-    centre, scale = torch.from_numpy(mean).to(device), torch.from_numpy(std).to(device)
     logits = []
     with torch.inference_mode():
-        for first in range(0, len(images), size):
-            pixels = torch.from_numpy(images[first : first + size]).to(device)
-            batch = normalize(pixels, centre, scale).permute(0, 3, 1, 2)
-            logits.append(network(batch).float().cpu().numpy())
+        for batch in normalized_batches(images, mean, std, device, size):
+            logits.append(logits_of(network, batch).float().cpu().numpy())
             advance(len(batch))
     return np.concatenate(logits)
+
+
+def normalized_batches(
+    images: NDArray[np.uint8],
+    mean: NDArray[np.float32],
+    std: NDArray[np.float32],
+    device: torch.device,
+    size: int,
+) -> Iterator[Tensor]:
+    """Images [N, H, W, 3] in their order, as float32 [size, 3, H, W] on the device."""
+    center, scale = torch.from_numpy(mean).to(device), torch.from_numpy(std).to(device)
+    for first in range(0, len(images), size):
+        pixels = torch.from_numpy(images[first : first + size]).to(device)
+        yield normalize(pixels, center, scale).permute(0, 3, 1, 2)
 
 
 def batch_size(pixels: int, device: torch.device) -> int:

@@ -9,6 +9,7 @@ is called.
 from __future__ import annotations
 
 import contextlib
+import random
 from collections.abc import Iterator
 
 import numpy as np
@@ -49,6 +50,8 @@ class TrainStep:
         Sum over images of the losses since it was last set to zero.
     rate : float []
         The learning rate of the last step.
+    global_draws : set of str
+        The process's generators (torch, numpy, random) that a step has drawn from.
     """
 
     def __init__(
@@ -72,6 +75,11 @@ class TrainStep:
         self._step = self._zero(torch.int64)
         self._places = torch.arange(recipe.batch_size, device=self._device)
         self._epoch: dict[str, Tensor] = {}
+        self._epoch_number = self._zero(torch.int64)
+        self._per_sample: tuple[str, ...] = ()
+        self._per_batch: tuple[str, ...] = ()
+        self.global_draws: set[str] = set()
+        self._watching, self._in_first_epoch = True, True
         self._capture = capture
         self._graphs: dict[int, torch.cuda.CUDAGraph] = {}
 
@@ -84,15 +92,39 @@ class TrainStep:
         states = self.optimizer.state.values()
         return [state["momentum_buffer"] for state in states]
 
-    def load(self, draws: Draws, rates: NDArray[np.float64], step: int = 0) -> None:
-        """Put the draws of an epoch and the learning rate of each of its steps on the device.
+    def load(
+        self,
+        draws: Draws,
+        rates: NDArray[np.float64],
+        step: int = 0,
+        *,
+        epoch: int = 0,
+        progress: NDArray[np.float32] | None = None,
+    ) -> None:
+        """Put the draws of an epoch, and what changes from step to step, on the device.
 
         The next step taken is number `step` of the epoch.
+
+        Parameters
+        ----------
+        rates : float64 [steps]
+            The learning rate of each step.
+        progress : float32 [steps]
+            The share of the training that was done before each step.
         """
         self._upload("addresses", self._images.addresses(draws))
         self._upload("partners", draws.partners)
         self._upload("coefficients", draws.coefficients)
         self._upload("rates", rates.astype(np.float32) if self._on_gpu else rates)
+        self._upload("progress", np.zeros_like(rates, np.float32) if progress is None else progress)
+        for name, values in draws.per_sample.items():
+            self._upload(f"sample/{name}", values)
+        for name, values in draws.per_batch.items():
+            self._upload(f"batch/{name}", values)
+        self._per_sample, self._per_batch = tuple(draws.per_sample), tuple(draws.per_batch)
+        self._epoch_number.fill_(epoch)
+        # Every step of the first epoch is watched, and the first of each other one: it takes time.
+        self._watching, self._in_first_epoch = True, epoch == 0
         self._step.fill_(step)
 
     def _upload(self, name: str, values: NDArray[np.generic]) -> None:
@@ -128,31 +160,53 @@ class TrainStep:
             partners=epoch["partners"][rows],
             coefficients=epoch["coefficients"][rows],
             class_counts=self._class_counts,
+            draws=self._own_draws(rows),
+            progress=torch.take(epoch["progress"], self._step),
+            epoch=self._epoch_number,
+            autocast=lambda: autocast(self._recipe, self._device),
         )
         self.rate.copy_(torch.take(epoch["rates"], self._step))
         self.optimizer.zero_grad(set_to_none=True)
-        with autocast(self._recipe, self._device):
-            loss = self._loss(batch)
-        loss.backward()  # type: ignore[no-untyped-call]
-        self.optimizer.step()
+        with named(self._method), self._watched():
+            loss = self._method.backward(self._network, batch)
+            self.optimizer.step()
+            self._method.after_step(self._network, batch)
         self.loss_sum += loss.detach().double() * size
         self._step += 1
 
-    def _loss(self, batch: Batch) -> Tensor:
-        """The method's loss; what a method of a stranger does wrong is told by its name."""
-        try:
-            loss = self._method.loss(self._network, batch)
-        except torch.OutOfMemoryError:
-            raise
-        except Exception as problem:
-            kind = type(problem).__name__
-            raise RunError(f"method {self._method.name}: {kind}: {problem}") from problem
-        if not isinstance(loss, Tensor) or loss.numel() != 1 or not loss.requires_grad:
-            raise RunError(
-                f"method {self._method.name}: loss(network, batch) should be a scalar tensor that "
-                "depends on the weights"
-            )
-        return loss
+    def _own_draws(self, rows: Tensor) -> dict[str, Tensor]:
+        """What the method's laws drew for this batch."""
+        found = {name: self._epoch[f"sample/{name}"][rows] for name in self._per_sample}
+        for name in self._per_batch:
+            found[name] = self._epoch[f"batch/{name}"].index_select(0, self._step.view(1))[0]
+        return found
+
+    @contextlib.contextmanager
+    def _watched(self) -> Iterator[None]:
+        """Note which of the process's generators a step draws from.
+
+        Such a run cannot be repeated: its numbers depend on whatever ran before in the process.
+        """
+        if not self._watching:
+            yield
+            return
+        before = self._generator_states()
+        yield
+        after = self._generator_states()
+        self.global_draws |= {name for name in before if after.get(name) != before[name]}
+        self._watching = self._in_first_epoch
+
+    def _generator_states(self) -> dict[str, object]:
+        """Where the process's generators stand: those that a method may draw from by mistake."""
+        name, keys, *place = np.random.get_state()  # noqa: NPY002 - it is this one that is watched
+        states: dict[str, object] = {
+            "torch": torch.get_rng_state().numpy().tobytes(),
+            "numpy": (name, np.asarray(keys).tobytes(), *place),
+            "random": random.getstate(),
+        }
+        if self._on_gpu and not torch.cuda.is_current_stream_capturing():
+            states["torch.cuda"] = torch.cuda.get_rng_state(self._device).numpy().tobytes()
+        return states
 
     def _captured(self, size: int) -> torch.cuda.CUDAGraph:
         """The next step as a graph; nothing of the training is changed."""
@@ -161,8 +215,9 @@ class TrainStep:
         with torch.cuda.stream(stream), self.preserved():
             for _ in range(_WARM_UP_STEPS):
                 self.take(size)
-                self._step -= 1
+                self._step -= 1  # a counter past the epoch's end would read beyond its draws
         torch.cuda.current_stream(self._device).wait_stream(stream)
+        # Gradients of the warm-up live in ordinary memory; None makes the capture allocate its own.
         self.optimizer.zero_grad(set_to_none=True)
         graph = torch.cuda.CUDAGraph()
         try:
@@ -186,6 +241,18 @@ class TrainStep:
             tensor.copy_(before)
 
 
+@contextlib.contextmanager
+def named(method: Method) -> Iterator[None]:
+    """What a method's code does wrong is told by the method's name."""
+    try:
+        yield
+    except (torch.OutOfMemoryError, RunError):
+        raise
+    except Exception as problem:
+        kind = type(problem).__name__
+        raise RunError(f"method {method.name}: {kind}: {problem}") from problem
+
+
 def make_optimizer(
     network: nn.Module, recipe: Recipe, rate: float | Tensor, *, fused: bool = False
 ) -> torch.optim.SGD:
@@ -194,8 +261,9 @@ def make_optimizer(
     Its momentum is there from the start, as zeros: the same arithmetic as momentum that begins
     with the first gradient, and every step is alike.
     """
+    parameters = [each for each in network.parameters() if each.requires_grad]
     optimizer = torch.optim.SGD(
-        network.parameters(),
+        parameters,
         lr=rate,
         momentum=recipe.momentum,
         nesterov=recipe.nesterov,
@@ -203,6 +271,6 @@ def make_optimizer(
         fused=fused,
     )
     if recipe.momentum:
-        for parameter in network.parameters():
+        for parameter in parameters:
             optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
     return optimizer

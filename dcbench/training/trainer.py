@@ -6,6 +6,7 @@ checkpoint to the same weights, bit for bit on one machine.
 
 from __future__ import annotations
 
+import bisect
 import contextlib
 import math
 import time
@@ -19,13 +20,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from dcbench.config.recipe import Recipe
-from dcbench.draws import Draws, draw_epoch, weights_seed
+from dcbench.draws import Draws, draw_epoch, stream
 from dcbench.errors import RunError
 from dcbench.methods import Method
-from dcbench.models import build_model
+from dcbench.methods.base import Task
 from dcbench.records.schema import EpochSummary
 from dcbench.training.augment import DeviceImages
 from dcbench.training.precision import configure_precision
+from dcbench.training.stages import new_network, stages_of
 from dcbench.training.step import TrainStep
 
 DIVERGED = 1e3
@@ -42,6 +44,8 @@ class Progress:
     seconds: float = 0.0
     epoch_seconds: float = 0.0
     history: list[EpochSummary] = field(default_factory=list)
+    stage: int = 0
+    global_draws: list[str] = field(default_factory=list)
 
 
 class StepDone(NamedTuple):
@@ -100,63 +104,112 @@ class Trainer:
         *,
         capture: bool = True,
     ) -> None:
-        device = images.device
-        configure_precision(recipe, device)
-        self.device, self.method, self.recipe, self.seed = device, method, recipe, seed
+        configure_precision(recipe, images.device)
+        self.device, self.method, self.recipe, self.seed = images.device, method, recipe, seed
         self.num_images, self.num_classes = len(labels), num_classes
-        network = initial_network(recipe.model, num_classes, seed)
-        self.network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        counts = np.bincount(labels, minlength=num_classes).astype(np.float32)
-        self.train_step = TrainStep(
-            self.network,
-            images,
-            torch.from_numpy(labels).to(device),
-            torch.from_numpy(counts).to(device),
-            method,
-            recipe,
-            capture=capture and method.capturable and device.type == "cuda",
-        )
+        counts = np.bincount(labels, minlength=num_classes)
+        self._task = Task(images.image_size, tuple(map(int, counts)))
+        self._images, self._labels = images, labels
+        self._capture = capture and method.capturable and self.device.type == "cuda"
+        self.stages = stages_of(method, recipe)
+        network = new_network(method, recipe, self._task, seed)
+        self.network = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.progress = Progress()
+        self.train_step = self._new_step()
         self._mark = time.monotonic()
+
+    def _new_step(self) -> TrainStep:
+        """The step of the stage that the progress names, over the parameters that learn in it."""
+        counts = np.array(self._task.class_counts, dtype=np.float32)
+        return TrainStep(
+            self.network,
+            self._images,
+            torch.from_numpy(self._labels).to(self.device),
+            torch.from_numpy(counts).to(self.device),
+            self.method,
+            self.stages[self.progress.stage].recipe,
+            capture=self._capture,
+        )
 
     def begin_again(self, seed: int) -> None:
         """Become the run of another seed: as a new trainer, with what this one has captured."""
         self.seed, self.progress = seed, Progress()
-        initial = initial_network(self.recipe.model, self.num_classes, seed)
+        initial = new_network(self.method, self.recipe, self._task, seed)
         self.network.load_state_dict(initial.state_dict())
         for buffer in (*self.train_step.momentum, self.train_step.loss_sum):
             buffer.zero_()
 
     @property
+    def epochs(self) -> int:
+        """Number of epochs of all stages."""
+        return self.stages[-1].end
+
+    @property
     def steps_per_epoch(self) -> int:
         """Number of batches in an epoch, the short last one included."""
-        return math.ceil(self.num_images / self.recipe.batch_size)
+        batch_size = self.stages[self.progress.stage].recipe.batch_size
+        return math.ceil(self.num_images / batch_size)
+
+    def _stage_at(self, epoch: int) -> int:
+        """The number of the stage that an epoch belongs to; the last one for what comes after."""
+        ends = [stage.end for stage in self.stages]
+        return min(bisect.bisect_right(ends, epoch), len(ends) - 1)
 
     def draws(self, epoch: int) -> Draws:
         """All draws of an epoch."""
+        stage = self.stages[self._stage_at(epoch)]
+        recipe, method = stage.recipe, self.method
         return draw_epoch(
             self.seed,
             epoch,
             self.num_images,
-            self.recipe.batch_size,
-            padding=self.recipe.padding,
-            flip=self.recipe.flip,
-            rotation=self.recipe.rotation,
-            mixing=self.method.mixing,
+            recipe.batch_size,
+            padding=recipe.padding,
+            flip=recipe.flip,
+            rotation=recipe.rotation,
+            mixing=method.mixing,
+            laws=method.draws,
+            owner=method.family or method.name,
+            balanced=self._labels if stage.order == "class-balanced" else None,
         )
 
     def load(self, epoch: int, step: int = 0, draws: Draws | None = None) -> None:
         """Get ready for step `step` of an epoch; the draws are made unless they are given."""
-        first = epoch * self.steps_per_epoch
-        rates = [self._rate(first + number) for number in range(self.steps_per_epoch)]
-        self.train_step.load(draws or self.draws(epoch), np.array(rates), step)
+        stage, steps = self.stages[self.progress.stage], self.steps_per_epoch
+        first = (epoch - stage.begin) * steps
+        self.train_step.load(
+            draws or self.draws(epoch),
+            np.array([stage.recipe.learning_rate_at(first + each, steps) for each in range(steps)]),
+            step,
+            epoch=epoch,
+            progress=(np.arange(first, first + steps) / (stage.recipe.epochs * steps)).astype("f4"),
+        )
 
-    def _rate(self, step: int) -> float:
-        return self.recipe.learning_rate_at(step, self.steps_per_epoch)
+    def _enter(self, number: int) -> None:
+        """Begin another stage: what it freezes is frozen, what it resets has new weights."""
+        stage = self.stages[number]
+        self.progress.stage = number
+        seed = int(stream(self.seed, f"weights/stage-{number}").randint(2**31))
+        fresh = new_network(self.method, stage.recipe, self._task, self.seed, torch_seed=seed)
+        for name in stage.reset:
+            self.network.get_submodule(name).load_state_dict(fresh.get_submodule(name).state_dict())
+        self._set_modes()
+        self.train_step = self._new_step()
+
+    def _set_modes(self) -> None:
+        """Training mode, but for what the stage freezes: its statistics stay as they are."""
+        trainable = self.stages[self.progress.stage].trainable
+        if not trainable:
+            self.network.train().requires_grad_(True)
+            return
+        self.network.eval().requires_grad_(False)
+        for name in trainable:
+            self.network.get_submodule(name).train().requires_grad_(True)
 
     def size_of(self, step: int) -> int:
         """Number of images in a batch of an epoch."""
-        return min(self.recipe.batch_size, self.num_images - step * self.recipe.batch_size)
+        batch_size = self.stages[self.progress.stage].recipe.batch_size
+        return min(batch_size, self.num_images - step * batch_size)
 
     def events(self) -> Iterator[Event]:
         """Train from wherever the progress stands to the last epoch, step by step.
@@ -169,11 +222,13 @@ class Trainer:
         RunError
             The loss is not a number, or beyond `DIVERGED`.
         """
-        self.network.train()
         progress = self.progress
         self._mark = time.monotonic()
+        self._set_modes()
         draws = self.draws(progress.epoch)
-        while progress.epoch < self.recipe.epochs:
+        while progress.epoch < self.epochs:
+            if self._stage_at(progress.epoch) != progress.stage:
+                self._enter(self._stage_at(progress.epoch))
             self.load(progress.epoch, progress.step, draws)
             while progress.step < self.steps_per_epoch:
                 self.train_step.advance(self.size_of(progress.step))
@@ -194,6 +249,7 @@ class Trainer:
         """Bring the sums of the progress up to date; waits for the device."""
         progress = self.progress
         progress.loss_sum = self.train_step.loss_sum.item()
+        progress.global_draws = sorted({*progress.global_draws, *self.train_step.global_draws})
         now = time.monotonic()
         progress.seconds += now - self._mark
         progress.epoch_seconds += now - self._mark
@@ -206,10 +262,11 @@ class Trainer:
         if not abs(loss) < DIVERGED:
             raise RunError(
                 f"training has diverged: the loss is {loss:g} in epoch {progress.epoch} of "
-                f"{self.recipe.epochs}; try a smaller learning_rate than "
+                f"{self.epochs}; try a smaller learning_rate than "
                 f"{self.recipe.learning_rate:g}"
             )
-        rate = self._rate((progress.epoch + 1) * self.steps_per_epoch - 1)
+        stage, steps = self.stages[progress.stage], self.steps_per_epoch
+        rate = stage.recipe.learning_rate_at((progress.epoch + 1 - stage.begin) * steps - 1, steps)
         progress.history.append(EpochSummary(progress.epoch, loss, rate, progress.epoch_seconds))
         progress.epoch, progress.step = progress.epoch + 1, 0
         progress.loss_sum, progress.epoch_seconds = 0.0, 0.0
@@ -227,6 +284,10 @@ class Trainer:
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go back, or on, to a state."""
+        self.progress.stage = state["progress"].get("stage", 0)
+        if self.progress.stage:
+            self._set_modes()
+            self.train_step = self._new_step()
         self.network.load_state_dict(state["network"])
         for buffer, stored in zip(self.train_step.momentum, state["momentum"], strict=True):
             buffer.copy_(stored)
@@ -236,8 +297,8 @@ class Trainer:
 
     def measure_step(self, steps: int = 3) -> StepCost:
         """What a step costs on this device; the run is left as it was."""
-        self.network.train()
-        self.load(epoch=0)
+        self._set_modes()
+        self.load(epoch=self.stages[self.progress.stage].begin)
         passed = 0
 
         def count(network: nn.Module, inputs: tuple[Tensor, ...]) -> None:
@@ -256,10 +317,3 @@ class Trainer:
                 self.train_step.loss_sum.item()
                 times.append(time.perf_counter() - started)
         return StepCost(seconds=min(times[1:]), images=size, passed=passed)
-
-
-def initial_network(model: str, num_classes: int, seed: int) -> nn.Module:
-    """A network with the initial weights of a seed: the same on every device."""
-    with torch.random.fork_rng(devices=()):
-        torch.manual_seed(weights_seed(seed))
-        return build_model(model, num_classes)

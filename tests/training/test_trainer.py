@@ -8,15 +8,18 @@ from unittest import mock
 import numpy as np
 import pytest
 import torch
+from torch import nn
 from torch.nn.functional import cross_entropy
 
 from dcbench.config.recipe import Recipe
 from dcbench.errors import RunError
-from dcbench.methods import Method, build_method
+from dcbench.methods import Method, Task, build_method
+from dcbench.methods.mixup import ERM
 from dcbench.training import loop
 from dcbench.training.augment import DeviceImages
 from dcbench.training.loop import Training, train_together
-from dcbench.training.trainer import Trainer, initial_network
+from dcbench.training.stages import new_network
+from dcbench.training.trainer import Trainer
 
 CPU = torch.device("cpu")
 CLASSES, IMAGES, BATCH = 4, 23, 5
@@ -94,6 +97,11 @@ def losses(trainer: Trainer) -> list[tuple[int, float, float]]:
     return [(row.epoch, row.loss, row.learning_rate) for row in trainer.progress.history]
 
 
+def digits_network(num_classes: int = 10, seed: int = 0) -> nn.Module:
+    recipe = a_trainer().recipe
+    return new_network(ERM(), recipe, Task((8, 8), (5,) * num_classes), seed)
+
+
 class StopError(Exception):
     """What ends a training where a test wants it to."""
 
@@ -140,10 +148,10 @@ def test_methods_with_one_seed_share_initial_weights_order_and_crops():
 def test_initial_weights_neither_feel_nor_move_the_callers_generator():
     torch.manual_seed(1)
     before = torch.get_rng_state()
-    one = initial_network("digits-cnn", 10, seed=2).state_dict()
+    one = digits_network(seed=2).state_dict()
     assert torch.equal(torch.get_rng_state(), before)
     torch.manual_seed(99)
-    assert_same(one, initial_network("digits-cnn", 10, seed=2).state_dict())
+    assert_same(one, digits_network(seed=2).state_dict())
 
 
 def test_training_neither_feels_nor_moves_the_callers_generators():
@@ -339,7 +347,7 @@ def test_steps_are_those_of_sgd_written_out(nesterov):
         padding=0, flip=False, nesterov=nesterov, weight_decay=0.01, schedule="steps",
         milestones=[2],
     )  # fmt: skip
-    network = initial_network("digits-cnn", CLASSES, 0).train()
+    network = digits_network(CLASSES).train()
     generator = np.random.default_rng(0)
     pixels = generator.integers(0, 256, (IMAGES, 8, 8, 3), dtype=np.uint8)
     labels = torch.from_numpy(generator.integers(0, CLASSES - 1, IMAGES))

@@ -1,0 +1,63 @@
+"""What is trained, and in which stages: the recipe's training, and those that a method adds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import nn
+
+from dcbench.config.base import validated
+from dcbench.config.recipe import Recipe
+from dcbench.draws import weights_seed
+from dcbench.methods import Method
+from dcbench.methods.base import Task
+from dcbench.models import build_model
+
+
+def new_network(
+    method: Method, recipe: Recipe, task: Task, seed: int, *, torch_seed: int | None = None
+) -> nn.Module:
+    """The network of a method with the initial weights of a seed: the same on every device.
+
+    Parameters
+    ----------
+    torch_seed : int, optional
+        Of torch's generator, where it is not the one that the seed gives to initial weights.
+    """
+    with torch.random.fork_rng(devices=()):
+        torch.manual_seed(weights_seed(seed) if torch_seed is None else torch_seed)
+        return method.network(lambda: build_model(recipe.model, task.num_classes), task)
+
+
+@dataclass(frozen=True)
+class TrainingStage:
+    """Epochs `begin` to `end` of a training, and what is particular to them."""
+
+    recipe: Recipe
+    begin: int
+    order: Literal["shuffled", "class-balanced"] = "shuffled"
+    trainable: tuple[str, ...] = ()
+    reset: tuple[str, ...] = ()
+
+    @property
+    def end(self) -> int:
+        """The epoch after the last one."""
+        return self.begin + self.recipe.epochs
+
+
+def stages_of(method: Method, recipe: Recipe) -> tuple[TrainingStage, ...]:
+    """The recipe's training, and the further ones that the method asks for.
+
+    Raises
+    ------
+    UsageError
+        A stage has a key that a recipe does not know, or a value out of its range.
+    """
+    found = [TrainingStage(recipe, 0)]
+    for stage in method.stages:
+        values = {**recipe.model_dump(), **stage.recipe}
+        own = validated(Recipe, values, f"method {method.name}: a stage's recipe")
+        found.append(TrainingStage(own, found[-1].end, stage.order, stage.trainable, stage.reset))
+    return tuple(found)
