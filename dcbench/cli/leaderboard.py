@@ -80,6 +80,28 @@ def check_leaderboard(
         raise RunError(f"{folder}: {count} problem{'s' if count > 1 else ''}")
 
 
+@app.command("migrate", epilog="Example:  dcbench leaderboard migrate leaderboard --dry-run")
+@reporting
+def migrate_leaderboard(
+    folder: Annotated[Path, typer.Argument(help="Leaderboards, one folder a protocol.")] = Path(
+        "leaderboard"
+    ),
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would change.")] = False,
+) -> Report:
+    """Bring tables of an earlier version to the newest columns; no record is needed."""
+    from dcbench.leaderboard.migrate import migrate
+
+    changes = migrate(folder, dry_run=dry_run)
+    notes = [] if changes else [f"{folder}: nothing to change"]
+    if changes and dry_run:
+        notes = ["nothing is written yet; run it again without --dry-run"]
+    return Report(
+        data=[{"file": str(each.path), "change": each.what} for each in changes],
+        lines=[f"{each.path}: {each.what}" for each in changes],
+        notes=notes,
+    )
+
+
 @app.command("show", epilog="Example:  dcbench leaderboard show cifair10-common")
 @reporting
 def show_leaderboard(

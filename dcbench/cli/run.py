@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,7 +14,7 @@ from dcbench.cli.report import Report, Table
 from dcbench.errors import UsageError
 
 if TYPE_CHECKING:
-    from dcbench.records.schema import Record
+    from dcbench.records.schema import Metrics, Record
     from dcbench.runs.plan import Plan
 
 RUN_EXAMPLE = "Example:  dcbench run --method ic-regmixup --split digits --seeds 0-2"
@@ -137,23 +137,31 @@ def measure(
     """Compute the metrics again from the stored predictions; says if any differs."""
     from dcbench.records.recompute import measure_again
 
-    metrics, differing = measure_again(folder)
-    said = f"differs from the record: {', '.join(differing)}" if differing else "as recorded"
+    again = measure_again(folder)
+    differing = ", ".join(again.differing)
+    notes = [f"differs from the record: {differing}" if differing else "as recorded"]
+    if again.new:
+        notes.append(f"new, for the record is older: {', '.join(again.new)}")
     return Report(
-        data={"metrics": metrics, "differing": differing},
-        tables=[Table(str(folder), ("metric", "value"), _metric_rows(metrics))],
-        notes=[said],
+        data={
+            "metrics": again.metrics.model_dump(),
+            "differing": again.differing,
+            "new": again.new,
+        },
+        tables=[Table(str(folder), ("metric", "value"), _metric_rows(again.metrics))],
+        notes=notes,
         exit_code=1 if differing else 0,
     )
 
 
-def _metric_rows(metrics: dict[str, Any]) -> list[tuple[str, float | None]]:
+def _metric_rows(metrics: Metrics) -> list[tuple[str, float | None]]:
     """Metrics of a record by dotted name; those that do not apply are left out."""
-    rows: list[tuple[str, float | None]] = []
-    for name, value in metrics.items():
-        if name != "ood" and value is not None:
-            rows.append((name, value))
-    for name, scores in metrics["ood"].items():
-        for score, values in (scores or {"msp": {"auroc": None}}).items():
-            rows.append((f"ood.{name}.{score}.auroc", values["auroc"]))
+    from dcbench.metrics.table import HEADLINE_OOD_METRIC, HEADLINE_SCORE, ood_key
+
+    values = {key: metrics[key] for key in metrics.keys() if key != "ood"}
+    rows = [(name, value) for name, value in values.items() if value is not None]
+    for name, scores in metrics.ood.items():
+        for score in scores or (HEADLINE_SCORE,):
+            value = scores[score][HEADLINE_OOD_METRIC] if scores else None
+            rows.append((ood_key(name, score), value))
     return rows

@@ -11,6 +11,7 @@ import pandas as pd
 from dcbench.config.protocol import Protocol, load_protocol
 from dcbench.data.splits import split_config
 from dcbench.errors import RunError, UsageError
+from dcbench.leaderboard.files import protocol_files, remove_old_files, rows_in, write_files
 from dcbench.leaderboard.readme import readme
 from dcbench.leaderboard.rows import Row, in_order, key_of, row_of, run_title
 from dcbench.leaderboard.rules_lock import (
@@ -20,22 +21,12 @@ from dcbench.leaderboard.rules_lock import (
     freeze,
     read_frozen,
     used_by,
-    write_frozen,
 )
-from dcbench.leaderboard.summary import summarize
-from dcbench.leaderboard.tables import (
-    is_rows,
-    read_rows,
-    runs_path,
-    summary_path,
-    with_numbers,
-    write_table,
-)
-from dcbench.records.atomic import write_whole, writing
+from dcbench.leaderboard.tables import read_summary, runs_path, summary_path
 from dcbench.records.store import find_records
 
 
-class Written(NamedTuple):
+class BoardUpdate(NamedTuple):
     """A leaderboard that has been written."""
 
     protocol: str
@@ -46,14 +37,14 @@ class Written(NamedTuple):
     summary: pd.DataFrame
 
 
-class Built(NamedTuple):
+class BuildResult(NamedTuple):
     """What `build` did."""
 
-    boards: list[Written]
+    boards: list[BoardUpdate]
     custom: list[Path]
 
 
-def build(results: Path, output: Path, *, replace: bool = False, footnote: str = "") -> Built:
+def build(results: Path, output: Path, *, replace: bool = False, footnote: str = "") -> BuildResult:
     """Add the records under `results` to the leaderboards under `output`.
 
     Rows that are there already stay. Custom runs are left out.
@@ -98,15 +89,15 @@ def build(results: Path, output: Path, *, replace: bool = False, footnote: str =
         for board in _update(output / name, protocols[name], new, replace)
     ]
     if boards:
-        write_whole(output / "README.md", lambda file: file.write(readme().encode()))
-    return Built(boards, custom)
+        write_files({output / "README.md": readme().encode()})
+    return BuildResult(boards, custom)
 
 
 def _update(
     folder: Path, rules: Protocol, new: dict[str, list[Row]], replace: bool
-) -> list[Written]:
+) -> list[BoardUpdate]:
     """Bring the folder of a protocol up to date; nothing is written before all is known to fit."""
-    old = _stored(folder)
+    old = rows_in(folder)
     merged = {
         split: _merged(old.get(split, []), rows, folder, split, replace)
         for split, rows in new.items()
@@ -119,29 +110,20 @@ def _update(
             f"{folder / FROZEN}: {'; '.join(changed)}: rows of other rules do not mix; a changed "
             "rule is a new protocol version: restore baselines/, or give the rules another name"
         )
-    tables = {split: with_numbers(rows[split], runs_path(folder, split)) for split in sorted(rows)}
-    with writing(folder):
-        (folder / "runs").mkdir(parents=True, exist_ok=True)
-    write_frozen(folder, freeze(rules, used_by(rows)))
-    boards = []
-    for split, numbers in tables.items():
-        path = runs_path(folder, split)
-        write_table(path, pd.DataFrame(rows[split]))
-        summary = summarize(numbers, rules.entry(split_config(split).recipe).asked)
-        write_table(summary_path(folder, split), summary)
-        (folder / f"{split}-summary.csv").unlink(missing_ok=True)
-        if split in new:
-            boards.append(
-                Written(rules.name, split, path, len(rows[split]), merged[split][1], summary)
-            )
-    return boards
-
-
-def _stored(folder: Path) -> dict[str, list[Row]]:
-    """The rows of every split in the folder of a protocol; also where they once lay."""
-    paths = {path.stem: path for path in sorted(folder.glob("*.csv")) if is_rows(path)}
-    paths |= {path.stem: path for path in sorted((folder / "runs").glob("*.csv"))}
-    return {split: read_rows(path) for split, path in paths.items()}
+    contents = protocol_files(folder, rows, freeze(rules, used_by(rows)))
+    write_files(contents)
+    remove_old_files(folder, rows)
+    return [
+        BoardUpdate(
+            rules.name,
+            split,
+            runs_path(folder, split),
+            len(rows[split]),
+            merged[split][1],
+            read_summary(summary_path(folder, split)),
+        )
+        for split in sorted(new)
+    ]
 
 
 def _merged(

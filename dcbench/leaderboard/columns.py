@@ -1,39 +1,37 @@
-"""The columns of a leaderboard: what each holds, and what a cell has to look like."""
+"""The columns of a leaderboard: what each holds, where it comes from, how a cell has to look.
+
+A new column is one row of `COLUMNS` or `LAST_COLUMNS`; metrics have theirs from the table of
+metrics.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from dcbench.records.schema import Detection
-
-HEADLINES = (
-    *("accuracy", "balanced_accuracy", "accuracy_many", "accuracy_medium", "accuracy_few"),
-    *("nll", "brier", "ece15", "adaptive_ece15", "classwise_ece15"),
+from dcbench.metrics.table import (
+    METRICS,
+    OOD_METRICS,
+    OOD_SCORES,
+    Metric,
+    find_metric,
+    is_headline_ood,
+    ood_key,
 )
-"""Metrics that a summary gives the mean of, beside AUROC by maximum probability (`msp`)."""
-
-COSTS = {
-    "train_seconds": 1,
-    "evaluate_seconds": 1,
-    "images_per_second": 1,
-    "peak_memory_bytes": 0,
-    "model_flops": 0,
-    "ceiling_share": 6,
-    "runs_together": 1,
-}
-"""Columns of cost, and the decimals that each is written with."""
+from dcbench.records.schema import Record
 
 SPREAD = ("mean", "sd", "ci95")
 
 
 class Kind(NamedTuple):
-    """What the cells of a column look like: a pattern, the largest number, and both in words."""
+    """What the cells of a column look like: a pattern, the largest number, and both described."""
 
     pattern: str
     words: str
     largest: float | None = None
+    numeric: bool = False
 
     def holds(self, cell: str) -> bool:
         """Whether a cell is of this kind."""
@@ -43,11 +41,10 @@ class Kind(NamedTuple):
 
 _SIX = r"\d+\.\d{6}"
 TEXT = Kind(r"(?![=+\-@\t\r ])[^\r\n]*", "text on one line that does not begin with = + - @")
-WHOLE = Kind(r"\d+", "a whole number")
-FRACTION = Kind(_SIX, "a fraction from 0 to 1 with six decimals", 1)
-UP_TO_2 = Kind(_SIX, "a number from 0 to 2 with six decimals", 2)
-POSITIVE = Kind(_SIX, "a number of 0 or more with six decimals")
-TENTHS = Kind(r"\d+\.\d", "a number of 0 or more with one decimal")
+WHOLE = Kind(r"\d+", "a whole number", numeric=True)
+FRACTION = Kind(_SIX, "a fraction from 0 to 1 with six decimals", 1, numeric=True)
+POSITIVE = Kind(_SIX, "a number of 0 or more with six decimals", numeric=True)
+TENTHS = Kind(r"\d+\.\d", "a number of 0 or more with one decimal", numeric=True)
 SHA256 = Kind(r"[0-9a-f]{64}", "64 hexadecimal digits in lower case")
 STATE = Kind("ranked|provisional", "ranked or provisional")
 STATUS = Kind("protocol|custom", "protocol or custom")
@@ -64,7 +61,28 @@ METHOD = Kind(
 
 @dataclass(frozen=True)
 class Column:
-    """A column of the rows; `empty`: its cells may be empty."""
+    """A column of the rows.
+
+    Attributes
+    ----------
+    take : callable
+        Gives the cell of a record.
+    empty : bool
+        Whether a cell may be empty though others of its column are not.
+    mean_decimals : int or None
+        A summary has the mean of the column, with so many decimals; None: it has none.
+    """
+
+    name: str
+    kind: Kind
+    meaning: str
+    take: Callable[[Record], str]
+    empty: bool = False
+    mean_decimals: int | None = None
+
+
+class SummaryColumn(NamedTuple):
+    """A column of a summary that is no mean."""
 
     name: str
     kind: Kind
@@ -72,104 +90,242 @@ class Column:
     empty: bool = False
 
 
+def _fixed(value: float | None, decimals: int = 6) -> str:
+    return "" if value is None else f"{value:.{decimals}f}"
+
+
+def _whole(value: int | None) -> str:
+    return "" if value is None else str(value)
+
+
+def _metric_kind(metric: Metric) -> Kind:
+    if metric.largest is None:
+        return POSITIVE
+    if metric.unit == "fraction":
+        return FRACTION
+    words = f"a number from 0 to {metric.largest:g} with six decimals"
+    return Kind(_SIX, words, metric.largest, numeric=True)
+
+
+def _metric_column(metric: Metric) -> Column:
+    return Column(
+        metric.key,
+        _metric_kind(metric),
+        metric.meaning,
+        lambda record: _fixed(record.metrics[metric.key]),
+        empty=not metric.required,
+    )
+
+
 KEYS = ("subset", "method", "seed")
 
+REQUIRED = (*KEYS, "predictions_sha256")
+"""Columns that every table of rows has; whatever else a table lacks is empty."""
+
 COLUMNS = (
-    Column("subset", WHOLE, "which draw of the training images"),
-    Column("method", METHOD, "the method, with the settings that differ from the protocol's"),
-    Column("seed", WHOLE, "which training run; equal seeds of two methods are paired"),
-    Column("status", STATUS, "`protocol`: the run obeys the protocol in everything"),
+    Column("subset", WHOLE, "which draw of the training images", lambda r: str(r.subset)),
+    Column(
+        "method",
+        METHOD,
+        "the method, with the settings that differ from the protocol's",
+        lambda r: r.label,
+    ),
+    Column(
+        "seed",
+        WHOLE,
+        "which training run; equal seeds of two methods are paired",
+        lambda r: str(r.seed),
+    ),
+    Column(
+        "status",
+        STATUS,
+        "`protocol`: the run obeys the protocol in everything",
+        lambda r: r.status,
+    ),
     Column(
         "unverified_data",
         TEXT,
         "image sets whose files are not the official ones, space separated",
+        lambda r: " ".join(r.unverified_data),
         empty=True,
     ),
-    Column("accuracy", FRACTION, "share of the test images that are classified rightly"),
-    Column("balanced_accuracy", FRACTION, "mean over the classes of the accuracy in the class"),
-    *(
-        Column(
-            f"accuracy_{group}",
-            FRACTION,
-            f"accuracy over the classes with {span} training images; long-tailed splits alone",
-            empty=True,
-        )
-        for group, span in (("many", "more than 100"), ("medium", "20 to 100"), ("few", "under 20"))
-    ),
-    Column("nll", POSITIVE, "mean negative log-likelihood of the labels, in nats"),
-    Column("brier", UP_TO_2, "mean squared distance of the probabilities from the one-hot label"),
-    Column("ece15", FRACTION, "expected calibration error in 15 bins of equal width"),
-    Column("adaptive_ece15", FRACTION, "the same in 15 bins of equally many images"),
-    Column("classwise_ece15", FRACTION, "the same of every class's probability, mean over classes"),
+    *map(_metric_column, METRICS),
 )
 """The first columns; those of the OOD sets follow, then `LAST_COLUMNS`."""
 
 LAST_COLUMNS = (
-    Column("train_seconds", TENTHS, "duration of the training"),
-    Column("evaluate_seconds", TENTHS, "duration of the predictions of all test and OOD images"),
-    Column("images_per_second", TENTHS, "training images over training time", empty=True),
-    Column("peak_memory_bytes", WHOLE, "memory of the device; on a CPU, of the whole process"),
+    Column(
+        "train_seconds",
+        TENTHS,
+        "duration of the training",
+        lambda r: _fixed(r.cost.train_seconds, 1),
+        mean_decimals=1,
+    ),
+    Column(
+        "evaluate_seconds",
+        TENTHS,
+        "duration of the predictions of all test and OOD images",
+        lambda r: _fixed(r.cost.evaluate_seconds, 1),
+        mean_decimals=1,
+    ),
+    Column(
+        "images_per_second",
+        TENTHS,
+        "training images over training time",
+        lambda r: _fixed(r.cost.images_per_second, 1),
+        empty=True,
+        mean_decimals=1,
+    ),
+    Column(
+        "peak_memory_bytes",
+        WHOLE,
+        "memory of the device; on a CPU, of the whole process",
+        lambda r: _whole(r.cost.peak_memory_bytes),
+        mean_decimals=0,
+    ),
     Column(
         "model_flops",
         WHOLE,
         "floating-point operations of all forward and backward passes",
+        lambda r: _whole(r.cost.model_flops),
         empty=True,
+        mean_decimals=0,
     ),
     Column(
         "ceiling_share",
         POSITIVE,
         "model_flops a second, as a share of a large matrix product's on the device",
+        lambda r: _fixed(r.cost.ceiling_share),
+        empty=True,
+        mean_decimals=6,
+    ),
+    Column(
+        "runs_together",
+        WHOLE,
+        "runs that shared the device, each of them slower",
+        lambda r: _whole(r.cost.runs_together),
+        empty=True,
+        mean_decimals=1,
+    ),
+    Column(
+        "device",
+        TEXT,
+        "what it ran on; costs on different devices do not compare",
+        lambda r: r.cost.device,
+    ),
+    Column(
+        "index_sha256",
+        SHA256,
+        "hash of the indices of the training images",
+        lambda r: r.index_sha256,
+    ),
+    Column(
+        "predictions_sha256",
+        SHA256,
+        "hash of the stored predictions, `predictions.npz`",
+        lambda r: r.predictions.sha256,
+    ),
+    Column(
+        "schema_version",
+        WHOLE,
+        "of the record that the row was made from",
+        lambda r: str(r.schema_version),
+    ),
+    Column("dcbench", TEXT, "version of dcbench", lambda r: str(r.environment.get("dcbench", ""))),
+    Column(
+        "commit",
+        COMMIT,
+        "commit of the source tree; empty for an installed wheel",
+        lambda r: str(r.environment.get("commit") or ""),
         empty=True,
     ),
-    Column("runs_together", WHOLE, "runs that shared the device, each of them slower", empty=True),
-    Column("device", TEXT, "what it ran on; costs on different devices do not compare"),
-    Column("index_sha256", SHA256, "hash of the indices of the training images"),
-    Column("predictions_sha256", SHA256, "hash of the stored predictions, `predictions.npz`"),
-    Column("schema_version", WHOLE, "of the record that the row was made from"),
-    Column("dcbench", TEXT, "version of dcbench"),
-    Column("commit", COMMIT, "commit of the source tree; empty for an installed wheel", empty=True),
-    Column("torch", TEXT, "version of PyTorch"),
-    Column("finished", TIME, "when the run ended"),
-    Column("footnote", TEXT, "what else a reader should know", empty=True),
+    Column("torch", TEXT, "version of PyTorch", lambda r: str(r.environment.get("torch", ""))),
+    Column("finished", TIME, "when the run ended", lambda r: r.finished),
+    # Of the row and not of its record: whoever builds the leaderboard writes it.
+    Column("footnote", TEXT, "what else a reader should know", lambda r: "", empty=True),
 )
 
 SUMMARY_COLUMNS = (
-    Column("subsets", Kind("0|all", "0 or all"), "which subsets' runs are counted"),
-    Column("method", METHOD, "as in the rows"),
-    Column("n", WHOLE, "runs that there are"),
-    Column("asked", WHOLE, "runs that the protocol asks"),
-    Column("state", STATE, "`ranked`: every run that the protocol asks is there"),
-    Column("rank", WHOLE, "by accuracy; ties share it", empty=True),
-    Column("tied", TEXT, "methods that share the rank and cannot be told apart", empty=True),
-    Column("unverified_data", TEXT, "image sets that any run names so", empty=True),
+    SummaryColumn("subsets", Kind("0|all", "0 or all"), "which subsets' runs are counted"),
+    SummaryColumn("method", METHOD, "as in the rows"),
+    SummaryColumn("n", WHOLE, "runs that there are"),
+    SummaryColumn("asked", WHOLE, "runs that the protocol requires"),
+    SummaryColumn("state", STATE, "`ranked`: every run that the protocol requires is there"),
+    SummaryColumn("rank", WHOLE, "by accuracy; ties share it", empty=True),
+    SummaryColumn(
+        "tied",
+        TEXT,
+        "methods that share the rank and are not significantly different",
+        empty=True,
+    ),
+    SummaryColumn("unverified_data", TEXT, "image sets that any run names so", empty=True),
 )
 """The columns of a summary; the metrics and the costs stand before the last."""
 
-SCORES = ("msp", "max_logit", "entropy", "energy")
+HEADLINES = tuple(metric.key for metric in METRICS)
+"""Metrics that a summary gives the mean of, beside the headline number of each OOD set."""
 
-TEXT_COLUMNS = frozenset(
-    column.name
-    for column in (*COLUMNS, *LAST_COLUMNS, *SUMMARY_COLUMNS)
-    if column.kind not in (WHOLE, FRACTION, UP_TO_2, POSITIVE, TENTHS)
-)
+COSTS = {
+    column.name: column.mean_decimals for column in LAST_COLUMNS if column.mean_decimals is not None
+}
+"""Columns of cost, and the decimals that each mean is written with."""
+
+_KINDS: dict[str, Kind] = {
+    **{column.name: column.kind for column in (*COLUMNS, *LAST_COLUMNS)},
+    **{column.name: column.kind for column in SUMMARY_COLUMNS},
+}
+
+TEXT_COLUMNS = frozenset(name for name, kind in _KINDS.items() if not kind.numeric)
 """Columns of the rows or of a summary that are no numbers."""
 
 
 def is_fraction(name: str) -> bool:
     """Whether a column holds fractions, which people read in percent."""
-    kinds = {column.name: column.kind for column in (*COLUMNS, *LAST_COLUMNS)}
-    return name.startswith("ood.") or kinds.get(name) == FRACTION
+    metric = find_metric(name)
+    return metric is not None and metric.percent
 
 
 def ood_columns(image_set: str) -> tuple[Column, ...]:
     """The columns of an OOD set: `ood.<set>.<score>.<metric>`, empty where it was not there."""
     return tuple(
-        Column(
-            f"ood.{image_set}.{score}.{metric}",
-            FRACTION,
-            f"{metric} of {image_set} by {score}",
-            empty=True,
-        )
-        for score in SCORES
-        for metric in Detection.model_fields
+        _ood_column(image_set, score.key, metric) for score in OOD_SCORES for metric in OOD_METRICS
     )
+
+
+def _ood_column(image_set: str, score: str, metric: Metric) -> Column:
+    def take(record: Record) -> str:
+        scores = record.metrics.ood.get(image_set) or {}
+        return _fixed(scores[score][metric.key]) if score in scores else ""
+
+    name = ood_key(image_set, score, metric.key)
+    meaning = f"{metric.key} of {image_set} by {score}"
+    return Column(name, _metric_kind(metric), meaning, take, empty=True)
+
+
+def row_names(names: Iterable[str]) -> list[str]:
+    """The columns of rows in their order: all that there are now, and what else `names` has.
+
+    The OOD sets are those of `names`.
+    """
+    names = list(names)
+    first, last = ([column.name for column in part] for part in (COLUMNS, LAST_COLUMNS))
+    sets = dict.fromkeys(name.split(".")[1] for name in names if name.startswith("ood."))
+    ood = [column.name for image_set in sets for column in ood_columns(image_set)]
+    known = {*first, *ood, *last}
+    return [*first, *ood, *(name for name in dict.fromkeys(names) if name not in known), *last]
+
+
+def averaged(names: Iterable[str]) -> list[str]:
+    """The metrics whose means a summary has, given the columns of the rows."""
+    return [*HEADLINES, *(name for name in names if is_headline_ood(name))]
+
+
+def summary_names(names: Iterable[str]) -> list[str]:
+    """The columns of a summary in their order, as `row_names`."""
+    names = list(names)
+    *first, last = (column.name for column in SUMMARY_COLUMNS)
+    ood = [name.removesuffix("_mean") for name in names if name.endswith("_mean")]
+    means = [f"{metric}_{kind}" for metric in averaged(ood) for kind in SPREAD]
+    known = [*first, *means, *(f"{cost}_mean" for cost in COSTS)]
+    others = [name for name in dict.fromkeys(names) if name not in {*known, last}]
+    return [*known, *others, last]

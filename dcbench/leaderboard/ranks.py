@@ -1,4 +1,4 @@
-"""Which methods can be told apart: paired tests, Holm's correction, ranks with ties."""
+"""Which methods are significantly different: paired tests, Holm's correction, ranks with ties."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from scipy import stats
 Floats = npt.NDArray[np.float64]
 
 LEVEL = 0.05
-"""Methods whose corrected p lies below are told apart."""
+"""Methods whose corrected p lies below it are significantly different."""
 
 
 def paired_p(differences: npt.ArrayLike) -> Floats:
@@ -61,14 +61,14 @@ def pairwise(values: pd.DataFrame) -> dict[frozenset[str], float]:
 
 
 class Standing(NamedTuple):
-    """A rank, and the methods that share it and cannot be told apart from this one."""
+    """A rank, and the methods that share it and are not significantly different from this one."""
 
     rank: int
     tied: tuple[str, ...]
 
 
 def standings(values: pd.DataFrame) -> dict[str, Standing]:
-    """Ranks by mean, largest first; whatever cannot be told apart from the best shares its rank.
+    """Ranks by mean, largest first; ties are methods not significantly different from the best.
 
     The rest is ranked in the same way, from 1 + the number of methods before. Parameters as for
     `pairwise`; methods are in the order of their ranks, then of their means.

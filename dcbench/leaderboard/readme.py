@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from dcbench.leaderboard.columns import (
     COLUMNS,
     COSTS,
-    HEADLINES,
+    FRACTION,
     KEYS,
     LAST_COLUMNS,
     SUMMARY_COLUMNS,
     Column,
+    SummaryColumn,
 )
+from dcbench.metrics.table import METRICS, OOD_METRICS, OOD_SCORES, Metric, OodScore, ood_key
 
 _FILES = f"""# Leaderboards
 
@@ -25,17 +29,18 @@ Written by `dcbench leaderboard build`, checked by `dcbench leaderboard check`, 
 | `CHANGELOG.md` | which rows were changed or removed, and why |
 
 CSV in UTF-8, lines end with a line feed. Metrics are fractions, not percent. An empty cell: it does
-not apply, or was not measured.
+not apply, was not measured, or the row is older than the column. After an update of dcbench,
+`dcbench leaderboard migrate` adds the new columns.
 """
 
 _RANKS = """
-A method has a rank once it has every run that the protocol asks (`state` is `ranked`); until then
-it is `provisional`. Runs of two methods are paired by subset and seed, and a paired t-test
+A method has a rank once it has every run that the protocol requires (`state` is `ranked`); until
+then it is `provisional`. Runs of two methods are paired by subset and seed, and a paired t-test
 compares their accuracies; Holm's correction is over all pairs of ranked methods, so that choosing
-the best by its mean does no harm. The method with the largest mean has rank 1, and all that
-cannot be told apart from it (corrected p of 0.05 or more) share the rank; then the rest in the
-same way. `tied` are the methods of the same rank that it cannot be told apart from. All runs
-share the test set, and those of a subset its images: what is compared is training on these
+the best by its mean does no harm. The method with the largest mean has rank 1, and all that are not
+significantly different from it (corrected p of 0.05 or more) share the rank; then the rest in the
+same way. `tied` are the methods of the same rank from which it is not significantly different. All
+runs share the test set, and those of a subset its images: what is compared is training on these
 images, not on new draws of them.
 """
 
@@ -43,15 +48,13 @@ images, not on new draws of them.
 def readme() -> str:
     """The text of `leaderboard/README.md`."""
     ood = (
-        "| `ood.<set>.<score>.<metric>` | a fraction from 0 to 1 with six decimals | `auroc`, "
-        "`aupr_in`, `aupr_out`, `fpr95_ood_pos`, `fpr95_id_pos` of an OOD set by the scores `msp`, "
-        "`max_logit`, `entropy`, `energy`; empty: the set was not there |"
+        f"| `ood.<set>.<score>.<metric>` | {FRACTION.words} | {_names(OOD_METRICS)} of an OOD set "
+        f"by the scores {_names(OOD_SCORES)}; empty: the set was not there |"
     )
     means = [
         f"| `<metric>_mean`, `_sd`, `_ci95` | six decimals | mean, standard deviation (n − 1) and "
         "half-width of the 95 % interval (Student's t) over the runs of "
-        f"{', '.join(f'`{name}`' for name in HEADLINES)}, and `ood.<set>.msp.auroc`; empty where a "
-        "run lacks the metric |",
+        f"{_names(METRICS)}, and `{ood_key('<set>')}`; empty where a run lacks the metric |",
         "| `<cost>_mean` | as in the rows | mean over the runs of "
         f"{', '.join(f'`{name}`' for name in COSTS)}; empty where a run lacks it |",
     ]
@@ -68,12 +71,16 @@ def readme() -> str:
     return "".join(parts)
 
 
+def _names(rows: Iterable[Metric | OodScore]) -> str:
+    return ", ".join(f"`{row.key}`" for row in rows)
+
+
 def _table(title: str, lines: list[str]) -> str:
     return "\n".join(
         ["", f"## {title}", "", "| column | cell | meaning |", "|---|---|---|", *lines, ""]
     )
 
 
-def _line(column: Column) -> str:
+def _line(column: Column | SummaryColumn) -> str:
     words = f"{column.kind.words}, or empty" if column.empty else column.kind.words
     return f"| `{column.name}` | {words} | {column.meaning} |"

@@ -13,7 +13,6 @@ from dcbench.config.protocol import Entry, Protocol
 from dcbench.data.splits import split_config
 from dcbench.errors import DataError
 from dcbench.leaderboard.rows import Row
-from dcbench.records.atomic import write_whole
 from dcbench.records.schema import Record
 
 FROZEN = "protocol.yaml"
@@ -58,14 +57,13 @@ def read_frozen(folder: Path) -> Protocol | None:
     return validated(Protocol, read_yaml(path), path, DataError) if path.exists() else None
 
 
-def write_frozen(folder: Path, rules: Protocol) -> None:
-    """Write the rules that the rows of a folder obey."""
+def frozen_text(rules: Protocol) -> str:
+    """The content of the file with the rules that the rows of a folder obey."""
     content = rules.model_dump(mode="json", exclude={"extends"})
-    text = (
+    return (
         "# The rules that the rows beside this file obey, written by `dcbench leaderboard build`.\n"
         + yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=100)
     )
-    write_whole(folder / FROZEN, lambda file: file.write(text.encode()))
 
 
 def changed_rules(frozen: Protocol, now: Protocol) -> list[str]:
@@ -105,7 +103,7 @@ def _flat(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 def departures(record: Record, entry: Entry) -> list[str]:
     """In what the recipe and settings of a record are not those of the protocol as it is now."""
     given = {**entry.training.model_dump(mode="json"), **entry.methods.get(record.method, {})}
-    used = {**record.recipe, **record.settings}
+    used = {**record.recipe.model_dump(mode="json"), **record.settings}
     return [
         f"{key}={used[key]!r} instead of {given[key]!r}"
         for key in used

@@ -10,7 +10,7 @@ import pandas as pd
 from scipy import stats
 
 from dcbench.config.protocol import Asked
-from dcbench.leaderboard.columns import COSTS, HEADLINES, SPREAD
+from dcbench.leaderboard.columns import COSTS, SPREAD, averaged
 from dcbench.leaderboard.ranks import standings
 
 RANKED, PROVISIONAL = "ranked", "provisional"
@@ -37,17 +37,17 @@ def _deviation(values: Sequence[float]) -> float:
 
 
 def summarize(rows: pd.DataFrame, asked: Asked) -> pd.DataFrame:
-    """Mean, standard deviation (ddof = 1) and 95 % interval of each headline metric, and ranks.
+    """Mean, standard deviation (ddof = 1) and 95 % interval of each metric, and ranks.
 
     A metric or cost that a run of a method lacks has no mean for that method. A method with fewer
-    runs than the protocol asks is provisional and has no rank.
+    runs than the protocol requires is provisional and has no rank.
 
     Parameters
     ----------
     rows
         One row a run, metrics as numbers.
     asked
-        The runs that the protocol asks of a method.
+        The runs that the protocol requires of a method.
 
     Returns
     -------
@@ -66,16 +66,16 @@ def _of_group(title: str, rows: pd.DataFrame, asked: Asked) -> list[dict[str, ob
     needed = set(product(asked.subsets, asked.seeds))
     values = rows.pivot(index=["subset", "seed"], columns="method", values="accuracy")
     whole = [str(name) for name in values if needed <= set(values[name].dropna().index)]
-    places = standings(values.loc[values.index.isin(needed), whole])
-    metrics = [*HEADLINES, *(name for name in rows.columns if name.endswith(".msp.auroc"))]
+    ranked = standings(values.loc[values.index.isin(needed), whole])
+    metrics = averaged(map(str, rows.columns))
     table = []
     for method, runs in rows.groupby("method", sort=True):
-        place = places.get(str(method))
+        standing = ranked.get(str(method))
         row: dict[str, object] = {"subsets": title, "method": method, "n": len(runs)}
         row["asked"] = len(needed)
-        row["state"] = RANKED if place else PROVISIONAL
-        row["rank"] = place.rank if place else None
-        row["tied"] = " ".join(place.tied) if place else ""
+        row["state"] = RANKED if standing else PROVISIONAL
+        row["rank"] = standing.rank if standing else None
+        row["tied"] = " ".join(standing.tied) if standing else ""
         for metric in metrics:
             row.update(_spread(metric, runs[metric].tolist()))
         row |= {f"{cost}_mean": _mean(runs[cost].tolist()) for cost in COSTS}

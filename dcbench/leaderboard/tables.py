@@ -10,7 +10,14 @@ from pathlib import Path
 import pandas as pd
 
 from dcbench.errors import DataError
-from dcbench.leaderboard.columns import COSTS, HEADLINES, KEYS, SPREAD, TEXT_COLUMNS
+from dcbench.leaderboard.columns import (
+    COSTS,
+    KEYS,
+    REQUIRED,
+    SUMMARY_COLUMNS,
+    TEXT_COLUMNS,
+    summary_names,
+)
 from dcbench.leaderboard.rows import Row, in_order, key_of, run_title
 from dcbench.records.atomic import write_whole
 
@@ -36,8 +43,8 @@ def read_rows(path: Path) -> list[Row]:
     Raises
     ------
     DataError
-        The file is no such table: a column is lacking, a row is longer or shorter than the header,
-        a key is no whole number, or a run is there twice.
+        The file is no table of rows: it lacks a column of `REQUIRED`, a row is longer or shorter
+        than the header, a key is no whole number, or a run is there twice.
     """
     return parse_rows(_content(path), path)
 
@@ -46,19 +53,21 @@ def parse_rows(content: bytes, where: Path | str) -> list[Row]:
     """The rows in the bytes of a file; as `read_rows`."""
     rows = parse_cells(content, where)
     for line, row in enumerate(rows, start=2):
-        for key in ("subset", "seed"):
-            if not row[key].isdecimal():
-                raise DataError(f"{where}, line {line}: {key}='{row[key]}' is no whole number")
+        for name in ("subset", "seed"):
+            if not row[name].isdecimal():
+                raise DataError(f"{where}, line {line}: {name}='{row[name]}' is no whole number")
     keys = [key_of(row) for row in rows]
-    for line, found in enumerate(keys, start=2):
-        if found in keys[: line - 2]:
-            raise DataError(f"{where}, line {line}: {run_title(found)} is there twice")
+    seen = set()
+    for line, key in enumerate(keys, start=2):
+        if key in seen:
+            raise DataError(f"{where}, line {line}: {run_title(key)} is there twice")
+        seen.add(key)
     return in_order(rows)
 
 
 def parse_cells(content: bytes, where: Path | str) -> list[Row]:
     """The rows in the bytes of a file, whatever their cells hold; errors of the table alone."""
-    return _parse(content, where, (*KEYS, *HEADLINES, "predictions_sha256"))
+    return _parse(content, where, REQUIRED)
 
 
 def read_summary_rows(path: Path) -> list[Row]:
@@ -67,10 +76,14 @@ def read_summary_rows(path: Path) -> list[Row]:
 
 
 def parse_summary_rows(content: bytes, where: Path | str) -> list[Row]:
-    """The rows in the bytes of a summary; errors as for `read_rows`."""
-    spreads = [f"{name}_{kind}" for name in HEADLINES for kind in SPREAD]
-    required = ("subsets", "method", "n", "asked", "state", "rank", "tied", *spreads)
-    return _parse(content, where, required)
+    """The rows in the bytes of a summary; errors as for `read_rows`.
+
+    Required are the columns that say whose means they are, and how the method stands.
+    """
+    required = [column.name for column in SUMMARY_COLUMNS[:-1]]
+    rows = _parse(content, where, required)
+    names = summary_names(name for row in rows for name in row)
+    return [{name: row.get(name, "") for name in names} for row in rows]
 
 
 def read_summary(path: Path) -> pd.DataFrame:
@@ -137,7 +150,7 @@ def _parse(content: bytes, where: Path | str, required: Sequence[str]) -> list[R
         raise DataError(f"{where}: cannot be read: {problem}") from None
     lacking = [column for column in required if column not in header]
     if lacking:
-        raise DataError(f"{where}: no such table: there is no column {', '.join(lacking)}")
+        raise DataError(f"{where}: not such a table: there is no column {', '.join(lacking)}")
     twice = [column for column in dict.fromkeys(header) if header.count(column) > 1]
     if twice:
         raise DataError(f"{where}: column {', '.join(twice)} is there twice")

@@ -1,4 +1,8 @@
-"""Pure functions of numpy arrays that turn predictions into numbers; fractions, not percent."""
+"""Pure functions of numpy arrays that turn predictions into numbers; fractions, not percent.
+
+`table` lists all metrics with what is said of them; `measure` computes them from predictions, and
+`values` holds the result.
+"""
 
 from dcbench.metrics.accuracy import accuracy, balanced_accuracy, class_recall, group_accuracy
 from dcbench.metrics.calibration import (
@@ -12,6 +16,7 @@ from dcbench.metrics.calibration import (
     softmax,
 )
 from dcbench.metrics.ood import ood_detection, ood_scores
+from dcbench.metrics.temperature import fit_temperature, temperature_scaling
 
 __all__ = [
     "accuracy",
@@ -22,10 +27,12 @@ __all__ = [
     "class_recall",
     "classwise_calibration_error",
     "expected_calibration_error",
+    "fit_temperature",
     "group_accuracy",
     "log_softmax",
     "negative_log_likelihood",
     "ood_detection",
     "ood_scores",
     "softmax",
+    "temperature_scaling",
 ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -14,12 +16,16 @@ IntArray = npt.NDArray[np.int64]
 _SUM_TOLERANCE = 1e-3
 
 
+_LARGEST = 1e150
+"""Of logits; differences of larger ones, divided by a temperature, may leave float64."""
+
+
 def as_floats(name: str, values: npt.ArrayLike, *axes: str) -> FloatArray:
     """`values` as finite float64 numbers, none of whose named `axes` is empty."""
-    try:
-        array = np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise UsageError(f"{name} must be an array of numbers: {error}") from None
+    array = _as_array(name, values)
+    if array.dtype.kind not in "fiu":
+        raise UsageError(f"{name} must be an array of numbers; got {array.dtype}")
+    array = array.astype(np.float64, copy=False)
     if array.ndim != len(axes):
         raise UsageError(f"{name} must have shape [{', '.join(axes)}]; got {array.shape}")
     if array.size == 0:
@@ -27,6 +33,24 @@ def as_floats(name: str, values: npt.ArrayLike, *axes: str) -> FloatArray:
     if not np.isfinite(array).all():
         raise UsageError(f"{name} must be finite; {np.sum(~np.isfinite(array))} values are not")
     return array
+
+
+def as_logits(logits: npt.ArrayLike) -> FloatArray:
+    """`logits` as float64 [N, C] whose differences are numbers too."""
+    array = as_floats("logits", logits, "N", "C")
+    largest = np.abs(array).max()
+    if largest > _LARGEST:
+        raise UsageError(f"logits must not exceed {_LARGEST:g}; got {largest:g}")
+    return array
+
+
+def _as_array(name: str, values: npt.ArrayLike) -> npt.NDArray[Any]:
+    """`values` as NumPy makes them, or a `UsageError` with its objection."""
+    try:
+        return np.asarray(values)
+    # Ragged lists are a ValueError, a CUDA tensor a TypeError, one with a gradient a RuntimeError.
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise UsageError(f"{name} must be an array of numbers: {error}") from None
 
 
 def as_probs(probs: npt.ArrayLike) -> FloatArray:
@@ -44,7 +68,7 @@ def as_probs(probs: npt.ArrayLike) -> FloatArray:
 def as_labels(labels: npt.ArrayLike, scores: FloatArray) -> IntArray:
     """`labels` as int64 [N] in 0..C-1, for `scores` of shape [N, C]."""
     num_rows, num_classes = scores.shape
-    array = np.asarray(labels)
+    array = _as_array("labels", labels)
     if array.shape != (num_rows,):
         raise UsageError(f"labels must have shape ({num_rows},), a row each; got {array.shape}")
     if array.dtype.kind not in "iu":
@@ -57,7 +81,7 @@ def as_labels(labels: npt.ArrayLike, scores: FloatArray) -> IntArray:
 
 def as_class_counts(class_counts: npt.ArrayLike, num_classes: int) -> IntArray:
     """`class_counts` as int64 [C], none negative."""
-    array = np.asarray(class_counts)
+    array = _as_array("class_counts", class_counts)
     if array.shape != (num_classes,):
         raise UsageError(f"class_counts must have shape ({num_classes},); got {array.shape}")
     if array.dtype.kind not in "iu":
@@ -68,6 +92,8 @@ def as_class_counts(class_counts: npt.ArrayLike, num_classes: int) -> IntArray:
 
 
 def check_num_bins(num_bins: int) -> None:
-    """Refuse fewer than one bin."""
+    """Refuse anything but a whole number of at least one bin."""
+    if isinstance(num_bins, bool) or not isinstance(num_bins, (int, np.integer)):
+        raise UsageError(f"num_bins must be a whole number; got {num_bins!r}")
     if num_bins < 1:
         raise UsageError(f"num_bins must be at least 1; got {num_bins}")

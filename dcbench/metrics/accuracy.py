@@ -1,4 +1,4 @@
-"""How many test images are classified rightly: over all, per class and per group of classes."""
+"""How many test images are correctly classified: over all, per class and per group of classes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dcbench.metrics._checks import FloatArray, as_class_counts, as_floats, as_l
 
 FEW_BELOW = 20
 MANY_ABOVE = 100
-"""Training images that part the classes with few, medium and many."""
+"""Training images that separate the classes with few, medium and many."""
 
 
 def accuracy(probs_or_logits: npt.ArrayLike, labels: npt.ArrayLike) -> float:
@@ -30,7 +30,8 @@ def accuracy(probs_or_logits: npt.ArrayLike, labels: npt.ArrayLike) -> float:
     Raises
     ------
     UsageError
-        For wrong shapes, empty or non-finite scores, or labels outside 0..C-1.
+        A `ValueError` too: for wrong shapes or types, empty or non-finite scores, or labels that
+        are not whole numbers in 0..C-1.
     """
     scores = as_floats("scores", probs_or_logits, "N", "C")
     return float(np.mean(scores.argmax(axis=1) == as_labels(labels, scores)))

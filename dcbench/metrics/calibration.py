@@ -10,8 +10,8 @@ import numpy.typing as npt
 from dcbench.metrics._checks import (
     FloatArray,
     IntArray,
-    as_floats,
     as_labels,
+    as_logits,
     as_probs,
     check_num_bins,
 )
@@ -35,7 +35,7 @@ def log_softmax(logits: npt.ArrayLike) -> FloatArray:
     UsageError
         For a wrong shape, or empty or non-finite logits.
     """
-    scores = as_floats("logits", logits, "N", "C")
+    scores = as_logits(logits)
     shifted: FloatArray = scores - scores.max(axis=1, keepdims=True)
     log_total: FloatArray = np.log(np.exp(shifted).sum(axis=1, keepdims=True))
     return shifted - log_total
@@ -89,7 +89,7 @@ def expected_calibration_error(
     ------
     UsageError
         For wrong shapes, empty arrays, labels outside 0..C-1, rows that do not sum to one, or
-        `num_bins` below 1.
+        `num_bins` that is no whole number of at least 1.
 
     Notes
     -----
@@ -108,7 +108,7 @@ class CalibrationBins(NamedTuple):
     Attributes
     ----------
     rows, confidence, correct : float64 [num_bins]
-        How many rows there are, the sum of their confidences, and how many are classified rightly.
+        Numbers of rows, sums of their confidences, and numbers of correctly classified rows.
     """
 
     rows: FloatArray

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dcbench import metrics
+from dcbench.metrics.calibration import softmax
+from dcbench.metrics.table import METRICS, OOD_METRICS, OOD_SCORES
+from dcbench.metrics.values import Metrics, flatten
+
+__all__ = ["Metrics", "Predictions", "flatten", "measure"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Predictions:
     """What a trained network says of the test set and of the OOD sets.
 
@@ -33,10 +37,8 @@ class Predictions:
     ood: dict[str, NDArray[np.float32]]
 
 
-def measure(
-    predictions: Predictions, *, long_tailed: bool, ood_sets: tuple[str, ...]
-) -> dict[str, Any]:
-    """Every metric of a record, in fractions.
+def measure(predictions: Predictions, *, long_tailed: bool, ood_sets: tuple[str, ...]) -> Metrics:
+    """Every metric of the table, in fractions.
 
     Parameters
     ----------
@@ -44,39 +46,55 @@ def measure(
         Report accuracy over classes with many, medium and few training images.
     ood_sets
         All sets of the split; one without predictions is None.
+
+    Raises
+    ------
+    UsageError
+        The predictions make no sense.
     """
     logits, labels = predictions.logits, predictions.labels
-    probs = metrics.softmax(logits)
-    groups = metrics.group_accuracy(logits, labels, predictions.class_counts)
-    inside = metrics.ood_scores(logits)
-    return {
-        "accuracy": metrics.accuracy(logits, labels),
-        "balanced_accuracy": metrics.balanced_accuracy(logits, labels),
-        **(groups if long_tailed else dict.fromkeys(groups)),
-        "nll": metrics.negative_log_likelihood(logits, labels),
-        "brier": metrics.brier_score(probs, labels),
-        "ece15": metrics.expected_calibration_error(probs, labels),
-        "adaptive_ece15": metrics.adaptive_calibration_error(probs, labels),
-        "classwise_ece15": metrics.classwise_calibration_error(probs, labels),
-        "ood": {name: _ood_metrics(inside, predictions.ood.get(name)) for name in ood_sets},
+    arguments = {
+        "logits": (logits, labels),
+        "probs": (softmax(logits), labels),
+        "groups": (logits, labels, predictions.class_counts),
     }
+    values: dict[str, Any] = {}
+    computed: dict[Callable[..., Any], Any] = {}
+    for metric in METRICS:
+        if metric.compute not in computed:
+            computed[metric.compute] = metric.compute(*arguments[metric.takes])
+        applies = long_tailed or not metric.long_tailed
+        values[metric.key] = _one(computed[metric.compute], metric.key) if applies else None
+    inside = _scores(logits)
+    ood = {name: _detections(inside, predictions.ood.get(name)) for name in ood_sets}
+    return Metrics.model_validate({**values, "ood": ood})
 
 
-def _ood_metrics(
-    inside: dict[str, NDArray[np.float64]], logits: NDArray[np.float32] | None
+def _one(result: Any, key: str) -> Any:
+    """A function's result, or what it holds by the key if it computes several metrics."""
+    return result[key] if isinstance(result, Mapping) else result
+
+
+def _scores(logits: NDArray[np.float32]) -> dict[str, Any]:
+    computed: dict[Callable[..., Any], Any] = {}
+    for score in OOD_SCORES:
+        if score.compute not in computed:
+            computed[score.compute] = score.compute(logits)
+    return {score.key: _one(computed[score.compute], score.key) for score in OOD_SCORES}
+
+
+def _detections(
+    inside: dict[str, Any], logits: NDArray[np.float32] | None
 ) -> dict[str, dict[str, float]] | None:
     if logits is None:
         return None
-    outside = metrics.ood_scores(logits)
-    return {score: metrics.ood_detection(inside[score], outside[score]) for score in inside}
-
-
-def flatten(metrics: Mapping[str, Any], prefix: str = "") -> dict[str, float | None]:
-    """Metrics by dotted name, such as `ood.mnist.msp.auroc`; an OOD set that is missing is None."""
-    flat: dict[str, float | None] = {}
-    for key, value in metrics.items():
-        if isinstance(value, Mapping):
-            flat.update(flatten(value, f"{prefix}{key}."))
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat
+    outside, found = _scores(logits), {}
+    for score in inside:
+        results = {
+            metric: metric(inside[score], outside[score])
+            for metric in dict.fromkeys(metric.compute for metric in OOD_METRICS)
+        }
+        found[score] = {
+            metric.key: _one(results[metric.compute], metric.key) for metric in OOD_METRICS
+        }
+    return found

@@ -43,7 +43,7 @@ def ood_scores(logits: npt.ArrayLike) -> dict[str, FloatArray]:
 
 
 def ood_detection(id_scores: npt.ArrayLike, ood_scores: npt.ArrayLike) -> dict[str, float]:
-    """How well one score parts ID from OOD images.
+    """How well one score separates ID from OOD images.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ def ood_detection(id_scores: npt.ArrayLike, ood_scores: npt.ArrayLike) -> dict[s
     Every distinct score s is a threshold, and one sort counts for each the n ID and m OOD images
     that score at least s, of N and M. ID images are accepted there at recall n / N, precision
     n / (n + m) and false positive rate m / M; OOD images are rejected below it, where M - m and
-    N - n stand for n and m. Equal scores are never parted.
+    N - n stand for n and m. Equal scores are never separated.
     """
     accepted_id, accepted_ood = _accepted(
         as_floats("id_scores", id_scores, "N"), as_floats("ood_scores", ood_scores, "M")
@@ -106,7 +106,7 @@ def _accepted(inside: FloatArray, outside: FloatArray) -> tuple[IntArray, IntArr
 
 
 def _shares(counts: IntArray) -> FloatArray:
-    """Of all, the last count."""
+    """Counts as shares of the last one, which is that of all."""
     shares: FloatArray = counts / counts[-1]
     return shares
 

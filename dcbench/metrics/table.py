@@ -20,6 +20,7 @@ from dcbench.metrics.calibration import (
     negative_log_likelihood,
 )
 from dcbench.metrics.ood import ood_detection, ood_scores
+from dcbench.metrics.temperature import HIGHEST, temperature_scaling
 
 Takes = Literal["logits", "probs", "groups", "scores"]
 Unit = Literal["fraction", "nats", "none"]
@@ -124,6 +125,18 @@ def _group(key: str, title: str, note: str, span: str) -> Metric:
     )
 
 
+_TEMPERATURE = Metric(
+    key="temperature",
+    compute=temperature_scaling,
+    takes="logits",
+    title="Temperature",
+    short_title="Temp.",
+    meaning="temperature of the lowest negative log-likelihood, fitted on halves of the test set",
+    unit="none",
+    largest=HIGHEST,
+    best="none",
+)
+
 METRICS: tuple[Metric, ...] = (
     Metric(
         key="accuracy",
@@ -210,24 +223,69 @@ METRICS: tuple[Metric, ...] = (
         best="lowest",
         required=True,
     ),
+    _TEMPERATURE,
+    replace(
+        _TEMPERATURE,
+        key="nll_ts",
+        title="NLL, scaled",
+        short_title="NLL",
+        note="scaled, nats",
+        meaning="nll at that temperature, on the other half; mean over five splits in halves",
+        unit="nats",
+        largest=None,
+        decimals=3,
+        best="lowest",
+    ),
+    replace(
+        _TEMPERATURE,
+        key="brier_ts",
+        title="Brier, scaled",
+        short_title="Brier",
+        note="scaled",
+        meaning="brier in the same way",
+        largest=2,
+        decimals=3,
+        best="lowest",
+    ),
+    replace(
+        _TEMPERATURE,
+        key="ece15_ts",
+        title="ECE, scaled",
+        short_title="ECE-15",
+        note="scaled",
+        meaning="ece15 in the same way",
+        unit="fraction",
+        largest=1,
+        decimals=1,
+        best="lowest",
+    ),
 )
 """The metrics of the test set, in the order of a record and of a leaderboard's columns."""
 
 
 @dataclass(frozen=True)
 class OodScore:
-    """A score that separates ID from OOD images, larger for ID; `compute` gives it by key."""
+    """A score that separates ID from OOD images, larger for ID.
+
+    Attributes
+    ----------
+    compute : callable
+        Gives the scores of logits [N, C], or several kinds at once as a mapping by key.
+    required : bool
+        As of a `Metric`.
+    """
 
     key: str
     compute: Callable[..., Any]
     title: str
+    required: bool = False
 
 
 OOD_SCORES: tuple[OodScore, ...] = (
-    OodScore("msp", ood_scores, "maximum probability"),
-    OodScore("max_logit", ood_scores, "maximum logit"),
-    OodScore("entropy", ood_scores, "negative entropy"),
-    OodScore("energy", ood_scores, "negative free energy"),
+    OodScore("msp", ood_scores, "maximum probability", required=True),
+    OodScore("max_logit", ood_scores, "maximum logit", required=True),
+    OodScore("entropy", ood_scores, "negative entropy", required=True),
+    OodScore("energy", ood_scores, "negative free energy", required=True),
 )
 """The scores that OOD sets are detected by."""
 
@@ -292,11 +350,13 @@ def find_metric(key: str) -> Metric | None:
     if key in _BY_KEY:
         return _BY_KEY[key]
     parts = key.split(".")
-    if len(parts) == 4 and parts[0] == "ood" and parts[2] in {score.key for score in OOD_SCORES}:
-        for metric in OOD_METRICS:
-            if metric.key == parts[3]:
-                return replace(metric, key=key)
-    return None
+    if len(parts) != 4 or parts[0] != "ood":
+        return None
+    score = next((each for each in OOD_SCORES if each.key == parts[2]), None)
+    metric = next((each for each in OOD_METRICS if each.key == parts[3]), None)
+    if score is None or metric is None:
+        return None
+    return replace(metric, key=key, required=metric.required and score.required)
 
 
 def metrics_of(keys: Iterable[str]) -> list[Metric]:

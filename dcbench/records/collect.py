@@ -115,7 +115,7 @@ def conflicts(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
         {
             "run": str(address_of(record)),
             "folder": str(folder),
-            "accuracy": record.metrics["accuracy"],
+            "accuracy": record.metrics.accuracy,
             "device": record.cost.device,
             "torch": record.environment.get("torch"),
             "finished": record.finished,

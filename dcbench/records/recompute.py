@@ -3,22 +3,35 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from dcbench.errors import DataError, UsageError
-from dcbench.metrics.measure import flatten, measure
+from dcbench.metrics.measure import Metrics, flatten, measure
+from dcbench.metrics.table import METRICS
 from dcbench.records.files import read_predictions, read_record
 
 
-def measure_again(folder: Path) -> tuple[dict[str, Any], list[str]]:
-    """Compute the metrics of a run again, on a CPU and without the images.
+@dataclass(frozen=True)
+class Recomputed:
+    """The metrics of a run, computed again.
 
-    Returns
-    -------
-    metrics : dict
+    Attributes
+    ----------
+    metrics : Metrics
     differing : list of str
         Dotted names of the metrics that are not what the record says, to 1e-9.
+    new : list of str
+        Dotted names of those that the record lacks, for it is older than they are.
+    """
+
+    metrics: Metrics
+    differing: list[str]
+    new: list[str]
+
+
+def measure_again(folder: Path) -> Recomputed:
+    """Compute the metrics of a run again, on a CPU and without the images.
 
     Raises
     ------
@@ -27,21 +40,32 @@ def measure_again(folder: Path) -> tuple[dict[str, Any], list[str]]:
     """
     record = read_record(folder)
     predictions = read_predictions(folder, record)
-    groups = ("accuracy_many", "accuracy_medium", "accuracy_few")
+    groups = [metric.key for metric in METRICS if metric.long_tailed]
     try:
         metrics = measure(
             predictions,
             long_tailed=any(record.metrics[group] is not None for group in groups),
-            ood_sets=tuple(record.metrics["ood"]),
+            ood_sets=tuple(record.metrics.ood),
         )
     except UsageError as problem:
         raise DataError(f"{folder / record.predictions.file}: {problem}") from None
     recorded, again = flatten(record.metrics), flatten(metrics)
-    return metrics, [key for key in {**recorded, **again} if not _same(recorded, again, key)]
+    absent = {key for key, value in recorded.items() if value is None}
+    # A set that the record says was not there is no newer metric if its predictions are there.
+    new = [
+        key
+        for key in again
+        if key not in recorded and key.rpartition(".")[0].rpartition(".")[0] not in absent
+    ]
+    differing = [
+        key
+        for key in {**recorded, **again}
+        if key not in new and not _same(recorded.get(key), again.get(key))
+    ]
+    return Recomputed(metrics, differing, new)
 
 
-def _same(recorded: dict[str, Any], again: dict[str, Any], key: str) -> bool:
-    one, other = recorded.get(key), again.get(key)
+def _same(one: float | None, other: float | None) -> bool:
     if one is None or other is None:
         return one is other
     return math.isclose(one, other, rel_tol=0, abs_tol=1e-9)

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, NamedTuple
+import textwrap
+from typing import Any, Literal, NamedTuple
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
 from dcbench.config.base import Config
+from dcbench.config.recipe import Recipe
+from dcbench.metrics.table import METRICS
+from dcbench.metrics.values import Metrics
+
+__all__ = [
+    *("CONFIGURATION", "SCHEMA_VERSION"),
+    *("Cost", "Detection", "EpochSummary", "ImagesUsed", "Metrics", "Record", "StoredFile"),
+]
 
 SCHEMA_VERSION: Literal[1] = 1
 
@@ -43,36 +52,6 @@ class Cost(Config):
     runs_together: int = Field(1, description="that shared the device, each on its own stream")
 
 
-class Detection(Config):
-    """How well one score parts an OOD set from the test set."""
-
-    auroc: float
-    aupr_in: float
-    aupr_out: float
-    fpr95_ood_pos: float
-    fpr95_id_pos: float
-
-
-class Metrics(Config):
-    """The metrics of a record, in fractions; None where one does not apply."""
-
-    accuracy: float
-    balanced_accuracy: float
-    accuracy_many: float | None
-    accuracy_medium: float | None
-    accuracy_few: float | None
-    nll: float
-    brier: float
-    ece15: float
-    adaptive_ece15: float
-    classwise_ece15: float
-    ood: dict[str, dict[str, Detection] | None]
-
-
-def _as_metrics(values: dict[str, Any]) -> dict[str, Any]:
-    return Metrics.model_validate(values).model_dump()
-
-
 class Record(Config):
     """The content of `record.json`; metrics are fractions."""
 
@@ -88,10 +67,10 @@ class Record(Config):
     method_sha256: str | None = Field(description="of the method's file, if not dcbench's own")
     label: str = Field(description="the method with the settings that were asked for")
     seed: int
-    recipe: dict[str, Any]
+    recipe: Recipe
     data: dict[str, ImagesUsed | None] = Field(description="None: an OOD set that was not there")
     missing: dict[str, str] = Field(description="why an OOD set was not there")
-    metrics: Annotated[dict[str, Any], AfterValidator(_as_metrics)]
+    metrics: Metrics
     predictions: StoredFile
     model: StoredFile
     cost: Cost
@@ -103,6 +82,26 @@ class Record(Config):
     def unverified_data(self) -> list[str]:
         """Image sets whose files are not the official ones."""
         return [name for name, used in self.data.items() if used and not used.official]
+
+    def __repr__(self) -> str:
+        run = f"{self.label} on {self.split}, subset {self.subset}, seed {self.seed}"
+        shown = [
+            f"{metric.key}={value:.4f}"
+            for metric in METRICS
+            if (value := self.metrics[metric.key]) is not None
+        ]
+        custom = f": {'; '.join(self.departures)}" if self.departures else ""
+        return "\n".join(
+            [
+                f"<Record: {run}",
+                f" protocol {self.protocol}, {self.status}{custom}",
+                *textwrap.wrap(", ".join(shown), 96, initial_indent=" ", subsequent_indent=" "),
+                f" {self.cost.train_seconds:.1f} s of training on {self.cost.device}, "
+                f"finished {self.finished}>",
+            ]
+        )
+
+    __str__ = __repr__
 
 
 CONFIGURATION = (

@@ -130,7 +130,7 @@ def _outcome(
         return Outcome(request, "left", seconds, message=str(ended))
     if isinstance(ended, DcbenchError):
         return Outcome(request, "failed", seconds, message=str(ended).splitlines()[0])
-    accuracy = float(ended.metrics["accuracy"])
+    accuracy = float(ended.metrics.accuracy)
     return Outcome(request, "found" if found else "done", seconds, accuracy)
 
 

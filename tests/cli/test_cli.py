@@ -332,7 +332,7 @@ def test_measure_says_as_recorded_or_what_differs(tmp_path: Path):
     path = folder / "record.json"
     record = json.loads(path.read_text())
     measured = json.loads(Outcome("measure", folder, "--json").out)
-    assert measured == {"metrics": record["metrics"], "differing": []}
+    assert measured == {"metrics": record["metrics"], "differing": [], "new": []}
     record["metrics"]["ece15"] += 0.01
     path.write_text(json.dumps(record))
     differing = Outcome("measure", folder)

@@ -79,7 +79,7 @@ def test_runs_of_all_folders_arrive_whole_to_the_last_byte(lab, cluster, results
     outcomes = collect([lab, cluster], results)
     assert {each.state for each in outcomes} == {"copied"}
     assert contents(results) == contents(lab) | contents(cluster) | before
-    assert measure_again(results / ERM / "seed-1")[1] == []
+    assert measure_again(results / ERM / "seed-1").differing == []
 
 
 def test_collecting_again_touches_no_file(lab, results):
@@ -202,7 +202,7 @@ def test_records_at_odds_are_shown_each_once_by_what_tells_them_apart(lab, clust
     for each, folder in zip(found, folders, strict=True):
         stored = (folder / "predictions.npz").read_bytes()
         assert each["predictions_sha256"] == hashlib.sha256(stored).hexdigest()
-        assert each["accuracy"] == measure_again(folder)[0]["accuracy"]
+        assert each["accuracy"] == measure_again(folder).metrics.accuracy
         assert each["device"] == "a processor, 2 threads"
         assert each["run"] == f"{ERM}/seed-0"
 
@@ -539,7 +539,7 @@ def test_command_shows_both_of_two_records_and_ends_with_1(command, tmp_path: Pa
         record = files.read_record(folder / ERM / "seed-1")
         line = next(each for each in out.splitlines() if each.startswith(f"{folder.name}/{ERM}"))
         for part in (
-            f"accuracy {record.metrics['accuracy']:.4f}",
+            f"accuracy {record.metrics.accuracy:.4f}",
             "a processor, 2 threads",
             "torch 2.6.0",
             f"finished {record.finished}",

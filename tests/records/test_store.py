@@ -35,6 +35,19 @@ def some_predictions(seed: int = 0) -> Predictions:
     return Predictions(logits, labels, np.array([3, 3, 2, 2]), {"noise": ood})
 
 
+DIGITS = {
+    "model": "digits-cnn",
+    "epochs": 60,
+    "batch_size": 25,
+    "learning_rate": 0.05,
+    "momentum": 0.9,
+    "weight_decay": 0.0005,
+    "schedule": "cosine",
+    "padding": 1,
+}
+"""The recipe of `digits` under protocol v1."""
+
+
 def a_record(**changes: Any) -> Record:
     """A record as a run on `digits` would make it."""
     content = {
@@ -50,7 +63,7 @@ def a_record(**changes: Any) -> Record:
         "method_sha256": None,
         "label": "erm",
         "seed": 0,
-        "recipe": {"epochs": 60},
+        "recipe": DIGITS,
         "data": {"fit": {"images": 150, "sha256": "b" * 64, "official": True}, "ood.noise": None},
         "missing": {"noise": "it was not there"},
         "metrics": measure(some_predictions(), long_tailed=False, ood_sets=("noise",)),
@@ -98,7 +111,7 @@ def test_record_comes_back_as_it_was_written(tmp_path: Path):
     assert read_record(tmp_path) == record
     assert read_record(tmp_path / "record.json") == record
     content = json.loads((tmp_path / "record.json").read_text())
-    assert content["metrics"]["accuracy"] == record.metrics["accuracy"]
+    assert content["metrics"]["accuracy"] == record.metrics.accuracy
     assert content["missing"] == {"noise": "it was not there"}
 
 

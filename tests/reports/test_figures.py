@@ -29,7 +29,7 @@ from dcbench.reports.figures.reliability import confidence_and_accuracy, pooled
 from dcbench.reports.figures.roc import true_positive_rate
 from dcbench.reports.figures.run_data import find_stored, read_stored, reduced
 from dcbench.reports.figures.spread import interval, percents
-from tests.records.test_store import a_record
+from tests.records.test_store import DIGITS, a_record
 
 SPLIT = "cifar10-lt-100"
 COUNTS = np.array(load_split(SPLIT).class_counts)
@@ -60,7 +60,7 @@ def put(results: Path, method: str, seed: int, **changes: Any) -> Path:
             "protocol": "v1-lite",
             "label": method,
             "seed": seed,
-            "recipe": {"epochs": 20},
+            "recipe": {**DIGITS, "epochs": 20},
             "metrics": measure(predictions, long_tailed=True, ood_sets=OOD),
             "predictions": files.write_predictions(folder, predictions),
             **changes,

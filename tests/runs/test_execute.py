@@ -122,7 +122,7 @@ def test_record_has_the_promised_keys_and_values(finished):
     assert (record.split, record.subset, record.seed) == ("digits", 0, 1)
     assert (record.method, record.label) == ("ic-regmixup", "ic-regmixup")
     assert record.settings["alpha"] == 20.0
-    assert record.recipe["epochs"] == 60
+    assert record.recipe.epochs == 60
     assert record.started <= record.finished
     assert record.cost.train_seconds > 0
     # digits-cnn on 8 x 8 pixels, a multiply-add as two; 150 images, clean and mixed, 60 epochs;
@@ -140,7 +140,7 @@ def test_record_has_the_promised_keys_and_values(finished):
 
 
 def test_run_learns_something(finished):
-    assert finished[1].metrics["accuracy"] > 0.6  # chance is 0.1
+    assert finished[1].metrics.accuracy > 0.6  # chance is 0.1
 
 
 def test_hashes_of_a_record_are_those_of_its_files(finished):
@@ -169,13 +169,13 @@ def test_metrics_of_a_record_follow_from_its_predictions(finished):
     assert labels.tolist() == Folder(Path()).part("digits", "test").labels.tolist()
     guesses = logits.argmax(axis=1)
     log_probs = log_softmax(logits.astype(np.float64), axis=1)
-    assert record.metrics["accuracy"] == pytest.approx(accuracy_score(labels, guesses))
-    assert record.metrics["balanced_accuracy"] == pytest.approx(
+    assert record.metrics.accuracy == pytest.approx(accuracy_score(labels, guesses))
+    assert record.metrics.balanced_accuracy == pytest.approx(
         balanced_accuracy_score(labels, guesses)
     )
-    assert record.metrics["nll"] == pytest.approx(-log_probs[np.arange(1197), labels].mean())
-    assert record.metrics["accuracy_few"] is None
-    assert record.metrics["ood"].keys() == {"gaussian", "uniform"}
+    assert record.metrics.nll == pytest.approx(-log_probs[np.arange(1197), labels].mean())
+    assert record.metrics.accuracy_few is None
+    assert record.metrics.ood.keys() == {"gaussian", "uniform"}
 
 
 def test_stored_weights_give_the_stored_predictions(finished):
@@ -309,8 +309,8 @@ def test_missing_ood_set_is_recorded_and_custom_unless_the_protocol_can_do_witho
     record = execute(plan, Store(tmp_path / "r"), Session(Folder(tmp_path / "nowhere"), CPU))
     assert record.departures == ("epochs=2 instead of 60", *departures)
     assert record.data[f"ood.{absent}"] is None
-    assert record.metrics["ood"][absent] is None
-    assert record.metrics["ood"]["uniform"]["msp"]["auroc"] is not None
+    assert record.metrics.ood[absent] is None
+    assert record.metrics.ood["uniform"]["msp"].auroc is not None
     assert record.missing.keys() == {absent}
     assert str(tmp_path / "nowhere") in record.missing[absent]
     so = "is left out, so the run is custom" if departures else "is optional and left out"
@@ -459,9 +459,9 @@ def test_second_process_waits_for_the_first_and_finds_its_record(tmp_path: Path,
 
 def test_measuring_again_says_the_same(finished):
     results, record = finished
-    metrics, differing = measure_again(folder_of(results, "ic-regmixup", 1))
-    assert differing == []
-    assert metrics == record.metrics
+    again = measure_again(folder_of(results, "ic-regmixup", 1))
+    assert (again.differing, again.new) == ([], [])
+    assert again.metrics == record.metrics
 
 
 @pytest.mark.parametrize(
@@ -480,7 +480,7 @@ def test_measuring_again_finds_a_number_that_was_changed(tmp_path: Path, change,
     content = record.model_dump(mode="json")
     change(content["metrics"])
     (tmp_path / "record.json").write_text(json.dumps(content))
-    assert measure_again(tmp_path)[1] == expected
+    assert measure_again(tmp_path).differing == expected
 
 
 @pytest.mark.parametrize("counts", [[3, 3, 2, 2], [500, 50, 50, 5], [60, 50, 40, 30]])
@@ -492,9 +492,9 @@ def test_measuring_a_long_tailed_run_again_knows_its_groups(tmp_path: Path, coun
         metrics=measure(predictions, long_tailed=True, ood_sets=("noise",)),
     )
     files.write_record(tmp_path, record)
-    metrics, differing = measure_again(tmp_path)
-    assert differing == []
-    assert metrics == record.metrics
+    again = measure_again(tmp_path)
+    assert (again.differing, again.new) == ([], [])
+    assert again.metrics == record.metrics
 
 
 @pytest.mark.parametrize(
@@ -580,10 +580,10 @@ def test_short_run_on_real_images_records_what_it_used(real_data: Path, tmp_path
     assert record.data["fit"].images == 500
     assert 9000 < record.data["test"].images < 10_000
     assert not any("svhn" in departure for departure in record.departures)
-    assert record.metrics["accuracy_many"] is None
-    assert 0.05 < record.metrics["accuracy"] < 0.6
+    assert record.metrics.accuracy_many is None
+    assert 0.05 < record.metrics.accuracy < 0.6
     [path] = tmp_path.rglob("record.json")
-    assert measure_again(path.parent)[1] == []
+    assert measure_again(path.parent).differing == []
 
 
 @pytest.mark.gpu
@@ -594,4 +594,4 @@ def test_run_on_a_gpu_repeats_itself_and_predicts_as_a_cpu_does(cuda, tmp_path: 
     ]
     assert made[0].predictions.sha256 == made[1].predictions.sha256
     cpu = dcbench.run("ic-regmixup", "digits", device="cpu", results=tmp_path / "c")
-    assert made[0].metrics["accuracy"] == pytest.approx(cpu.metrics["accuracy"], abs=0.1)
+    assert made[0].metrics.accuracy == pytest.approx(cpu.metrics.accuracy, abs=0.1)

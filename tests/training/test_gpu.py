@@ -155,7 +155,7 @@ def test_accuracy_of_five_seeds_is_that_of_eager_float32(cuda, tmp_path):
             settings = {"epochs": 20, "precision": precision}
             plan = plan_run("ic-regmixup", "digits", seed=seed, settings=settings)
             record = execute(plan, Store(tmp_path / name), Session(Folder(tmp_path), device))
-            scores[name].append(record.metrics["accuracy"])
+            scores[name].append(record.metrics.accuracy)
     gap = np.subtract(scores["gpu"], scores["cpu"])
     assert np.abs(gap).max() < 0.03
     assert stats.ttest_rel(scores["gpu"], scores["cpu"]).pvalue > 0.01 or np.abs(gap).mean() < 0.01

@@ -24,6 +24,7 @@ DETECTION = {"auroc", "aupr_in", "aupr_out", "fpr95_ood_pos", "fpr95_id_pos"}
 PLAIN = {
     *("accuracy", "balanced_accuracy", "accuracy_many", "accuracy_medium", "accuracy_few"),
     *("nll", "brier", "ece15", "adaptive_ece15", "classwise_ece15"),
+    *("temperature", "nll_ts", "brier_ts", "ece15_ts"),
 }
 
 

@@ -1,5 +1,5 @@
 """What a leaderboard has to hold before it is published; see `check`."""
 
-from dcbench.leaderboard.checks.check import Report, check
+from dcbench.leaderboard.checks.check import CheckResult, check
 
-__all__ = ["Report", "check"]
+__all__ = ["CheckResult", "check"]

@@ -18,7 +18,7 @@ from dcbench.leaderboard.rules_lock import FROZEN, changed_rules, read_frozen, u
 
 
 @dataclass(frozen=True)
-class Report:
+class CheckResult:
     """What a check found.
 
     Attributes
@@ -53,7 +53,7 @@ class Report:
         ]
 
 
-def check(folder: Path, *, predictions: Path | None = None, base: str | None = None) -> Report:
+def check(folder: Path, *, predictions: Path | None = None, base: str | None = None) -> CheckResult:
     """Everything that is wrong with the leaderboards in `folder`.
 
     Parameters
@@ -70,9 +70,9 @@ def check(folder: Path, *, predictions: Path | None = None, base: str | None = N
     DataError
         A record under `predictions` or a table of the base cannot be read.
     """
-    for place in (folder, predictions):
-        if place is not None and not place.is_dir():
-            raise UsageError(f"{place}: there is no such folder")
+    for given in (folder, predictions):
+        if given is not None and not given.is_dir():
+            raise UsageError(f"{given}: there is no such folder")
     problems: list[str] = []
     files = read_folder(folder, problems)
     for file in files:
@@ -87,7 +87,7 @@ def check(folder: Path, *, predictions: Path | None = None, base: str | None = N
     if predictions is not None:
         found, recomputed = stored_problems(files, predictions)
         problems += found
-    return Report(
+    return CheckResult(
         problems=problems,
         boards=len(files),
         rows=sum(len(file.rows) for file in files),

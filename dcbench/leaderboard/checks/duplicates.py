@@ -34,12 +34,12 @@ def twin_problems(files: Iterable[RowsFile]) -> Iterator[str]:
             if key_of(one) != key_of(two) and not (file is other and _may_agree(one, two, file)):
                 where = "" if other is file else f" on {file.split.name}"
                 yield (
-                    f"{other.place(later)}: has the predictions of {run_title(key_of(one))}"
+                    f"{other.row_title(later)}: has the predictions of {run_title(key_of(one))}"
                     f"{where}; remove the copy, or if the methods are one by construction, add "
                     f"the footnote '{SAME} {one['method']}'"
                 )
             elif other is not file:
-                yield f"{other.place(later)}: has the predictions of a run on {file.split.name}"
+                yield f"{other.row_title(later)}: has the predictions of a run on {file.split.name}"
 
 
 def _may_agree(one: Row, other: Row, file: RowsFile) -> bool:

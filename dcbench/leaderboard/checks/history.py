@@ -51,10 +51,10 @@ def find_base(folder: Path, asked: str | None) -> Base | None:
     if asked is None:
         commit = _branch_point(folder)
         return _at(folder, commit) if commit else None
-    place = Path(asked)
-    if place.is_dir():
-        paths = [path for path in place.rglob("*") if path.is_file()]
-        files = {path.relative_to(place).as_posix(): path.read_bytes() for path in paths}
+    earlier = Path(asked)
+    if earlier.is_dir():
+        paths = [path for path in earlier.rglob("*") if path.is_file()]
+        files = {path.relative_to(earlier).as_posix(): path.read_bytes() for path in paths}
         return Base(asked, files)
     commit = _commit(folder, asked)
     if commit is None:
@@ -123,7 +123,7 @@ def history_problems(folder: Path, files: Iterable[RowsFile], base: Base) -> Ite
         for _, row in file.keyed()
     }
     for run, old in _old_rows(base).items():
-        what = _difference(old, now.get(run))
+        what = _change_of(old, now.get(run))
         if what is not None and run not in named:
             subset, method, seed = run.key
             entry = f"- {run.board}, subset {subset}, method {method}, seed {seed}: why"
@@ -155,8 +155,8 @@ def _old_rows(base: Base) -> dict[_Run, Row]:
     return found
 
 
-def _difference(old: Row, new: Row | None) -> str | None:
-    """What became of a row in words; a cell that was empty may be filled."""
+def _change_of(old: Row, new: Row | None) -> str | None:
+    """What became of a row, as a sentence says it; a cell that was empty may be filled."""
     if new is None:
         return "the row is gone; it was there"
     for column, cell in old.items():

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from dcbench.config.protocol import Entry, Protocol, load_protocol
 from dcbench.data.splits import SplitConfig, split_config
 from dcbench.errors import DataError, UsageError
+from dcbench.leaderboard.columns import COLUMNS, LAST_COLUMNS, Column, ood_columns
 from dcbench.leaderboard.rows import Row, key_of, run_title
 from dcbench.leaderboard.tables import is_rows, parse_cells, runs_path, summary_path
 
@@ -36,8 +38,20 @@ class RowsFile:
         """The protocol's rules for the split."""
         return self.rules.entry(self.split.recipe)
 
-    def place(self, number: int) -> str:
-        """A row in words, by its number from 0."""
+    @cached_property
+    def empty_columns(self) -> frozenset[str]:
+        """The columns that no row fills, or that are not there: the rows are older than they."""
+        names = [column.name for column in self.columns]
+        return frozenset(name for name in names if not any(row.get(name) for row in self.rows))
+
+    @property
+    def columns(self) -> list[Column]:
+        """The columns that rows of the split have today, in their order."""
+        ood = [column for image_set in self.split.ood for column in ood_columns(image_set)]
+        return [*COLUMNS, *ood, *LAST_COLUMNS]
+
+    def row_title(self, number: int) -> str:
+        """A row, as sentences name it, by its number from 0."""
         return f"{self.path}, line {number + 2} ({_title(self.rows[number])})"
 
     def keyed(self) -> list[tuple[int, Row]]:
@@ -59,14 +73,14 @@ def _title(row: Row) -> str:
 def read_folder(folder: Path, problems: list[str]) -> list[RowsFile]:
     """Every table of rows in the folders of the protocols."""
     files = []
-    for place in sorted(path for path in folder.iterdir() if path.is_dir()):
+    for protocol_folder in sorted(path for path in folder.iterdir() if path.is_dir()):
         try:
-            rules = load_protocol(place.name)
+            rules = load_protocol(protocol_folder.name)
         except UsageError as problem:
-            problems.append(f"{place}: {problem}")
+            problems.append(f"{protocol_folder}: {problem}")
             continue
-        problems += _misplaced(place)
-        for path in sorted((place / "runs").glob("*.csv")):
+        problems += _misplaced(protocol_folder)
+        for path in sorted((protocol_folder / "runs").glob("*.csv")):
             try:
                 split = split_config(path.stem)
                 rules.entry(split.recipe)
@@ -78,11 +92,11 @@ def read_folder(folder: Path, problems: list[str]) -> list[RowsFile]:
     return files
 
 
-def _misplaced(place: Path) -> list[str]:
+def _misplaced(folder: Path) -> list[str]:
     found = []
-    for path in sorted(place.glob("*.csv")):
+    for path in sorted(folder.glob("*.csv")):
         if is_rows(path):
-            found.append(f"{path}: rows belong into {place / 'runs'}; build again")
-        elif not runs_path(place, path.stem).exists():
-            found.append(f"{path}: a summary without rows; {runs_path(place, path.stem)} is gone")
+            found.append(f"{path}: rows belong into {folder / 'runs'}; build again")
+        elif not runs_path(folder, path.stem).exists():
+            found.append(f"{path}: a summary without rows; {runs_path(folder, path.stem)} is gone")
     return found

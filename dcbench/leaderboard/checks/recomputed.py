@@ -34,7 +34,7 @@ def stored_problems(files: Iterable[RowsFile], results: Path) -> tuple[list[str]
             found += bool(candidates)
             if candidates:
                 said = _problem(file, row, candidates)
-                problems += [f"{file.place(number)}: {said}"] if said else []
+                problems += [f"{file.row_title(number)}: {said}"] if said else []
     return problems, found
 
 
@@ -45,13 +45,15 @@ def _problem(file: RowsFile, row: Row, candidates: list[tuple[Path, Record]]) ->
         folder, record = candidates[0]
         return f"its predictions are those of another run, {'/'.join(_run_of(record))} in {folder}"
     try:
-        metrics, _ = measure_again(folders[0])
+        again = measure_again(folders[0])
     except DataError as problem:
         return str(problem)
     wrong = [
         f"{name}='{row.get(name, '')}', the predictions give {_text(value)}"
-        for name, value in flatten(metrics).items()
+        for name, value in flatten(again.metrics).items()
         if not _agrees(row.get(name, ""), value)
+        # An empty cell is right where the record, or every row, is older than the metric.
+        and not (row.get(name, "") == "" and (name in again.new or name in file.empty_columns))
     ]
     return "; ".join(wrong) or None
 

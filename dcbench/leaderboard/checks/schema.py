@@ -10,20 +10,20 @@ from dcbench.config.names import as_text, parse_method
 from dcbench.data.splits import load_split
 from dcbench.errors import UsageError
 from dcbench.leaderboard.checks.read import RowsFile
-from dcbench.leaderboard.columns import COLUMNS, LAST_COLUMNS, METHOD, Column, ood_columns
+from dcbench.leaderboard.columns import METHOD, REQUIRED, ood_columns
 from dcbench.leaderboard.rows import Key, Row, key_of
+from dcbench.metrics.table import METRICS, find_metric
 
-_GROUPS = ("accuracy_many", "accuracy_medium", "accuracy_few")
+_GROUPS = tuple(metric.key for metric in METRICS if metric.long_tailed)
 
 
 def row_problems(file: RowsFile) -> Iterator[str]:
-    """One line for each departure of a table of rows from what it should be."""
-    columns = expected_columns(file)
-    names = [column.name for column in columns]
+    """One line for each departure of a table of rows from what it should be.
+
+    A column that is not there, or that no row fills, is newer than the rows, and no problem.
+    """
+    names = [column.name for column in file.columns]
     header = list(file.rows[0]) if file.rows else names
-    for name in names:
-        if name not in header:
-            yield f"{file.path}: there is no column {name}; build again"
     for name in header:
         if name not in names:
             yield f"{file.path}: unknown column {name}; the columns are described in README.md"
@@ -31,36 +31,43 @@ def row_problems(file: RowsFile) -> Iterator[str]:
     if [name for name in header if name in names] != there:
         yield f"{file.path}: the columns are not in the order of README.md; build again"
     for number, row in enumerate(file.rows):
-        found = [*_cell_problems(row, columns), *_ood_problems(row, file)]
+        found = [*_cell_problems(row, file), *_ood_problems(row, file)]
         found += _rule_problems(row, file)
-        yield from (f"{file.place(number)}: {problem}" for problem in found)
+        yield from (f"{file.row_title(number)}: {problem}" for problem in found)
     yield from _key_problems(file)
     yield from _group_problems(file)
 
 
-def expected_columns(file: RowsFile) -> list[Column]:
-    """The columns of a split's rows, in their order."""
-    ood = [column for image_set in file.split.ood for column in ood_columns(image_set)]
-    return [*COLUMNS, *ood, *LAST_COLUMNS]
-
-
-def _cell_problems(row: Row, columns: list[Column]) -> Iterator[str]:
-    for column in columns:
+def _cell_problems(row: Row, file: RowsFile) -> Iterator[str]:
+    lacking = file.empty_columns.difference(REQUIRED)
+    for column in file.columns:
         cell = row.get(column.name, "")
-        empty = column.empty or column.name not in row
+        empty = column.empty or column.name in lacking
         if not (empty if cell == "" else column.kind.holds(cell)):
             yield f"{column.name}='{cell}': should be {column.kind.words}"
 
 
 def _ood_problems(row: Row, file: RowsFile) -> Iterator[str]:
     for image_set in file.split.ood:
-        names = [column.name for column in ood_columns(image_set) if column.name in row]
+        names = [
+            column.name
+            for column in ood_columns(image_set)
+            if column.name in row
+            and column.name not in file.empty_columns
+            # Rows may be older than a score or a metric that came later.
+            and _is_required(column.name)
+        ]
         empty = [name for name in names if not row[name]]
         if len(empty) == len(names) and image_set in file.rules.optional_ood:
             continue
         if empty:
             others = f" and {len(empty) - 1} more" if len(empty) > 1 else ""
             yield f"{empty[0]} is empty{others}: should hold a number"
+
+
+def _is_required(name: str) -> bool:
+    metric = find_metric(name)
+    return metric is not None and metric.required
 
 
 def _rule_problems(row: Row, file: RowsFile) -> Iterator[str]:
@@ -82,7 +89,7 @@ def _rule_problems(row: Row, file: RowsFile) -> Iterator[str]:
 
 
 def _index_problems(row: Row, file: RowsFile) -> Iterator[str]:
-    if not row["subset"].isdecimal():
+    if not row["subset"].isdecimal() or "index_sha256" in file.empty_columns:
         return
     try:
         listed = _index_sha256(file.split.name, int(row["subset"]))
@@ -103,19 +110,21 @@ def _key_problems(file: RowsFile) -> Iterator[str]:
     for number, row in file.keyed():
         before = first.setdefault(key_of(row), number)
         if before != number:
-            yield f"{file.place(number)}: is there twice, first in line {before + 2}; remove one"
+            title = file.row_title(number)
+            yield f"{title}: is there twice, first in line {before + 2}; remove one"
     for (_, one), (number, other) in pairwise(file.keyed()):
         if key_of(other) < key_of(one):
-            yield f"{file.place(number)}: rows are not sorted; build again"
+            yield f"{file.row_title(number)}: rows are not sorted; build again"
             return
 
 
 def _group_problems(file: RowsFile) -> Iterator[str]:
     """Accuracy by class frequency: on long-tailed splits alone, there in all runs of a subset."""
     for group in _GROUPS:
-        filled = {row["subset"] for row in file.rows if row[group]}
+        filled = {row["subset"] for row in file.rows if row.get(group)}
         for number, row in enumerate(file.rows):
-            if row[group] and not file.split.long_tailed:
-                yield f"{file.place(number)}: {group}='{row[group]}': should be empty here"
-            if not row[group] and row["subset"] in filled:
-                yield f"{file.place(number)}: {group} is empty: other runs of the subset have it"
+            title = file.row_title(number)
+            if row.get(group) and not file.split.long_tailed:
+                yield f"{title}: {group}='{row[group]}': should be empty here"
+            if not row.get(group) and row["subset"] in filled:
+                yield f"{title}: {group} is empty: other runs of the subset have it"

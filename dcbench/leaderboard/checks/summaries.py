@@ -34,9 +34,9 @@ def summary_problems(file: RowsFile) -> Iterator[str]:
     if expected is None:
         return
     for key in dict.fromkeys([*expected, *found]):
-        difference = _difference(expected.get(key), found.get(key))
-        if difference is not None:
-            yield f"{path} (subsets {key[0]}, method {key[1]}): {difference}"
+        what = _problem(expected.get(key), found.get(key))
+        if what is not None:
+            yield f"{path} (subsets {key[0]}, method {key[1]}): {what}"
     if list(found) != list(expected) and found.keys() == expected.keys():
         yield f"{path}: rows are not sorted; build again"
 
@@ -58,7 +58,7 @@ def _from_runs(file: RowsFile) -> dict[tuple[str, str], Row] | None:
     return {_key(row): row for row in parse_summary_rows(text.encode(), file.path)}
 
 
-def _difference(expected: Row | None, found: Row | None) -> str | None:
+def _problem(expected: Row | None, found: Row | None) -> str | None:
     if found is None:
         return "is not there, though there are runs; build again"
     if expected is None:

@@ -1,0 +1,69 @@
+"""The files in the folder of a protocol: which there are, and what they should hold."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pandas as pd
+
+from dcbench.config.protocol import Protocol
+from dcbench.data.splits import split_config
+from dcbench.leaderboard.rows import Row, in_order, key_of
+from dcbench.leaderboard.rules_lock import FROZEN, frozen_text
+from dcbench.leaderboard.summary import summarize
+from dcbench.leaderboard.tables import (
+    is_rows,
+    read_rows,
+    runs_path,
+    summary_path,
+    table_text,
+    with_numbers,
+)
+from dcbench.records.atomic import write_whole, writing
+
+
+def rows_in(folder: Path) -> dict[str, list[Row]]:
+    """The rows of every split in the folder of a protocol; also where they once lay."""
+    paths = {path.stem: path for path in sorted(folder.glob("*.csv")) if is_rows(path)}
+    paths |= {path.stem: path for path in sorted((folder / "runs").glob("*.csv"))}
+    return {split: read_rows(path) for split, path in paths.items()}
+
+
+def protocol_files(
+    folder: Path, rows: Mapping[str, list[Row]], rules: Protocol
+) -> dict[Path, bytes]:
+    """What every file of a protocol should hold, given all its rows and the rules they obey."""
+    contents = {folder / FROZEN: frozen_text(rules).encode()}
+    for split in sorted(rows):
+        path = runs_path(folder, split)
+        ordered = in_order(sorted(rows[split], key=key_of))
+        asked = rules.entry(split_config(split).recipe).asked
+        summary = summarize(with_numbers(ordered, path), asked)
+        contents[path] = table_text(pd.DataFrame(ordered)).encode()
+        contents[summary_path(folder, split)] = table_text(summary).encode()
+    return contents
+
+
+def write_files(contents: Mapping[Path, bytes]) -> None:
+    """Write files, each in one piece; folders are made where they lack."""
+    for path, content in contents.items():
+        with writing(path.parent):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        _write(path, content)
+
+
+def _write(path: Path, content: bytes) -> None:
+    write_whole(path, lambda file: file.write(content))
+
+
+def old_files(folder: Path, splits: Mapping[str, list[Row]]) -> list[Path]:
+    """Summaries where an earlier version put them."""
+    paths = [folder / f"{split}-summary.csv" for split in sorted(splits)]
+    return [path for path in paths if path.exists()]
+
+
+def remove_old_files(folder: Path, splits: Mapping[str, list[Row]]) -> None:
+    """Remove what an earlier version put elsewhere, when it stands where it belongs."""
+    for path in old_files(folder, splits):
+        path.unlink(missing_ok=True)
