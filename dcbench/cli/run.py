@@ -14,7 +14,8 @@ from dcbench.cli.report import Report, Table
 from dcbench.errors import UsageError
 
 if TYPE_CHECKING:
-    from dcbench.records.schema import Metrics, Record
+    from dcbench.metrics.values import Metrics
+    from dcbench.records.schema import Record
     from dcbench.runs.plan import Plan
 
 RUN_EXAMPLE = "Example:  dcbench run --method ic-regmixup --split digits --seeds 0-2"
@@ -156,10 +157,10 @@ def measure(
 
 def _metric_rows(metrics: Metrics) -> list[tuple[str, float | None]]:
     """Metrics of a record by dotted name; those that do not apply are left out."""
-    from dcbench.metrics.table import HEADLINE_OOD_METRIC, HEADLINE_SCORE, ood_key
+    from dcbench.metrics.table import HEADLINE_OOD_METRIC, HEADLINE_SCORE, METRICS, ood_key
 
-    values = {key: metrics[key] for key in metrics.keys() if key != "ood"}
-    rows = [(name, value) for name, value in values.items() if value is not None]
+    keys = [metric.key for metric in METRICS if metrics[metric.key] is not None]
+    rows = [(key, metrics[key]) for key in keys]
     for name, scores in metrics.ood.items():
         for score in scores or (HEADLINE_SCORE,):
             value = scores[score][HEADLINE_OOD_METRIC] if scores else None
