@@ -82,6 +82,8 @@ class Dataset:
         What has to be downloaded for all parts.
     source, licence : str
         The authors' page, and under what terms the images may be used.
+    image_size : (int, int)
+        Height and width, as the images are read.
     embedded : callable, optional
         From the name of a part to its images and labels, where an installed library holds them.
     """
@@ -94,6 +96,7 @@ class Dataset:
     source: str
     licence: str
     embedded: Callable[[str], Piece] | None = field(default=None)
+    image_size: tuple[int, int] = (32, 32)
 
 
 _CIFAR10_TRAIN = {
@@ -264,6 +267,7 @@ DIGITS = Dataset(
     source="https://scikit-learn.org/stable/modules/generated/sklearn.datasets.load_digits.html",
     licence="CC BY 4.0 (UCI, Optical Recognition of Handwritten Digits)",
     embedded=formats.read_digits,
+    image_size=(8, 8),
 )
 DATASETS = {
     dataset.name: dataset

@@ -72,6 +72,10 @@ class ImageSet:
     official: bool
     files: tuple[FileStatus, ...] = ()
 
+    def rows(self, which: slice) -> ImageSet:
+        """Some of the images."""
+        return replace(self, images=self.images[which], labels=self.labels[which])
+
     def sha256(self) -> str:
         """Return the SHA-256 of the bytes of the images, in order, as 64 hex digits."""
         return hashlib.sha256(np.ascontiguousarray(self.images).data).hexdigest()

@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from pydantic import Field
@@ -77,7 +77,7 @@ class SplitHashes(Config):
     subsets: dict[int, SubsetHashes]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Split:
     """One subset of a split.
 
@@ -110,6 +110,13 @@ class Split:
     def class_counts(self) -> list[int]:
         """Number of images of each class in `train`."""
         return [int(n) for n in np.bincount(self.train_labels, minlength=self.num_classes)]
+
+    def counts_of(self, fit: Literal["train", "trainval"]) -> list[int]:
+        """Number of images of each class that are trained on."""
+        labels = self.train_labels
+        if fit == "trainval":
+            labels = np.concatenate([labels, self.val_labels])
+        return [int(n) for n in np.bincount(labels, minlength=self.num_classes)]
 
     def kept_test_rows(self, count: int) -> Rows:
         """Rows that the split is tested on, of the `count` rows of the test part."""

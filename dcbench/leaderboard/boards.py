@@ -37,6 +37,11 @@ class Board:
     runs: pd.DataFrame
     summary: pd.DataFrame
 
+    @property
+    def rows(self) -> pd.DataFrame:
+        """The runs, by the name that a leaderboard's files have for them."""
+        return self.runs
+
 
 def load_board(split: str, protocol: str, folder: Path | None = None) -> Board:
     """The leaderboard of a split, from `folder` or from those that ship.

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import contextlib
+import functools
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, overload
 
 from dcbench.config.names import parse_seeds
 from dcbench.config.paths import results_root
+from dcbench.config.progress import NoProgress, Progress
 from dcbench.data.source import open_source
+from dcbench.errors import RunError
+from dcbench.records.files import read_record
 from dcbench.records.schema import Record
 from dcbench.records.store import Store
 from dcbench.runs.execute import execute
 from dcbench.runs.machine import find_device
 from dcbench.runs.plan import plan_run
 from dcbench.runs.session import Session
+from dcbench.sweep.engines import Site, serial
+from dcbench.sweep.grid import Block, plan_of, requests_of
+from dcbench.sweep.scheduler import sweep
 
 
 @overload
@@ -32,6 +40,7 @@ def run(
     results: str | Path | None = None,
     restart: bool = False,
     allow_unverified_data: bool = False,
+    progress: bool = False,
 ) -> Record: ...
 
 
@@ -50,6 +59,7 @@ def run(
     results: str | Path | None = None,
     restart: bool = False,
     allow_unverified_data: bool = False,
+    progress: bool = False,
 ) -> list[Record]: ...
 
 
@@ -67,6 +77,7 @@ def run(
     results: str | Path | None = None,
     restart: bool = False,
     allow_unverified_data: bool = False,
+    progress: bool = False,
 ) -> Record | list[Record]:
     """Train, predict, measure and record; a finished run is found and not repeated.
 
@@ -88,6 +99,8 @@ def run(
         Throw away what an earlier run left.
     allow_unverified_data
         Take image files whose checksum is not the official one.
+    progress
+        Show bars.
 
     Returns
     -------
@@ -109,5 +122,74 @@ def run(
     ]
     source = open_source(data, allow_unverified=allow_unverified_data)
     session, store = Session(source, find_device(device)), Store(results_root(results))
-    records = [execute(plan, store, session, restart=restart) for plan in plans]
+    with _shown(progress) as shown:
+        records = [
+            execute(plan, store, session, restart=restart, progress=shown) for plan in plans
+        ]
     return records[0] if seeds is None else records
+
+
+def run_many(
+    methods: Iterable[str],
+    splits: Iterable[str],
+    *,
+    seeds: str | int | Iterable[int] = 0,
+    subsets: str | int | Iterable[int] = 0,
+    protocol: str = "v1",
+    settings: Mapping[str, Any] | None = None,
+    device: str = "auto",
+    threads: int = 1,
+    data: str | Path | None = None,
+    results: str | Path | None = None,
+    allow_unverified_data: bool = False,
+    progress: bool = False,
+) -> list[Record]:
+    """Methods times splits times subsets times seeds: only what is missing, nothing twice.
+
+    Parameters are those of `run`; `threads` are those of the process, on a CPU.
+
+    Returns
+    -------
+    list of Record
+        In the order asked for: of one split, subset and seed after another, its methods.
+
+    Raises
+    ------
+    RunError
+        A run failed; the others are done and recorded, and asked again they are found.
+    UsageError, DataError
+        See `dcbench.errors`.
+    """
+    block = Block(
+        methods=tuple(methods),
+        splits=tuple(splits),
+        seeds=_numbers(seeds),
+        subsets=_numbers(subsets),
+        protocol=protocol,
+        settings=dict(settings or {}),
+    )
+    requests, store = requests_of([block]), Store(results_root(results))
+    source = open_source(data, allow_unverified=allow_unverified_data)
+    site = Site(store, source, device, threads=threads, deadline=None)
+    with _shown(progress) as shown:
+        outcomes = sweep(requests, site, functools.partial(serial, progress=shown))
+    failed = [each for each in outcomes if each.state == "failed"]
+    if failed:
+        said = "; ".join(f"{plan_of(each.request).title}: {each.message}" for each in failed)
+        raise RunError(f"{len(failed)} of {len(outcomes)} runs failed: {said}")
+    return [read_record(store.folder(plan_of(request).identity)) for request in requests]
+
+
+def _numbers(asked: str | int | Iterable[int]) -> str:
+    return str(asked) if isinstance(asked, (str, int)) else ",".join(map(str, asked))
+
+
+@contextlib.contextmanager
+def _shown(progress: bool) -> Iterator[Progress]:
+    if not progress:
+        yield NoProgress()
+        return
+    from dcbench.cli.console import ConsoleProgress
+
+    with ConsoleProgress() as shown:
+        yield shown

@@ -35,6 +35,13 @@ class ImagesUsed(Config):
     official: bool = Field(description="its files have the official checksums")
 
 
+class Normalization(Config):
+    """What images were normalized by, for pixels in [0, 1]."""
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
 class Cost(Config):
     """What a run took."""
 
@@ -69,6 +76,7 @@ class Record(Config):
     seed: int
     recipe: Recipe
     data: dict[str, ImagesUsed | None] = Field(description="None: an OOD set that was not there")
+    normalization: Normalization | None = Field(None, description="None: not written down then")
     missing: dict[str, str] = Field(description="why an OOD set was not there")
     metrics: Metrics
     predictions: StoredFile

@@ -11,7 +11,7 @@ from dcbench.config.progress import NoProgress, Progress
 from dcbench.data.parts import ImageSet
 from dcbench.metrics.measure import measure
 from dcbench.records import files
-from dcbench.records.schema import Cost, ImagesUsed, Record
+from dcbench.records.schema import Cost, ImagesUsed, Normalization, Record
 from dcbench.runs.cost import BACKWARD_AND_FORWARD, count_flops
 from dcbench.runs.machine import describe_environment, device_title, peak_memory_bytes
 from dcbench.runs.prepare import ReadyRun, now
@@ -47,6 +47,7 @@ def finish(run: ReadyRun, progress: Progress | None = None) -> Record:
         departures=departures,
         label=plan.choice.label,
         data=_images_used(run),
+        normalization=Normalization(mean=run.data.mean.tolist(), std=run.data.std.tolist()),
         missing=images.missing_ood,
         metrics=metrics,
         predictions=stored,

@@ -9,7 +9,7 @@ import torch
 import dcbench
 from dcbench.draws import Beta, Categorical, Normal, Permutation, Uniform, draw_epoch
 from dcbench.errors import UsageError
-from dcbench.methods import Stage, Task
+from dcbench.methods import Stage, Task, registry
 from dcbench.models import build_model
 from tests.methods import outside
 from tests.training.test_trainer import (
@@ -31,6 +31,11 @@ METHODS = {
     "two-stages": outside.TwoStages,
     "sharpness": outside.Sharpness,
 }
+
+
+@pytest.fixture(autouse=True)
+def registry_as_it_was(monkeypatch):
+    monkeypatch.setattr(registry, "_methods", dict(registry._methods))
 
 
 @pytest.mark.parametrize("name", METHODS)

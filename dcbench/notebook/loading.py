@@ -1,0 +1,189 @@
+"""What is there already, as objects that a notebook reads in one line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, overload
+
+import pandas as pd
+
+from dcbench.config.paths import results_root
+from dcbench.data.load import load_images
+from dcbench.data.parts import ImageSet
+from dcbench.data.source import open_source
+from dcbench.data.splits import Split, split_names
+from dcbench.data.splits import load_split as listed_split
+from dcbench.leaderboard.boards import Board, load_board
+from dcbench.leaderboard.rows import row_of
+from dcbench.leaderboard.tables import with_numbers
+from dcbench.methods.registry import method_names
+from dcbench.records.store import find_records
+
+if TYPE_CHECKING:
+    from dcbench.notebook.dataset import SplitDataset
+    from dcbench.notebook.network import TrainedNetwork
+
+
+def load_records(results: str | Path | None = None) -> pd.DataFrame:
+    """Every record under a results folder, of any status: one row a run.
+
+    Parameters
+    ----------
+    results : path, optional
+        By default `DCBENCH_RESULTS` or `./results`.
+
+    Returns
+    -------
+    DataFrame
+        `protocol`, `split` and the columns of a leaderboard's rows; metrics are fractions. `path`
+        is the folder of the run.
+
+    Raises
+    ------
+    DataError
+        A record is damaged.
+    """
+    rows, others = [], []
+    for path, record in find_records(results_root(results)):
+        rows.append(row_of(record))
+        others.append(
+            {"protocol": record.protocol, "split": record.split, "path": str(path.parent)}
+        )
+    table = with_numbers(rows, "records") if rows else pd.DataFrame(rows)
+    return pd.concat([pd.DataFrame(others), table], axis="columns")
+
+
+def load_leaderboard(split: str, protocol: str = "v1", folder: str | Path | None = None) -> Board:
+    """The leaderboard of a split: `.rows` has a row a run, `.summary` a row a method.
+
+    Parameters
+    ----------
+    folder : path, optional
+        With one folder a protocol; by default the leaderboards that ship with dcbench.
+
+    Raises
+    ------
+    UsageError
+        An unknown split or protocol, or no leaderboard of them.
+    DataError
+        A file is no such table.
+    """
+    return load_board(split, protocol, None if folder is None else Path(folder))
+
+
+def list_methods(pattern: str = "*") -> list[str]:
+    """Names of the methods, by wildcard: those of dcbench and of installed packages."""
+    return method_names(pattern)
+
+
+def list_splits(pattern: str = "*") -> list[str]:
+    """Names of the splits, by wildcard."""
+    return split_names(pattern)
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedSplit:
+    """A subset of a split with its images.
+
+    Attributes
+    ----------
+    listed : Split
+        Which images these are, by index and hash.
+    train, test : SplitDataset
+    val : SplitDataset
+        Empty where the split holds nothing out.
+    ood : dict of SplitDataset
+        Sets for out-of-distribution detection, by name.
+    """
+
+    listed: Split
+    train: SplitDataset
+    val: SplitDataset
+    test: SplitDataset
+    ood: dict[str, SplitDataset]
+
+
+@overload
+def load_split(name: str, subset: int = 0, *, images: Literal[False] = False) -> Split: ...
+
+
+@overload
+def load_split(
+    name: str,
+    subset: int = 0,
+    *,
+    images: Literal[True],
+    transform: Callable[[Any], Any] | None = None,
+    data: str | Path | None = None,
+    allow_unverified_data: bool = False,
+) -> LoadedSplit: ...
+
+
+def load_split(
+    name: str,
+    subset: int = 0,
+    *,
+    images: bool = False,
+    transform: Callable[[Any], Any] | None = None,
+    data: str | Path | None = None,
+    allow_unverified_data: bool = False,
+) -> Split | LoadedSplit:
+    """One subset of a split: the rows of its images, or, if asked for, the images themselves.
+
+    Parameters
+    ----------
+    images : bool
+        Read the images; `train`, `val` and `test` are then datasets for a `DataLoader`.
+    transform : callable, optional
+        Of each image, as torchvision has them.
+    data : path, optional
+        Data folder or bundle; by default `DCBENCH_DATA` or the user's cache.
+
+    Raises
+    ------
+    UsageError
+        There is no such split or subset.
+    DataError
+        Images are missing, damaged, or not the official ones.
+    """
+    split = listed_split(name, subset)
+    if not images:
+        return split
+    source = open_source(data, allow_unverified=allow_unverified_data)
+    loaded = load_images(split, source)
+    count, classes = len(split.train), split.config.class_names
+
+    from dcbench.notebook.dataset import SplitDataset
+
+    def dataset(image_set: ImageSet) -> SplitDataset:
+        return SplitDataset(image_set, classes, transform)
+
+    return LoadedSplit(
+        listed=split,
+        train=dataset(loaded.fit.rows(slice(0, count))),
+        val=dataset(loaded.fit.rows(slice(count, None))),
+        test=dataset(loaded.test),
+        ood={each: dataset(image_set) for each, image_set in loaded.ood.items()},
+    )
+
+
+def load_model(run: str | Path, device: str = "cpu") -> TrainedNetwork:
+    """The trained network of a run, ready to predict, with its normalization.
+
+    Parameters
+    ----------
+    run : path
+        The folder of a finished run, or its `record.json`.
+
+    Raises
+    ------
+    UsageError
+        The method or the split of the run is not there any more.
+    DataError
+        The record or the weights are missing or damaged.
+    """
+    from dcbench.notebook.network import load_network
+
+    return load_network(Path(run), device)

@@ -1,0 +1,102 @@
+"""A trained network, as it was when its run ended."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load
+from torch import Tensor, nn
+
+from dcbench.data.catalogue import get_dataset
+from dcbench.data.load import load_images
+from dcbench.data.source import open_source
+from dcbench.data.splits import Split, load_split
+from dcbench.errors import DataError
+from dcbench.methods import Method, Task, build_method
+from dcbench.records.files import read_record, read_stored
+from dcbench.records.schema import Record
+from dcbench.training.augment import normalization_statistics
+from dcbench.training.predict import predict
+from dcbench.training.stages import new_network
+
+
+class TrainedNetwork(nn.Module):
+    """The network of a run with the method's way to predict and the recipe's normalization.
+
+    Attributes
+    ----------
+    record : Record
+        Of the run.
+    mean, std : float32 [3]
+        Of each channel, for pixels in [0, 1].
+    classes : tuple of str
+        Names of the classes, by label.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self,
+        network: nn.Module,
+        method: Method,
+        record: Record,
+        classes: tuple[str, ...],
+        mean: NDArray[np.float32],
+        std: NDArray[np.float32],
+    ) -> None:
+        super().__init__()
+        self.network, self.method, self.record, self.classes = network, method, record, classes
+        self.register_buffer("mean", torch.from_numpy(mean))
+        self.register_buffer("std", torch.from_numpy(std))
+        self.eval()
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits [batch, classes] of images [batch, 3, height, width] with pixels in [0, 1]."""
+        shape = (1, -1, 1, 1)
+        normalized = (images - self.mean.view(shape)) / self.std.view(shape)
+        return self.method.logits(self.network, normalized)
+
+    def predict(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Logits [N, classes] of images [N, height, width, 3] as the run itself predicted them."""
+        mean, std = self.mean.cpu().numpy(), self.std.cpu().numpy()
+        device = self.mean.device
+        return predict(self.network, images, mean, std, device, logits_of=self.method.logits)
+
+
+def load_network(run: Path, device: str) -> TrainedNetwork:
+    """See `dcbench.load_model`."""
+    folder = run.parent if run.is_file() else run
+    record = read_record(run)
+    method = build_method(record.method, record.settings)
+    split, recipe = load_split(record.split, record.subset), record.recipe
+    height, width = get_dataset(split.config.dataset).image_size
+    task = Task((height, width), tuple(split.counts_of(recipe.fit)))
+    network = new_network(method, recipe, task, record.seed)
+    weights = load(read_stored(folder, record.model))
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError as problem:
+        raise DataError(
+            f"{folder / record.model.file}: not the weights of {record.label}: {problem}"
+        ) from None
+    mean, std = _normalization(record, split)
+    trained = TrainedNetwork(network, method, record, split.config.class_names, mean, std)
+    return trained.to(device)
+
+
+def _normalization(
+    record: Record, split: Split
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """The recorded constants; of a record that lacks them, computed again from the images."""
+    if record.normalization is not None:
+        recorded = record.normalization
+        return np.array(recorded.mean, np.float32), np.array(recorded.std, np.float32)
+    recipe = record.recipe
+    if recipe.normalization != "split":
+        return normalization_statistics(recipe.normalization, np.empty((0, 1, 1, 3), np.uint8))
+    source = open_source().taking_unverified()
+    return normalization_statistics("split", load_images(split, source, fit=recipe.fit).fit.images)
