@@ -88,9 +88,7 @@ def load_network(run: Path, device: str) -> TrainedNetwork:
     return trained.to(device)
 
 
-def _normalization(
-    record: Record, split: Split
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _normalization(record: Record, split: Split) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """The recorded constants; of a record that lacks them, computed again from the images."""
     if record.normalization is not None:
         recorded = record.normalization

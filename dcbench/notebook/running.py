@@ -123,9 +123,7 @@ def run(
     source = open_source(data, allow_unverified=allow_unverified_data)
     session, store = Session(source, find_device(device)), Store(results_root(results))
     with _shown(progress) as shown:
-        records = [
-            execute(plan, store, session, restart=restart, progress=shown) for plan in plans
-        ]
+        records = [execute(plan, store, session, restart=restart, progress=shown) for plan in plans]
     return records[0] if seeds is None else records
 
 

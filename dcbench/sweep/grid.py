@@ -12,7 +12,7 @@ from typing import Annotated, Any, NamedTuple, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from dcbench.config.base import Config, read_yaml, validated
-from dcbench.config.names import parse_seeds
+from dcbench.config.names import parse_method, parse_seeds
 from dcbench.config.protocol import load_protocol
 from dcbench.config.text import span
 from dcbench.data.splits import split_config
@@ -122,12 +122,22 @@ def requests_of(blocks: Iterable[Block]) -> list[Request]:
 
 
 def plan_of(request: Request) -> Plan:
-    """The plan of a run; see `dcbench.plans.plan_run` for the errors."""
-    return dataclasses.replace(_first_plan(request._replace(seed=0)), seed=request.seed)
+    """The plan of a run; see `dcbench.runs.plan.plan_run` for the errors."""
+    first = _first_plan(request._replace(seed=0), _version(request.method))
+    return dataclasses.replace(first, seed=request.seed)
 
 
-@functools.lru_cache(maxsize=256)
-def _first_plan(request: Request) -> Plan:
+def _version(method: str) -> int:
+    """Of a method in a file: another number once the file was changed."""
+    path = Path(parse_method(method).name.rpartition(":")[0])
+    try:
+        return path.stat().st_mtime_ns if path.suffix == ".py" else 0
+    except OSError:
+        return 0  # the plan says what is wrong
+
+
+@functools.lru_cache(maxsize=4096)
+def _first_plan(request: Request, version: int) -> Plan:
     return plan_run(
         request.method,
         request.split,

@@ -66,7 +66,7 @@ def test_many_runs_come_in_the_order_asked_for(results: Path):
 
 
 def test_failed_runs_are_named_and_the_others_are_recorded(tmp_path: Path):
-    with pytest.raises(dcbench.RunError, match="1 of 2 runs failed: .*learning_rate.*diverged"):
+    with pytest.raises(dcbench.RunError, match=r"1 of 2 runs failed: .*learning_rate.*diverged"):
         dcbench.run_many(
             ["erm", "erm[learning_rate=1000000.0]"], ["digits"], results=tmp_path, **OPTIONS
         )
