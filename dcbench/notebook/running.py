@@ -159,6 +159,7 @@ def run_many(
         See `dcbench.errors`.
     """
     block = Block(
+        expected="",
         methods=tuple(methods),
         splits=tuple(splits),
         seeds=_numbers(seeds),
