@@ -93,14 +93,36 @@ from typer.testing import CliRunner
 from dcbench.cli import app
 for path in {ALL!r}:
     assert CliRunner().invoke(app, [*path, "--help"]).exit_code == 0
+asked = set(sys.modules)
 assert CliRunner().invoke(app, ["rnu"]).exit_code == 2
 heavy = {{"torch", "torchvision", "numpy", "pandas", "scipy", "sklearn"}}
+assert not {{"rich", "pydantic"}} & asked
 print(sorted(heavy & sys.modules.keys()))
 """
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=SOURCE, capture_output=True, text=True, check=True
     )
     assert done.stdout == "[]\n"
+
+
+def test_version_is_that_of_the_package():
+    found = Outcome("--version")
+    assert (found.code, found.out, found.err) == (0, f"dcbench {dcbench.__version__}\n", "")
+
+
+def test_every_command_takes_json_and_quiet():
+    groups = {(), ("data",), ("leaderboard",)}
+    for path in [path for path in ALL if path not in groups]:
+        said = Outcome(*path, "--help").out
+        assert "--json" in said, path
+        assert "--quiet" in said, path
+
+
+def test_json_of_every_kind_of_list_is_alone_on_standard_output(tmp_path: Path):
+    for command in ("methods", "models", "protocols", "splits", "data status"):
+        found = Outcome(*command.split(), "--json")
+        assert json.loads(found.out), command
+        assert found.err == "", command
 
 
 def test_module_runs_as_a_program_and_ends_with_the_exit_code():
@@ -149,6 +171,8 @@ def test_module_runs_as_a_program_and_ends_with_the_exit_code():
         (["--method", "erm", "--seeds", "a"], "seeds 'a'"),
         (["--method", "erm", "--seeds", "1,1"], "given twice"),
         (["--method", "erm", "--seed", "-1"], "seeds '-1'"),
+        (["--method", "erm", "--seed", "0-1"], "--seed 0-1: is for one seed; several: --seeds 0-1"),
+        (["--method", "erm", "--seed", "0", "--seeds", "3"], "--seed 0 beside --seeds 3: give one"),
         (["--method", "erm", "--device", "tpu"], "device 'tpu': write auto, cpu, cuda"),
         (["--method", "erm", "--device", "cuda:99"], "device 'cuda:99': this machine has"),
         (["--method", "nowhere.py:Mine"], "method file nowhere.py: No such file"),
