@@ -99,7 +99,7 @@ def _update(
     """Bring the folder of a protocol up to date; nothing is written before all is known to fit."""
     old = rows_in(folder)
     merged = {
-        split: _merged(old.get(split, []), rows, folder, split, replace)
+        split: _with_new_rows(old.get(split, []), rows, folder, split, replace)
         for split, rows in new.items()
     }
     rows = old | {split: both for split, (both, _) in merged.items()}
@@ -126,7 +126,7 @@ def _update(
     ]
 
 
-def _merged(
+def _with_new_rows(
     old: list[Row], new: list[Row], folder: Path, split: str, replace: bool
 ) -> tuple[list[Row], int]:
     """Old and new rows in the order of their keys, and how many runs are new."""

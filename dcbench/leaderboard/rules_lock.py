@@ -10,6 +10,7 @@ import yaml
 
 from dcbench.config.base import read_yaml, validated
 from dcbench.config.protocol import Entry, Protocol
+from dcbench.config.recipe import RENAMED
 from dcbench.data.splits import split_config
 from dcbench.errors import DataError
 from dcbench.leaderboard.rows import Row
@@ -60,6 +61,8 @@ def read_frozen(folder: Path) -> Protocol | None:
 def frozen_text(rules: Protocol) -> str:
     """The content of the file with the rules that the rows of a folder obey."""
     content = rules.model_dump(mode="json", exclude={"extends"})
+    for entry in content["recipes"].values():
+        entry["sources"] = {RENAMED.get(key, key): text for key, text in entry["sources"].items()}
     return (
         "# The rules that the rows beside this file obey, written by `dcbench leaderboard build`.\n"
         + yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=100)

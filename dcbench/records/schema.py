@@ -12,11 +12,6 @@ from dcbench.config.recipe import Recipe
 from dcbench.metrics.table import METRICS
 from dcbench.metrics.values import Metrics
 
-__all__ = [
-    *("CONFIGURATION", "SCHEMA_VERSION"),
-    *("Cost", "Detection", "EpochSummary", "ImagesUsed", "Metrics", "Record", "StoredFile"),
-]
-
 SCHEMA_VERSION: Literal[1] = 1
 
 
@@ -98,11 +93,11 @@ class Record(Config):
             for metric in METRICS
             if (value := self.metrics[metric.key]) is not None
         ]
-        custom = f": {'; '.join(self.departures)}" if self.departures else ""
+        custom = f", custom: {'; '.join(self.departures)}" if self.departures else ""
         return "\n".join(
             [
                 f"<Record: {run}",
-                f" protocol {self.protocol}, {self.status}{custom}",
+                f" protocol {self.protocol}{custom}",
                 *textwrap.wrap(", ".join(shown), 96, initial_indent=" ", subsequent_indent=" "),
                 f" {self.cost.train_seconds:.1f} s of training on {self.cost.device}, "
                 f"finished {self.finished}>",

@@ -1,7 +1,10 @@
 """Files that earlier versions wrote; they load for good."""
 
+import json
 import shutil
 from pathlib import Path
+
+import pytest
 
 from dcbench.leaderboard.boards import load_board
 from dcbench.leaderboard.build import build
@@ -30,6 +33,43 @@ def test_record_without_the_newer_costs_loads_and_makes_a_row():
     assert (record.label, record.seed) == ("ic-remix", 8)
     assert (row["accuracy"], row["images_per_second"]) == ("0.824561", "11649.0")
     assert (row["model_flops"], row["ceiling_share"]) == ("", "")
+
+
+def test_record_without_the_newer_metrics_lacks_them_and_does_not_say_that_they_are_none():
+    record = read_record(SAMPLES / "record-with-normalisation.json")
+    assert "nll_ts" not in record.metrics
+    assert record.metrics.nll_ts is None
+    assert "accuracy_few" in record.metrics
+    assert record.metrics.accuracy_few is None
+    dumped = record.model_dump(mode="json")
+    assert "nll_ts" not in dumped["metrics"]
+    assert dumped["metrics"]["accuracy_few"] is None
+    assert row_of(record)["nll_ts"] == ""
+    assert record.recipe.normalization == "split"
+
+
+@pytest.mark.parametrize("name", ["record-schema-1.json", "record-with-normalisation.json"])
+def test_record_comes_back_with_every_number_that_it_had(name):
+    content = json.loads((SAMPLES / name).read_text())
+    metrics = read_record(SAMPLES / name).model_dump(mode="json")["metrics"]
+    assert metrics == content["metrics"]
+
+
+def test_metrics_and_recipe_of_a_record_are_objects():
+    record = read_record(SAMPLES / "record-with-normalisation.json")
+    content = json.loads((SAMPLES / "record-with-normalisation.json").read_text())
+    assert record.metrics.accuracy == content["metrics"]["accuracy"]
+    auroc = content["metrics"]["ood"]["gaussian"]["msp"]["auroc"]
+    assert record.metrics.ood["gaussian"]["msp"].auroc == auroc
+    assert record.recipe.epochs == content["recipe"]["epochs"]
+
+
+def test_record_is_shown_in_a_few_lines():
+    shown = repr(read_record(SAMPLES / "record-with-normalisation.json"))
+    assert shown.startswith("<Record: ic-mixup on digits, subset 0, seed 0")
+    assert "accuracy=0." in shown
+    assert len(shown.splitlines()) < 8
+    assert max(map(len, shown.splitlines())) <= 100
 
 
 def test_leaderboard_of_the_first_layout_moves_and_loses_no_row(tmp_path: Path):

@@ -44,7 +44,7 @@ class RowsFile:
         names = [column.name for column in self.columns]
         return frozenset(name for name in names if not any(row.get(name) for row in self.rows))
 
-    @property
+    @cached_property
     def columns(self) -> list[Column]:
         """The columns that rows of the split have today, in their order."""
         ood = [column for image_set in self.split.ood for column in ood_columns(image_set)]
