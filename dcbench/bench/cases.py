@@ -24,7 +24,7 @@ from dcbench.training.augment import normalization_statistics
 NUM_IMAGES, IMAGE_SIZE = 2000, 32
 
 
-class Source(NamedTuple):
+class Origin(NamedTuple):
     """Where a case comes from.
 
     Attributes
@@ -43,15 +43,15 @@ class Source(NamedTuple):
 
 
 CASES = {
-    "wrn-16-8": Source("cifair10", 10, 500, 10_000, 50_032),
-    "resnet-32": Source("cifar10-lt", 10, 12_406, 10_000, 50_032),
-    "resnet-34": Source("cifar100", 100, 50_000, 10_000, 50_032),
+    "wrn-16-8": Origin("cifair10", 10, 500, 10_000, 50_032),
+    "resnet-32": Origin("cifar10-lt", 10, 12_406, 10_000, 50_032),
+    "resnet-34": Origin("cifar100", 100, 50_000, 10_000, 50_032),
 }
 """Each case by its network, with the recipe of protocol v1 that trains it. The OOD images are those
 of the other CIFAR, MNIST, SVHN and two sets of noise."""
 
 
-class Task(Config):
+class Comparison(Config):
     """A case with a method and settings, as they are asked for.
 
     Attributes
@@ -84,7 +84,7 @@ class Content(NamedTuple):
         return methods.Task((IMAGE_SIZE, IMAGE_SIZE), counts)
 
 
-def content_of(task: Task) -> Content:
+def content_of(task: Comparison) -> Content:
     """Look a task up.
 
     Raises

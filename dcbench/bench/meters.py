@@ -21,7 +21,7 @@ _IDLE_FIELDS = (3, 4)
 _COUNTED_FIELDS = 8
 
 
-class Block(Config):
+class TimedBlock(Config):
     """A number of steps, timed together.
 
     Attributes
@@ -57,7 +57,7 @@ def other_load(seconds: float, busy: float, own: float) -> float | None:
     return max(0.0, (busy - own) / seconds)
 
 
-def timed(work: Callable[[], object], device: torch.device) -> Block:
+def timed(work: Callable[[], object], device: torch.device) -> TimedBlock:
     """Do the work and say what it took; waits for the device before and after."""
     synchronize(device)
     busy, cpu, wall = _machine_busy(), time.process_time(), time.perf_counter()
@@ -67,7 +67,7 @@ def timed(work: Callable[[], object], device: torch.device) -> Block:
     own = time.process_time() - cpu
     after = _machine_busy()
     load = None if busy is None or after is None else other_load(seconds, after - busy, own)
-    return Block(seconds=seconds, cpu_seconds=own, other_load=load)
+    return TimedBlock(seconds=seconds, cpu_seconds=own, other_load=load)
 
 
 def _machine_busy() -> float | None:

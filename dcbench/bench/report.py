@@ -8,17 +8,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from dcbench.bench.cases import CASES, Content, Task, content_of
+from dcbench.bench.cases import CASES, Comparison, Content, content_of
 from dcbench.bench.flops import passes
 from dcbench.bench.intervals import Ratio, Verdict, ratio, verdict
 from dcbench.bench.whole_run import Extras, run_shares
-from dcbench.bench.worker import ARMS, Session, Start
+from dcbench.bench.worker import ARMS, Measurements, Start
 from dcbench.config.base import Config
 from dcbench.runs.cost import BACKWARD_AND_FORWARD, forward_flops
 from dcbench.training.precision import used_precision
 
 CLOCKS = ("seconds", "cpu_seconds")
-"""The fields of a `Block` that ratios are taken of."""
+"""The fields of a `TimedBlock` that ratios are taken of."""
 
 
 class Spread(Config):
@@ -73,7 +73,7 @@ class Result(Config):
         Cores that other processes used during the blocks.
     """
 
-    task: Task
+    task: Comparison
     label: str
     model: str
     batch_size: int
@@ -98,7 +98,7 @@ class Result(Config):
 
 
 def summarize(
-    task: Task, device: str, sessions: Sequence[Session], starts: Mapping[str, Start]
+    task: Comparison, device: str, sessions: Sequence[Measurements], starts: Mapping[str, Start]
 ) -> Result:
     """The figures of a task."""
     content = content_of(task)
@@ -151,7 +151,7 @@ def summarize(
     )
 
 
-def _speed(content: Content, sessions: Sequence[Session], side: str, start: Start) -> Speed:
+def _speed(content: Content, sessions: Sequence[Measurements], side: str, start: Start) -> Speed:
     batch_size = content.recipe.batch_size
     flops = forward_flops(content.recipe.model, content.num_classes)
     step = np.concatenate(
@@ -170,7 +170,9 @@ def _speed(content: Content, sessions: Sequence[Session], side: str, start: Star
     )
 
 
-def _ratios(sessions: Sequence[Session], over: str, under: str, clock: str) -> NDArray[np.float64]:
+def _ratios(
+    sessions: Sequence[Measurements], over: str, under: str, clock: str
+) -> NDArray[np.float64]:
     """Time of one arm over that of another, pair by pair: [processes, pairs]."""
 
     def times(arm: str) -> NDArray[np.float64]:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from dcbench.bench.cases import CASES, NUM_IMAGES, Task, content_of
+from dcbench.bench.cases import CASES, NUM_IMAGES, Comparison, content_of
 from dcbench.bench.flops import passes
 from dcbench.bench.report import Result, summarize
 from dcbench.bench.worker import (
@@ -23,7 +23,7 @@ from dcbench.bench.worker import (
     EVALUATION_WARM_UP,
     WARM_UP_STEPS,
     Assignment,
-    Session,
+    Measurements,
     Side,
     Start,
 )
@@ -49,7 +49,7 @@ class Suite(NamedTuple):
 
     Attributes
     ----------
-    tasks : tuple of Task
+    tasks : tuple of Comparison
     device : torch.device
     threads : int or None
         Of each measuring process; None leaves it to PyTorch.
@@ -59,14 +59,14 @@ class Suite(NamedTuple):
         How long a block is to be; it has one step at least.
     """
 
-    tasks: tuple[Task, ...]
+    tasks: tuple[Comparison, ...]
     device: torch.device
     threads: int | None
     processes: int
     pairs: int
     block_seconds: float
 
-    def assignment(self, task: Task, title: str, start: Side | None = None) -> Assignment:
+    def assignment(self, task: Comparison, title: str, start: Side | None = None) -> Assignment:
         """What a measuring process is asked."""
         return Assignment(
             task=task,
@@ -101,7 +101,7 @@ def plan_suite(
     """
     on_gpu = device.type == "cuda"
     tasks = tuple(
-        Task(case=case, method=method, settings=dict(settings))
+        Comparison(case=case, method=method, settings=dict(settings))
         for case in cases or CASES
         for method in methods or (GPU_METHODS if on_gpu else CPU_METHODS)
     )
@@ -121,7 +121,7 @@ def run_suite(suite: Suite) -> Iterator[Result]:
             assignment = suite.assignment(
                 task, f"{title}, process {index + 1} of {suite.processes}"
             )
-            sessions.append(Session.model_validate_json(_measured(assignment)))
+            sessions.append(Measurements.model_validate_json(_measured(assignment)))
         starts: dict[str, Start] = {}
         for side in SIDES:
             _log.info("%s: start of the %s loop in a fresh process", title, side)
@@ -162,7 +162,7 @@ def estimated_seconds(suite: Suite) -> float:
     return sum(_task_seconds(suite, task, speed) for task in suite.tasks)
 
 
-def _task_seconds(suite: Suite, task: Task, speed: float) -> float:
+def _task_seconds(suite: Suite, task: Comparison, speed: float) -> float:
     content = content_of(task)
     recipe = content.recipe
     image = forward_flops(recipe.model, content.num_classes).all_taps / speed

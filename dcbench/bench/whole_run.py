@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dcbench.bench.cases import Content, Source
+from dcbench.bench.cases import Content, Origin
 from dcbench.config.base import Config
 from dcbench.draws import stream
 from dcbench.metrics.measure import Predictions, measure
@@ -39,7 +39,7 @@ class Extras(Config):
     checkpoint: float
 
 
-def measure_extras(content: Content, source: Source, loop: FastLoop) -> Extras:
+def measure_extras(content: Content, source: Origin, loop: FastLoop) -> Extras:
     """Time the metrics and a checkpoint."""
     with tempfile.TemporaryDirectory() as folder:
         began = time.perf_counter()
@@ -86,7 +86,7 @@ def _metrics(num_classes: int, test: int, ood: dict[str, int]) -> None:
 
 def run_shares(
     content: Content,
-    source: Source,
+    source: Origin,
     step_seconds: float,
     step_shares: dict[str, float],
     evaluation_speed: float,

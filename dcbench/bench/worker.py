@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 import torch
 
-from dcbench.bench.cases import CASES, Content, Pixels, Task, content_of, random_pixels
-from dcbench.bench.meters import Block, timed
+from dcbench.bench.cases import CASES, Comparison, Content, Pixels, content_of, random_pixels
+from dcbench.bench.meters import TimedBlock, timed
 from dcbench.bench.whole_run import Extras
 from dcbench.config.base import Config
 from dcbench.errors import DcbenchError
@@ -58,7 +58,7 @@ class Assignment(Config):
         Log nothing but warnings.
     """
 
-    task: Task
+    task: Comparison
     device: str
     threads: int | None
     pairs: int
@@ -85,7 +85,7 @@ class Start(Config):
     device_peak_bytes: int | None
 
 
-class Session(Config):
+class Measurements(Config):
     """All that one process measures.
 
     Attributes
@@ -106,7 +106,7 @@ class Session(Config):
 
     steps: int
     threads: int
-    blocks: dict[str, tuple[Block, ...]]
+    blocks: dict[str, tuple[TimedBlock, ...]]
     matmul: float
     convolution: float
     parts: dict[str, float]
@@ -119,13 +119,13 @@ class Loop(Protocol):
     """What both loops can do; see `PlainLoop`."""
 
     def train(self, steps: int) -> None:
-        """Take so many steps."""
+        """Take `steps` steps."""
 
     def feed(self, steps: int) -> None:
-        """Make the batches of so many steps."""
+        """Make the batches of `steps` steps."""
 
     def evaluate(self, count: int) -> None:
-        """Predict so many images."""
+        """Predict `count` images."""
 
 
 def measure_start(assignment: Assignment) -> Start:
@@ -142,7 +142,7 @@ def measure_start(assignment: Assignment) -> Start:
     return Start(seconds=seconds, peak_bytes=peak_resident_bytes(), device_peak_bytes=on_gpu)
 
 
-def measure_session(assignment: Assignment) -> Session:
+def measure_session(assignment: Assignment) -> Measurements:
     """Measure the ceilings, the blocks, and what goes with them."""
     from dcbench.bench.fast import FastLoop
     from dcbench.bench.whole_run import measure_extras
@@ -166,7 +166,7 @@ def measure_session(assignment: Assignment) -> Session:
     steps = max(1, round(assignment.block_seconds / step))
     blocks = _blocks(loops, steps, assignment, device)
     _log.info("%s: parts of a step, batches alone, evaluation", assignment.title)
-    return Session(
+    return Measurements(
         steps=steps,
         threads=torch.get_num_threads(),
         blocks=blocks,
@@ -195,8 +195,8 @@ def _blocks(
     steps: int,
     assignment: Assignment,
     device: torch.device,
-) -> dict[str, tuple[Block, ...]]:
-    found: dict[str, list[Block]] = {arm: [] for arm in ARMS}
+) -> dict[str, tuple[TimedBlock, ...]]:
+    found: dict[str, list[TimedBlock]] = {arm: [] for arm in ARMS}
     for pair, arm in _turns(ARMS, assignment.pairs):
         _log.info(
             "%s, pair %d of %d: %d steps, %s",

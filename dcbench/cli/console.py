@@ -136,11 +136,11 @@ def hushed(room: str) -> Iterator[None]:
 class ConsoleProgress:
     """The progress of tasks: a bar each on a terminal, a line each now and then elsewhere.
 
-    Shows nothing where `speak` was told to be quiet.
+    Shows nothing after `speak` was told to be quiet.
     """
 
     def __init__(self) -> None:
-        self._shown = _log.isEnabledFor(logging.INFO)
+        self._shown = _log.level <= logging.INFO  # a notebook has set none
         self._drawn_at = 0.0
         self._bars = Progress(
             TextColumn("{task.description}", markup=False, table_column=Column(overflow="fold")),

@@ -185,7 +185,7 @@ def stored_part(names: Sequence[str], part: Part) -> StoredPart:
 
 
 def _official_md5(name: str, count: int) -> list[str]:
-    """MD5 sums of the official files of a part, which are so many."""
+    """MD5 sums of the official files of a part, of which there are `count`."""
     dataset, _, part = name.partition("/")
     files = get_dataset(dataset).parts.get(part, ())
     if len(files) != count:

@@ -33,7 +33,7 @@ class Stored(NamedTuple):
     content: bytes
 
 
-class Outcome(NamedTuple):
+class Collected(NamedTuple):
     """What became of a run in one of the folders.
 
     Attributes
@@ -59,7 +59,7 @@ def collect(
     *,
     dry_run: bool = False,
     progress: Progress | None = None,
-) -> list[Outcome]:
+) -> list[Collected]:
     """Copy the finished runs of several results folders into one that may hold runs already.
 
     Nothing that is there is overwritten but what a half-done run has left. Where two records of a
@@ -74,7 +74,7 @@ def collect(
 
     Returns
     -------
-    list of Outcome
+    list of Collected
         One for each run in each folder.
 
     Raises
@@ -85,11 +85,11 @@ def collect(
     RunError
         `results` is no folder.
     """
-    outcomes: list[Outcome] = []
+    outcomes: list[Collected] = []
     found: dict[Path, list[Stored]] = defaultdict(list)
     for folder in _checked(folders, results):
         for each in _survey(folder):
-            if isinstance(each, Outcome):
+            if isinstance(each, Collected):
                 outcomes.append(each)
             else:
                 found[address_of(each.record)].append(each)
@@ -102,13 +102,13 @@ def collect(
     return outcomes
 
 
-def counts(outcomes: Sequence[Outcome]) -> dict[State, int]:
+def counts(outcomes: Sequence[Collected]) -> dict[State, int]:
     """How many runs ended in each state."""
     states: tuple[State, ...] = ("copied", "there_already", "refused", "damaged", "unfinished")
     return {state: sum(each.state == state for each in outcomes) for state in states}
 
 
-def conflicts(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
+def conflicts(outcomes: Sequence[Collected]) -> list[dict[str, Any]]:
     """The records that are at odds, each once, with what tells one from another."""
     rivals = {rival.folder: rival.record for each in outcomes for rival in each.rivals}
     return [
@@ -146,11 +146,11 @@ def _checked(folders: Sequence[Path], results: Path) -> list[Path]:
     return list(places.values())
 
 
-def _survey(folder: Path) -> list[Stored | Outcome]:
+def _survey(folder: Path) -> list[Stored | Collected]:
     """The runs in a folder that may be taken, and what is to be said of the others."""
     surveyed = [_read(folder, path) for path in record_paths(folder)]
     surveyed += [
-        Outcome(each.relative_to(folder), each, "unfinished", f"{each}: has no record yet")
+        Collected(each.relative_to(folder), each, "unfinished", f"{each}: has no record yet")
         for each in unfinished_folders(folder)
     ]
     if not surveyed:
@@ -158,13 +158,13 @@ def _survey(folder: Path) -> list[Stored | Outcome]:
     return surveyed
 
 
-def _read(folder: Path, path: Path) -> Stored | Outcome:
+def _read(folder: Path, path: Path) -> Stored | Collected:
     """The record at `path`, if it can be read and lies at its address under `folder`."""
     place = path.parent.relative_to(folder)
     try:
         stored = _stored(path)
     except DataError as problem:
-        return Outcome(place, path.parent, "damaged", str(problem))
+        return Collected(place, path.parent, "damaged", str(problem))
     run, where = address_of(stored.record), path.parent.resolve()
     if run == place:
         return stored
@@ -175,7 +175,7 @@ def _read(folder: Path, path: Path) -> Stored | Outcome:
         raise UsageError(f"{folder}: lies within the results folder {root}; name that one")
     else:
         message = f"{path}: lies in the results folder {root}; name that one"
-    return Outcome(place, path.parent, "refused", message)
+    return Collected(place, path.parent, "refused", message)
 
 
 def _stored(path: Path) -> Stored:
@@ -183,7 +183,9 @@ def _stored(path: Path) -> Stored:
     return Stored(path.parent, parse_record(content, path), content)
 
 
-def _merged(run: Path, candidates: Sequence[Stored], target: Path, dry_run: bool) -> list[Outcome]:
+def _merged(
+    run: Path, candidates: Sequence[Stored], target: Path, dry_run: bool
+) -> list[Collected]:
     """Take a run from the first folder that has it whole, unless two records of it differ."""
     outcomes, whole = [], []
     for each in candidates:
@@ -191,11 +193,11 @@ def _merged(run: Path, candidates: Sequence[Stored], target: Path, dry_run: bool
             _check_files(each)
             whole.append(each)
         except DataError as problem:
-            outcomes.append(Outcome(run, each.folder, "damaged", str(problem)))
+            outcomes.append(Collected(run, each.folder, "damaged", str(problem)))
     differ = any(each.record != candidates[0].record for each in candidates)
     for each in whole:
         if any(before.state == "copied" for before in outcomes):
-            outcomes.append(Outcome(run, each.folder, "there_already"))
+            outcomes.append(Collected(run, each.folder, "there_already"))
         else:
             outcomes.append(_taken(run, each, target, dry_run, candidates if differ else []))
     return outcomes
@@ -208,7 +210,7 @@ def _check_files(stored: Stored) -> None:
 
 def _taken(
     run: Path, stored: Stored, target: Path, dry_run: bool, rivals: Sequence[Stored]
-) -> Outcome:
+) -> Collected:
     """What becomes of a whole run: `rivals` are the records of it that other folders have."""
     try:
         with writing(target):
@@ -216,15 +218,15 @@ def _taken(
         if not there and rivals:
             return _refused(run, stored, rivals)
         if not there and (dry_run or _placed(stored, target)):
-            return Outcome(run, stored.folder, "copied")
+            return Collected(run, stored.folder, "copied")
     except RunError as problem:
-        return Outcome(run, stored.folder, "refused", str(problem))
+        return Collected(run, stored.folder, "refused", str(problem))
     except DataError as problem:
-        return Outcome(run, stored.folder, "damaged", str(problem))
+        return Collected(run, stored.folder, "damaged", str(problem))
     return _compared(run, stored, target)
 
 
-def _compared(run: Path, stored: Stored, target: Path) -> Outcome:
+def _compared(run: Path, stored: Stored, target: Path) -> Collected:
     """A run beside the one of its name that the results have; that one is looked through too."""
     try:
         there = _stored(target / RECORD)
@@ -233,17 +235,17 @@ def _compared(run: Path, stored: Stored, target: Path) -> Outcome:
         _check_files(there)
     except DataError as problem:
         message = f"{problem}; or remove {target} and collect again"
-        return Outcome(run, stored.folder, "damaged", message)
-    return Outcome(run, stored.folder, "there_already")
+        return Collected(run, stored.folder, "damaged", message)
+    return Collected(run, stored.folder, "there_already")
 
 
-def _refused(run: Path, stored: Stored, rivals: Sequence[Stored]) -> Outcome:
+def _refused(run: Path, stored: Stored, rivals: Sequence[Stored]) -> Collected:
     others = ", ".join(str(each.folder) for each in rivals if each.record != stored.record)
     message = (
         f"{stored.folder} and {others} hold different records of this run: remove the folder of "
         "the one that is not to count, and collect again"
     )
-    return Outcome(run, stored.folder, "refused", message, tuple(rivals))
+    return Collected(run, stored.folder, "refused", message, tuple(rivals))
 
 
 def _placed(stored: Stored, target: Path) -> bool:

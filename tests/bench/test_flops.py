@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from dcbench.bench.cases import CASES, Task, content_of
+from dcbench.bench.cases import CASES, Comparison, content_of
 from dcbench.bench.flops import passes
 from dcbench.runs.cost import forward_flops, inside_share
 
@@ -40,8 +40,8 @@ def test_inside_share_is_what_a_convolution_of_ones_adds_up(stride, padding):
     [("erm", 1), ("mixup", 1), ("ic-regmixup", 2), ("regmixup[forward=joint]", 2)],
 )
 def test_every_image_that_goes_through_the_network_is_counted(method, count):
-    assert passes(content_of(Task(case="resnet-32", method=method))) == count
+    assert passes(content_of(Comparison(case="resnet-32", method=method))) == count
 
 
 def test_passes_are_counted_for_any_number_of_classes():
-    assert all(passes(content_of(Task(case=case))) == 1 for case in CASES)
+    assert all(passes(content_of(Comparison(case=case))) == 1 for case in CASES)

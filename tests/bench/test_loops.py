@@ -8,7 +8,7 @@ import torch
 from torchvision import transforms
 
 import dcbench
-from dcbench.bench.cases import Content, Pixels, Task, content_of, random_pixels
+from dcbench.bench.cases import Comparison, Content, Pixels, content_of, random_pixels
 from dcbench.bench.fast import FastLoop
 from dcbench.bench.plain import PlainLoop, train_transforms
 from dcbench.config.recipe import Recipe
@@ -20,7 +20,7 @@ FIXED = {"padding": 0, "flip": False, "rotation": 0}
 
 
 def small(method: str = "erm", case: str = "resnet-32", **settings) -> tuple[Content, Pixels]:
-    content = content_of(Task(case=case, method=method, settings={**SMALL, **settings}))
+    content = content_of(Comparison(case=case, method=method, settings={**SMALL, **settings}))
     pixels = random_pixels(content)
     return content, Pixels(pixels.images[:100], pixels.labels[:100], pixels.mean, pixels.std)
 
@@ -71,7 +71,7 @@ def test_both_loops_predict_the_same():
     ],
 )
 def test_plain_loop_augments_as_the_recipe_says(case, border, names):
-    recipe = content_of(Task(case=case)).recipe
+    recipe = content_of(Comparison(case=case)).recipe
     found = train_transforms(recipe, 32)
     assert [type(each).__name__ for each in found] == names
     crop, flip = found[:2]
@@ -89,7 +89,7 @@ def test_plain_loop_does_not_augment_where_the_recipe_does_not():
 
 
 def recipe_values() -> dict:
-    return content_of(Task(case="resnet-32")).recipe.model_dump()
+    return content_of(Comparison(case="resnet-32")).recipe.model_dump()
 
 
 def test_plain_loop_mixes_by_the_methods_law():
@@ -139,12 +139,12 @@ def test_parts_of_a_step_leave_the_weights_as_they_are():
 
 
 def test_images_are_the_same_every_time_and_fill_whole_batches():
-    one, other = (random_pixels(content_of(Task(case="resnet-32"))) for _ in range(2))
+    one, other = (random_pixels(content_of(Comparison(case="resnet-32"))) for _ in range(2))
     assert one.images.shape == (1920, 32, 32, 3)
     assert one.images.dtype == np.uint8
     assert np.array_equal(one.images, other.images)
     assert np.array_equal(one.labels, other.labels)
-    assert random_pixels(content_of(Task(case="wrn-16-8"))).images.shape == (2000, 32, 32, 3)
+    assert random_pixels(content_of(Comparison(case="wrn-16-8"))).images.shape == (2000, 32, 32, 3)
 
 
 def test_our_loop_does_not_pay_for_what_the_plain_one_imports():

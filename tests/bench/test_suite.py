@@ -8,13 +8,13 @@ from typer.testing import CliRunner
 
 from dcbench.bench import suite as suite_module
 from dcbench.bench import worker
-from dcbench.bench.cases import CASES, Pixels, Task
-from dcbench.bench.meters import Block
+from dcbench.bench.cases import CASES, Comparison, Pixels
+from dcbench.bench.meters import TimedBlock
 from dcbench.bench.report import summarize
 from dcbench.bench.suite import plan_suite, run_suite
 from dcbench.bench.table import COLUMNS, conclusion, rows, title
 from dcbench.bench.whole_run import Extras
-from dcbench.bench.worker import ARMS, Assignment, Session, Start
+from dcbench.bench.worker import ARMS, Assignment, Measurements, Start
 from dcbench.cli import app
 from dcbench.data.splits import load_split
 from dcbench.errors import RunError
@@ -35,13 +35,13 @@ def bench(*arguments: object):
     return CliRunner().invoke(app, ["bench", *map(str, arguments)])
 
 
-def a_session(fast=1.0, plain=1.25, again=1.0, load=0.0, pairs=8) -> Session:
+def a_session(fast=1.0, plain=1.25, again=1.0, load=0.0, pairs=8) -> Measurements:
     seconds = dict(zip(ARMS, (fast, plain, again), strict=True))
-    return Session(
+    return Measurements(
         steps=2,
         threads=1,
         blocks={
-            arm: [Block(seconds=each, cpu_seconds=each, other_load=load)] * pairs
+            arm: [TimedBlock(seconds=each, cpu_seconds=each, other_load=load)] * pairs
             for arm, each in seconds.items()
         },
         matmul=80e9,
@@ -53,9 +53,9 @@ def a_session(fast=1.0, plain=1.25, again=1.0, load=0.0, pairs=8) -> Session:
     )
 
 
-def a_result(*sessions: Session):
+def a_result(*sessions: Measurements):
     start = Start(seconds=2.0, peak_bytes=10**9, device_peak_bytes=None)
-    return summarize(Task(case="resnet-32"), "cpu", sessions, {"fast": start, "plain": start})
+    return summarize(Comparison(case="resnet-32"), "cpu", sessions, {"fast": start, "plain": start})
 
 
 def test_figures_follow_from_the_blocks():
@@ -134,7 +134,12 @@ def test_blocks_run_forwards_and_backwards_in_turn(caplog: pytest.LogCaptureFixt
     asked: list[str] = []
     loops = {arm: Silent(arm, asked) for arm in ARMS}
     assignment = Assignment(
-        task=Task(case="resnet-32"), device="cpu", threads=1, pairs=2, block_seconds=1, title="t"
+        task=Comparison(case="resnet-32"),
+        device="cpu",
+        threads=1,
+        pairs=2,
+        block_seconds=1,
+        title="t",
     )
     found = worker._blocks(loops, 3, assignment, CPU)
     assert asked == ["fast", "plain", "again", "again", "plain", "fast"]
@@ -161,7 +166,7 @@ def test_loops_predict_in_turns_for_some_seconds_and_the_median_pass_counts(
 
     def stopped(work, device):
         work()
-        return Block(seconds=next(seconds), cpu_seconds=0.0, other_load=None)
+        return TimedBlock(seconds=next(seconds), cpu_seconds=0.0, other_load=None)
 
     monkeypatch.setattr(worker, "timed", stopped)
     images = np.zeros((120, 32, 32, 3), np.uint8)

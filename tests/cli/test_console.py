@@ -83,6 +83,13 @@ def test_quiet_shows_neither_progress_nor_what_is_logged_but_warnings(capsys):
     assert capsys.readouterr().err == "look out: [red]\n"
 
 
+def test_progress_is_shown_where_nobody_has_set_up_the_log_as_in_a_notebook(monkeypatch, capsys):
+    monkeypatch.setattr(logging.getLogger("dcbench"), "level", logging.NOTSET)
+    with ConsoleProgress() as progress:
+        progress.task("train", 2).advance()
+    assert capsys.readouterr().err.startswith("train 1/2")
+
+
 def test_tasks_at_once_have_a_bar_each_and_leave_the_terminal_as_it_was(monkeypatch):
     terminal = io.StringIO()
     monkeypatch.setattr(display, "_DRAW_EVERY", 0.0)

@@ -14,7 +14,7 @@ from dcbench.metrics.measure import measure
 from dcbench.records import collect as room
 from dcbench.records import files, store
 from dcbench.records.checkpoint import Checkpoint
-from dcbench.records.collect import Outcome, collect, conflicts, counts
+from dcbench.records.collect import Collected, collect, conflicts, counts
 from dcbench.records.recompute import measure_again
 from dcbench.records.schema import EpochSummary
 from dcbench.records.store import address_of
@@ -51,7 +51,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
-def states(outcomes: list[Outcome]) -> list[tuple[str, str]]:
+def states(outcomes: list[Collected]) -> list[tuple[str, str]]:
     return sorted((str(each.run), each.state) for each in outcomes)
 
 
