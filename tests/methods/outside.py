@@ -1,6 +1,8 @@
 """Methods as somebody outside the package writes them, from the documentation alone."""
 
 import copy
+import time
+from typing import ClassVar
 
 import torch
 from pydantic import Field
@@ -148,3 +150,44 @@ class Noisy(Method):
     def loss(self, network, batch):
         noise = torch.randn_like(batch.images)
         return cross_entropy(network(batch.images + 0.1 * noise), batch.labels)
+
+
+class Counting(Method):
+    """Keeps count on its class, and so trains otherwise the second time."""
+
+    steps: ClassVar[list[int]] = [0]
+
+    def loss(self, network, batch):
+        self.steps[0] += 1
+        return cross_entropy(network(batch.images), batch.labels) * (1 + 0.01 * self.steps[0])
+
+
+class Overwriting(Method):
+    """Changes the batch in place."""
+
+    def loss(self, network, batch):
+        batch.images.mul_(0.5)
+        return cross_entropy(network(batch.images), batch.labels)
+
+
+class Timed(Method):
+    """Reads the clock."""
+
+    def loss(self, network, batch):
+        now = time.monotonic()
+        return cross_entropy(network(batch.images), batch.labels) * (1 + 1e-9 * now)
+
+
+class Detached(Method):
+    """Learns from the features alone, though all weights are said to learn."""
+
+    def loss(self, network, batch):
+        return network.features(batch.images).square().mean()
+
+
+class Reading(Method):
+    """Reads its loss back to the host, and does not say so."""
+
+    def loss(self, network, batch):
+        loss = cross_entropy(network(batch.images), batch.labels)
+        return loss * 2 if loss.item() > 1 else loss

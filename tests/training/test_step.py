@@ -1,76 +1,13 @@
-"""The step as a GPU takes it: captured once and replayed, on tensors that stay where they are.
-
-A CUDA graph runs the kernels of one step again on the same addresses, with every value that came
-from the host as it was. `Recording` does the same with a CPU's operators.
-"""
-
-from typing import Any
+"""The step as a GPU takes it: captured once and replayed, on tensors that stay where they are."""
 
 import numpy as np
 import pytest
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 from dcbench.methods import build_method, method_names
-from dcbench.training.step import make_optimizer
+from dcbench.training.recording import READS_BACK, Recording, as_on_a_gpu, train_by_recordings
 from dcbench.training.trainer import Trainer
 from tests.training.test_trainer import BATCH, STEPS, a_trainer, assert_same, losses, train, weights
-
-READS_BACK = {"aten._local_scalar_dense.default", "aten.item.default", "aten.nonzero.default"}
-
-
-class Recording(TorchDispatchMode):
-    """The operators of one step, to be run again on the tensors that they were recorded with."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.calls: list[tuple[Any, Any, Any, Any]] = []
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        result = func(*args, **(kwargs or {}))
-        self.calls.append((func, args, kwargs or {}, result))
-        return result
-
-    def replay(self) -> None:
-        with torch.no_grad():
-            for func, args, kwargs, result in self.calls:
-                again = func(*args, **kwargs)
-                for old, new in zip(tree_leaves(result), tree_leaves(again), strict=True):
-                    if isinstance(old, torch.Tensor) and old.data_ptr() != new.data_ptr():
-                        old.detach().copy_(new)
-
-    @property
-    def names(self) -> set[str]:
-        return {str(func) for func, *_ in self.calls}
-
-
-def as_on_a_gpu(trainer: Trainer) -> Trainer:
-    """With the optimizer that a captured step needs: fused, its learning rate a tensor."""
-    train_step = trainer.train_step
-    train_step.rate = torch.zeros(())
-    train_step.optimizer = make_optimizer(
-        trainer.network, trainer.recipe, train_step.rate, fused=True
-    )
-    return trainer
-
-
-def train_by_recordings(trainer: Trainer) -> None:
-    """A whole training in which each size of batch is taken once and then only replayed."""
-    trainer.network.train()
-    recordings: dict[int, Recording] = {}
-    for epoch in range(trainer.recipe.epochs):
-        trainer.load(epoch)
-        for step in range(trainer.steps_per_epoch):
-            size = trainer.size_of(step)
-            if size in recordings:
-                recordings[size].replay()
-                continue
-            trainer.train_step.optimizer.zero_grad(set_to_none=True)
-            recordings[size] = Recording()
-            with recordings[size]:
-                trainer.train_step.take(size)
-        assert recordings.keys() == {BATCH, 3}
 
 
 @pytest.mark.parametrize("method", method_names())
