@@ -30,7 +30,7 @@ def summary(split: str) -> dict[str, dict[str, str]]:
 def table_rows(page: str) -> Iterator[tuple[str, str, dict[str, str]]]:
     """Split, method and cells of every row that shows a method's results."""
     split, header = "", []
-    for line in (ROOT / page).read_text(encoding="utf-8").splitlines():
+    for line in (ROOT / page).read_text(encoding="utf-8").replace("\u00a0", " ").splitlines():
         if heading := re.match(r"## .*`([\w-]+)`$", line):
             split = heading[1]
         if named := re.search(r"`v1-lite` on `([\w-]+)`", line):
