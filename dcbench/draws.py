@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 def stream(seed: int, name: str, epoch: int = 0) -> np.random.RandomState:
     """The generator of one named stream of a seed, in one epoch."""
     digest = hashlib.sha256(f"dcbench/{seed}/{name}/{epoch}".encode()).digest()
-    key = np.frombuffer(digest[:16], dtype="<u8")
+    key = np.frombuffer(digest[:16], dtype="<u8")  # the same key whatever a machine's byte order
     return np.random.RandomState(np.random.Philox(key=key))
 
 

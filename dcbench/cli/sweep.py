@@ -143,10 +143,10 @@ def _changes(**flags: Any) -> dict[str, Any]:
 def _requests(plan: Path | None, changes: dict[str, Any]) -> list[Request]:
     from dcbench.config.base import validated
     from dcbench.errors import UsageError
-    from dcbench.sweep.grid import Block, read_sweep, requests_of
+    from dcbench.sweep.grid import Block, read_queue, requests_of
 
     if plan is not None:
-        return requests_of(read_sweep(plan, changes).blocks)
+        return requests_of(read_queue(plan, changes).blocks)
     if not {"methods", "splits"} <= changes.keys():
         raise UsageError("say what to run: a PLAN.yaml, or --methods and --splits")
     return requests_of([validated(Block, changes, "the flags")])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 
-class Task(Protocol):
+class ProgressTask(Protocol):
     """A piece of work that is counted: images predicted, epochs trained, runs copied."""
 
     def advance(self, count: int = 1, detail: str = "") -> None:
@@ -18,7 +18,7 @@ class Task(Protocol):
 class Progress(Protocol):
     """Where tasks are shown."""
 
-    def task(self, title: str, total: int, done: int = 0, unit: str = "") -> Task:
+    def task(self, title: str, total: int, done: int = 0, unit: str = "") -> ProgressTask:
         """Begin a task of `total` units, of which `done` were done before."""
 
 
@@ -33,6 +33,6 @@ class _NoTask:
 class NoProgress:
     """Shows nothing."""
 
-    def task(self, title: str, total: int, done: int = 0, unit: str = "") -> Task:
+    def task(self, title: str, total: int, done: int = 0, unit: str = "") -> ProgressTask:
         """Begin a task that nobody sees."""
         return _NoTask()

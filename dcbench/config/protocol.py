@@ -23,7 +23,7 @@ QUEUE = "queue"
 """The file of `baselines/` that is no protocol: which runs come first."""
 
 
-class Asked(Config):
+class RequiredRuns(Config):
     """The runs that make a result: every subset with every seed."""
 
     subsets: tuple[int, ...]
@@ -43,7 +43,7 @@ class Asked(Config):
 class Entry(Config):
     """How a protocol runs the splits that name this recipe."""
 
-    asked: Asked
+    asked: RequiredRuns
     training: Recipe
     methods: dict[str, dict[str, Any]] = Field({}, description="settings, where not the default")
     variants: dict[str, tuple[Any, ...]] = Field(

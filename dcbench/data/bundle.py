@@ -25,7 +25,7 @@ from PIL import Image
 from pydantic import Field, ValidationError
 
 from dcbench.config.base import Config
-from dcbench.config.progress import Task
+from dcbench.config.progress import ProgressTask
 from dcbench.data.catalogue import Dataset, get_dataset
 from dcbench.data.parts import FileStatus, MissingData, Part, Source, refuse
 from dcbench.data.rules import Rows
@@ -150,7 +150,7 @@ class Bundle(Source):
         return images, rows, labels
 
 
-def write_bundle(path: Path, manifest: Manifest, parts: Sequence[Part], task: Task) -> str:
+def write_bundle(path: Path, manifest: Manifest, parts: Sequence[Part], task: ProgressTask) -> str:
     """Write a bundle with these parts, which `manifest` names in this order; return its SHA-256.
 
     Equal content gives equal bytes, if the version of Pillow is the same. `task` counts the

@@ -9,7 +9,7 @@ from itertools import product
 import pandas as pd
 from scipy import stats
 
-from dcbench.config.protocol import Asked
+from dcbench.config.protocol import RequiredRuns
 from dcbench.leaderboard.columns import COSTS, SPREAD, averaged
 from dcbench.leaderboard.ranks import standings
 
@@ -36,7 +36,7 @@ def _deviation(values: Sequence[float]) -> float:
     return math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1))
 
 
-def summarize(rows: pd.DataFrame, asked: Asked) -> pd.DataFrame:
+def summarize(rows: pd.DataFrame, asked: RequiredRuns) -> pd.DataFrame:
     """Mean, standard deviation (ddof = 1) and 95 % interval of each metric, and ranks.
 
     A metric or cost that a run of a method lacks has no mean for that method. A method with fewer
@@ -62,7 +62,7 @@ def summarize(rows: pd.DataFrame, asked: Asked) -> pd.DataFrame:
     return table.astype({"rank": "Int64"}) if len(table) else table
 
 
-def _of_group(title: str, rows: pd.DataFrame, asked: Asked) -> list[dict[str, object]]:
+def _of_group(title: str, rows: pd.DataFrame, asked: RequiredRuns) -> list[dict[str, object]]:
     needed = set(product(asked.subsets, asked.seeds))
     values = rows.pivot(index=["subset", "seed"], columns="method", values="accuracy")
     whole = [str(name) for name in values if needed <= set(values[name].dropna().index)]

@@ -36,7 +36,7 @@ def write_whole(path: Path, write: Callable[[BinaryIO], Any]) -> str:
             with os.fdopen(descriptor, "w+b") as file:
                 write(file)
                 file.flush()
-                os.fsync(file.fileno())
+                os.fsync(file.fileno())  # or the rename may reach the disk before the content
                 file.seek(0)
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
             Path(temporary).chmod(0o644)

@@ -93,6 +93,7 @@ class Store:
                     "another folder with --results"
                 )
             )
+        # That they are there, not that they are whole: hashing them takes as long as reading them.
         predictions = folder / record.predictions.file
         if not predictions.is_file():
             return Differs(

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from dcbench.config.progress import NoProgress, Task
+from dcbench.config.progress import NoProgress, ProgressTask
 from dcbench.config.text import duration
 from dcbench.records.checkpoint import Checkpoint
 from dcbench.runs.machine import device_title
@@ -89,7 +89,9 @@ class ReadyRun:
         """Where the states of its training are kept."""
         return Checkpoint(self.folder, self.plan.identity)
 
-    def predict(self, images: NDArray[np.uint8], shown: Task | None = None) -> NDArray[np.float32]:
+    def predict(
+        self, images: NDArray[np.uint8], shown: ProgressTask | None = None
+    ) -> NDArray[np.float32]:
         """Logits [N, classes] of images [N, H, W, 3] by the network as it is."""
         return _predict(self.plan, self.session, self.data, self.trainer, images, shown)
 
@@ -149,7 +151,7 @@ def _predict(
     data: DeviceData,
     trainer: Trainer,
     images: NDArray[np.uint8],
-    shown: Task | None = None,
+    shown: ProgressTask | None = None,
 ) -> NDArray[np.float32]:
     shown = shown or NoProgress().task("predict", len(images))
     with autocast(plan.choice.recipe, session.device):

@@ -151,7 +151,7 @@ def _in_a_worker(job: Job, site: Site) -> list[Outcome]:
 @functools.lru_cache(maxsize=1)
 def _end_with_the_sweep() -> None:
     """Let this worker stop, checkpointed, when the process of the sweep is gone, even if killed."""
-    sweep = os.getppid()
+    sweep = os.getppid()  # becomes another when that process is gone: a worker is not told of it
 
     def watch() -> None:
         while os.getppid() == sweep:

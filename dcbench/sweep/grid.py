@@ -46,7 +46,7 @@ class Block(Config):
     settings: dict[str, Any] = Field({}, description="of every method, or of the recipe")
 
 
-class SweepPlan(Config):
+class Queue(Config):
     """The content of a plan's file: blocks in the order in which they are run."""
 
     title: str = ""
@@ -70,7 +70,7 @@ class Request(NamedTuple):
     settings: str
 
 
-def read_sweep(path: Path, changes: Mapping[str, Any]) -> SweepPlan:
+def read_queue(path: Path, changes: Mapping[str, Any]) -> Queue:
     """The plan of a file; `changes`, from the command line, stand in every block.
 
     Raises
@@ -79,7 +79,7 @@ def read_sweep(path: Path, changes: Mapping[str, Any]) -> SweepPlan:
         The file cannot be read, or has a key or value that a plan does not know.
     """
     content = read_yaml(path)
-    plan = validated(SweepPlan, content if isinstance(content, dict) else {"blocks": content}, path)
+    plan = validated(Queue, content if isinstance(content, dict) else {"blocks": content}, path)
     blocks = [validated(Block, {**block.model_dump(), **changes}, path) for block in plan.blocks]
     return plan.model_copy(update={"blocks": tuple(blocks)})
 

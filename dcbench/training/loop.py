@@ -16,7 +16,7 @@ from typing import Any, Self
 
 import torch
 
-from dcbench.config.progress import NoProgress, Task
+from dcbench.config.progress import NoProgress, ProgressTask
 from dcbench.errors import DcbenchError, OutOfTimeError, RunError
 from dcbench.records.checkpoint import Checkpoint
 from dcbench.training.trainer import EpochDone, Event, Trainer
@@ -46,7 +46,7 @@ class Training:
 
     trainer: Trainer
     checkpoint: Checkpoint | None = None
-    shown: Task = field(default_factory=lambda: NoProgress().task("train", 0))
+    shown: ProgressTask = field(default_factory=lambda: NoProgress().task("train", 0))
 
     def __post_init__(self) -> None:
         self._next_save = time.monotonic() + save_interval(0.0)
@@ -144,7 +144,7 @@ def _stream(device: torch.device, *, alone: bool) -> contextlib.AbstractContextM
     if alone or device.type != "cuda":
         return contextlib.nullcontext()
     stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
-    stream.wait_stream(torch.cuda.current_stream(device))
+    stream.wait_stream(torch.cuda.current_stream(device))  # on which the images were uploaded
     return torch.cuda.stream(stream)
 
 

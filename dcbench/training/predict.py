@@ -44,7 +44,7 @@ def predict(
     logits_of
         How the network predicts: a method's `logits`.
     """
-    network.eval()
+    network.eval()  # batch statistics of training, or predictions would depend on the batches
     size = batch_size(images.shape[1] * images.shape[2], device)
     logits = []
     with torch.inference_mode():

@@ -166,6 +166,7 @@ class TrainStep:
             autocast=lambda: autocast(self._recipe, self._device),
         )
         self.rate.copy_(torch.take(epoch["rates"], self._step))
+        # None, not zero: the gradient is then written where it would otherwise be added.
         self.optimizer.zero_grad(set_to_none=True)
         with named(self._method), self._watched():
             loss = self._method.backward(self._network, batch)

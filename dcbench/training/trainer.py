@@ -190,6 +190,7 @@ class Trainer:
         stage = self.stages[number]
         self.progress.stage = number
         seed = int(stream(self.seed, f"weights/stage-{number}").randint(2**31))
+        # Built whole, so that a module that is reset has the initial law that its network gives it.
         fresh = new_network(self.method, stage.recipe, self._task, self.seed, torch_seed=seed)
         for name in stage.reset:
             self.network.get_submodule(name).load_state_dict(fresh.get_submodule(name).state_dict())

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from dcbench.config.protocol import Asked
+from dcbench.config.protocol import RequiredRuns
 from dcbench.errors import UsageError
 from dcbench.leaderboard.boards import Board
 from dcbench.leaderboard.columns import COSTS, HEADLINES
@@ -13,7 +13,7 @@ from dcbench.leaderboard.ranks import holm, paired_p, pairwise, standings
 from dcbench.leaderboard.statistics import differences_to, paired_difference
 from dcbench.leaderboard.summary import summarize
 
-SEEDS = Asked.model_validate({"subsets": 0, "seeds": "0-4"})
+SEEDS = RequiredRuns.model_validate({"subsets": 0, "seeds": "0-4"})
 ERM = [0.50, 0.52, 0.47, 0.55, 0.51]
 MIXUP = [0.53, 0.54, 0.51, 0.56, 0.56]
 

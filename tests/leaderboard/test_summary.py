@@ -6,11 +6,11 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from dcbench.config.protocol import Asked
+from dcbench.config.protocol import RequiredRuns
 from dcbench.leaderboard.columns import COSTS, HEADLINES
 from dcbench.leaderboard.summary import half_width_95, summarize
 
-ASKED = Asked.model_validate({"subsets": "0-2", "seeds": "0-9"})
+ASKED = RequiredRuns.model_validate({"subsets": "0-2", "seeds": "0-9"})
 VALUES = [0.5, 0.52, 0.47, 0.55]
 
 

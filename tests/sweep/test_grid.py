@@ -4,7 +4,7 @@ import pytest
 
 from dcbench.config.paths import shipped_root
 from dcbench.errors import UsageError
-from dcbench.sweep.grid import Block, Request, packs, plan_of, read_sweep, requests_of
+from dcbench.sweep.grid import Block, Request, packs, plan_of, read_queue, requests_of
 
 QUEUE = shipped_root() / "baselines" / "queue.yaml"
 
@@ -69,7 +69,7 @@ def test_wrong_plan_is_told_by_file_key_and_value(tmp_path: Path, content, messa
     path = tmp_path / "plan.yaml"
     path.write_text(content)
     with pytest.raises(UsageError, match=message) as caught:
-        read_sweep(path, {})
+        read_queue(path, {})
     assert "plan.yaml" in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -92,12 +92,12 @@ def test_unknown_name_is_told_before_anything_runs(changes, message):
 def test_command_line_wins_over_the_file(tmp_path: Path):
     path = tmp_path / "plan.yaml"
     path.write_text("blocks: [{methods: [erm], splits: [digits], seeds: 0-4, protocol: v1}]")
-    plan = read_sweep(path, {"seeds": "7", "protocol": "v1-lite"})
+    plan = read_queue(path, {"seeds": "7", "protocol": "v1-lite"})
     assert titles(requests_of(plan.blocks)) == ["v1-lite/digits/subset-0/erm/seed-7"]
 
 
 def test_every_run_of_the_queue_is_a_run_of_the_protocol():
-    requests = requests_of(read_sweep(QUEUE, {}).blocks)
+    requests = requests_of(read_queue(QUEUE, {}).blocks)
     # 25 + 25 ciFAIR, 30 + 30 long-tailed, 9 of CIFAR-100, 100 of the other subsets.
     assert len(requests) == 219
     assert all(not plan_of(request).departures for request in requests)
