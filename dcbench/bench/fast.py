@@ -34,7 +34,7 @@ class FastLoop:
         self._taken = 0
 
     def train(self, steps: int) -> None:
-        """Take so many steps."""
+        """Take `steps` steps."""
         trainer = self.trainer
         for _ in range(steps):
             epoch, step = divmod(self._taken, trainer.steps_per_epoch)
@@ -44,7 +44,7 @@ class FastLoop:
             self._taken += 1
 
     def feed(self, steps: int) -> None:
-        """Make the batches of so many steps, and do nothing with them."""
+        """Make the batches of `steps` steps, and do nothing with them."""
         labels = torch.from_numpy(self._pixels.labels).to(self._device)
         for epoch in range(-(-steps // self.trainer.steps_per_epoch)):
             draws = self.trainer.draws(epoch)
@@ -55,7 +55,7 @@ class FastLoop:
             steps -= self.trainer.steps_per_epoch
 
     def evaluate(self, count: int) -> None:
-        """Predict so many images."""
+        """Predict `count` images."""
         network, pixels = self.trainer.network, self._pixels
         with autocast(self._recipe, self._device):
             predict(network, pixels.images[:count], pixels.mean, pixels.std, self._device)

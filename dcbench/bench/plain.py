@@ -123,17 +123,17 @@ class PlainLoop:
         return loss.item()
 
     def train(self, steps: int) -> None:
-        """Take so many steps."""
+        """Take `steps` steps."""
         for images, labels in itertools.islice(self._batches, steps):
             self.step(self.batch(images, labels))
 
     def feed(self, steps: int) -> None:
-        """Make the batches of so many steps, and do nothing with them."""
+        """Make the batches of `steps` steps, and do nothing with them."""
         for images, labels in itertools.islice(self._batches, steps):
             self.batch(images, labels)
 
     def evaluate(self, count: int) -> None:
-        """Predict so many images, in batches of the training's size."""
+        """Predict `count` images, in batches of the training's size."""
         self.network.eval()
         wanted = torch.utils.data.Subset(self.test_images, range(count))
         with torch.no_grad(), autocast(self._recipe, self._device):
