@@ -33,9 +33,9 @@ def figures(
     """
     from dcbench.config.paths import results_root
     from dcbench.leaderboard.boards import load_boards
-    from dcbench.reports.figures import chosen, draw, parse_formats
+    from dcbench.reports.figures import choose_boards, draw_figures, parse_formats
 
-    boards = chosen(load_boards(folder), splits or [], protocol)
-    drawn = draw(boards, results_root(results), output, parse_formats(formats))
+    boards = choose_boards(load_boards(folder), splits or [], protocol)
+    drawn = draw_figures(boards, results_root(results), output, parse_formats(formats))
     files = [str(path) for path in drawn]
     return Report(data={"files": files}, lines=files)

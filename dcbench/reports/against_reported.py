@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import pandas as pd
 
 from dcbench.leaderboard.summary import half_width_95
+from dcbench.metrics.table import Metric, find_metric
+from dcbench.reports.absent import values_of
 from dcbench.reports.reported import Reported
 
 
@@ -37,7 +39,7 @@ class Comparison:
 
     @property
     def covered(self) -> bool | None:
-        """Whether the interval of the measured mean holds the reported number; None: no saying."""
+        """Whether the interval of the measured mean holds the reported number; None: not known."""
         if math.isnan(self.difference) or math.isnan(self.half_width):
             return None
         return abs(self.difference) <= self.half_width
@@ -62,30 +64,49 @@ def _compared(reported: Reported, runs: pd.DataFrame | None) -> Comparison:
     chosen = runs["method"] == reported.method
     if reported.subsets:
         chosen &= runs["subset"].isin(reported.subsets)
-    values = runs.loc[chosen, reported.metric].tolist()
+    values = values_of(runs.loc[chosen], reported.metric)
     mean = math.fsum(values) / len(values) if values else math.nan
     return Comparison(reported, len(values), mean, half_width_95(values))
 
 
 def comparison_rows(comparisons: Iterable[Comparison]) -> tuple[list[str], list[list[str]]]:
-    """For people: percent, and whether the interval holds what is reported."""
-    columns = ["split", "method", "runs", "measured %", "reported %", "difference", "covered"]
+    """Column titles and rows, and whether the interval holds what is reported.
+
+    The metric of a row is named where they are not all of accuracy.
+    """
+    comparisons = list(comparisons)
+    accuracy_alone = all(each.reported.metric == "accuracy" for each in comparisons)
+    unit = " %" if accuracy_alone else ""
+    columns = ["split", "method", *([] if accuracy_alone else ["metric"])]
+    columns += ["runs", f"measured{unit}", f"reported{unit}", "difference", "covered"]
     return columns, [
         [
             each.reported.split,
             each.reported.method,
+            *([] if accuracy_alone else [_metric(each).column_title]),
             str(each.n or "none yet"),
-            _percent(each.mean, each.half_width),
-            "unclear" if each.reported.value is None else f"{100 * each.reported.value:.2f}",
-            "–" if math.isnan(each.difference) else f"{100 * each.difference:+.2f}",
+            _text(_metric(each), each.mean, each.half_width),
+            "unclear" if each.reported.value is None else _text(_metric(each), each.reported.value),
+            "–" if math.isnan(each.difference) else _signed(_metric(each), each.difference),
             {True: "yes", False: "no", None: "–"}[each.covered],
         ]
         for each in comparisons
     ]
 
 
-def _percent(mean: float, half_width: float) -> str:
+def _metric(comparison: Comparison) -> Metric:
+    metric = find_metric(comparison.reported.metric)
+    assert metric is not None, "a reported number is of a metric of the table"
+    return metric
+
+
+def _text(metric: Metric, mean: float, half_width: float = math.nan) -> str:
     if math.isnan(mean):
         return "–"
-    interval = "" if math.isnan(half_width) else f" ± {100 * half_width:.2f}"
-    return f"{100 * mean:.2f}{interval}"
+    digits = max(metric.decimals, 2)
+    interval = "" if math.isnan(half_width) else f" ± {metric.text(half_width, digits)}"
+    return f"{metric.text(mean, digits)}{interval}"
+
+
+def _signed(metric: Metric, difference: float) -> str:
+    return f"{metric.shown(difference):+.{max(metric.decimals, 2)}f}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Iterator
 
-from dcbench.reports.paper import TITLES, Cell, Line, PaperTable
+from dcbench.reports.paper import Line, PaperCell, PaperTable, column_title
 
 _LATEX = {
     "\\": r"\textbackslash{}",
@@ -27,6 +27,7 @@ _LATEX = {
 
 def escape_latex(text: str) -> str:
     """Text as LaTeX shows it; what ASCII has no character for is left out."""
+    # Without the package inputenc, pdflatex stops at what is not ASCII.
     kept = "".join(_LATEX.get(character, character) for character in text)
     return kept.encode("ascii", "ignore").decode()
 
@@ -57,7 +58,7 @@ def to_latex(table: PaperTable) -> str:
         lines.append(f"    {''.join(heads)} \\\\")
         starts = (2 + count * number for number in range(len(table.splits)))
         lines.append("    " + " ".join(f"\\cmidrule(lr){{{at}-{at + count - 1}}}" for at in starts))
-    titles = [escape_latex(TITLES[metric]) for metric in table.metrics] * len(table.splits)
+    titles = [escape_latex(column_title(metric)) for metric in table.metrics] * len(table.splits)
     lines += [f"    Method & {' & '.join(titles)} \\\\", "    \\midrule"]
     lines += [f"    {_latex_line(line)}" for line in table.measured]
     if table.reported:
@@ -75,7 +76,7 @@ def to_latex(table: PaperTable) -> str:
 def _dagger_note(table: PaperTable) -> str:
     if not any(line.provisional for line in table.measured):
         return ""
-    return " $\\dagger$: fewer runs than the protocol asks."
+    return " $\\dagger$: fewer runs than the protocol requires."
 
 
 def _latex_line(line: Line, mark: str = "") -> str:
@@ -84,7 +85,7 @@ def _latex_line(line: Line, mark: str = "") -> str:
     return f"{escape_latex(line.method)}{dagger}{mark} & {cells} \\\\"
 
 
-def _latex_cell(cell: Cell) -> str:
+def _latex_cell(cell: PaperCell) -> str:
     mean = f"\\textbf{{{cell.text}}}" if cell.best else cell.text or "--"
     return f"{mean} $\\pm$ {cell.spread}" if cell.spread else mean
 
@@ -93,7 +94,7 @@ def to_markdown(table: PaperTable) -> str:
     """A table as GitHub's Markdown has it, with the caption above and the sources below."""
     several = len(table.splits) > 1
     titles = [
-        f"{split}: {TITLES[metric]}" if several else TITLES[metric]
+        f"{split}: {column_title(metric)}" if several else column_title(metric)
         for split in table.splits
         for metric in table.metrics
     ]
@@ -103,7 +104,7 @@ def to_markdown(table: PaperTable) -> str:
     for number, line in _numbered(table):
         lines.append(_markdown_line(line, f" (reported, {number})"))
     if any(line.provisional for line in table.measured):
-        lines += ["", "† fewer runs than the protocol asks"]
+        lines += ["", "† fewer runs than the protocol requires"]
     sources = [
         f"{number}. {escape_markdown(each)}" for number, each in enumerate(_sources(table), 1)
     ]
@@ -115,7 +116,7 @@ def _markdown_line(line: Line, mark: str) -> str:
     return f"| {escape_markdown(line.method)}{mark} | {cells} |"
 
 
-def _markdown_cell(cell: Cell) -> str:
+def _markdown_cell(cell: PaperCell) -> str:
     mean = f"**{cell.text}**" if cell.best else cell.text or "–"
     return f"{mean} ± {cell.spread}" if cell.spread else mean
 

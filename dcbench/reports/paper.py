@@ -1,4 +1,4 @@
-"""Tables for papers: what stands in them; `export` writes them as LaTeX or Markdown."""
+"""Tables for papers: what they hold; `latex` writes them as LaTeX or Markdown."""
 
 from __future__ import annotations
 
@@ -10,40 +10,26 @@ from typing import Any, Literal
 from dcbench.errors import UsageError, unknown
 from dcbench.leaderboard.boards import Board
 from dcbench.leaderboard.ranks import standings
+from dcbench.metrics.table import METRICS, Metric, find_metric
+from dcbench.reports.absent import has_values
 from dcbench.reports.reported import Reported
 
 Spread = Literal["ci95", "sd", "none"]
-
-TITLES = {
-    "accuracy": "Accuracy (%)",
-    "balanced_accuracy": "Balanced acc. (%)",
-    "accuracy_many": "Many (%)",
-    "accuracy_medium": "Medium (%)",
-    "accuracy_few": "Few (%)",
-    "nll": "NLL",
-    "brier": "Brier",
-    "ece15": "ECE (%)",
-    "adaptive_ece15": "Adaptive ECE (%)",
-    "classwise_ece15": "Classwise ECE (%)",
-}
-"""Metrics that a table may show, as it heads them."""
-
-LOWER_IS_BETTER = frozenset({"nll", "brier", "ece15", "adaptive_ece15", "classwise_ece15"})
-NOT_IN_PERCENT = frozenset({"nll", "brier"})
+"""What stands after ±: half of the 95 % interval, the standard deviation, or nothing."""
 
 
 @dataclass(frozen=True)
-class Cell:
-    """A number of a table.
+class PaperCell:
+    """A number of a paper's table.
 
     Attributes
     ----------
     text : str
         The mean; empty where there is none.
     spread : str
-        What stands behind ±; empty where nothing does.
+        What stands after ±; empty where nothing does.
     best : bool
-        Whether it is the best of its column, or cannot be told apart from it.
+        Whether it is the best of its column, or not significantly different from it.
     """
 
     text: str = ""
@@ -56,7 +42,7 @@ class Line:
     """A row of a table: a method; `provisional`: it lacks runs somewhere."""
 
     method: str
-    cells: tuple[Cell, ...]
+    cells: tuple[PaperCell, ...]
     provisional: bool = False
 
 
@@ -66,7 +52,8 @@ class PaperTable:
 
     Attributes
     ----------
-    splits, metrics : tuple of str
+    splits : tuple of str
+    metrics : tuple of Metric
         Every split has a column for each metric.
     measured, reported : tuple of Line
         Reported lines have numbers of one source each, named in `sources`.
@@ -77,7 +64,7 @@ class PaperTable:
     """
 
     splits: tuple[str, ...]
-    metrics: tuple[str, ...]
+    metrics: tuple[Metric, ...]
     measured: tuple[Line, ...]
     caption: str
     reported: tuple[Line, ...] = ()
@@ -93,21 +80,17 @@ def paper_table(
 ) -> PaperTable:
     """A table of subset 0 of some splits of one protocol.
 
-    The best number of a column is marked, and so is every one that cannot be told apart from it:
-    paired tests, Holm's correction over all pairs of complete methods. Provisional methods are
-    shown and never marked.
+    The best number of a column is marked, and so is every one that is not significantly different
+    from it: paired tests, Holm's correction over all pairs of complete methods. Provisional methods
+    are shown and never marked.
 
     Raises
     ------
     UsageError
         An unknown metric, or one that no run of the splits has.
     """
-    for metric in metrics:
-        if metric not in TITLES:
-            raise unknown("metric", metric, TITLES)
-        if all(board.runs[metric].isna().all() for board in boards):
-            raise UsageError(f"metric {metric}: no run of {', '.join(_splits(boards))} has it")
-    columns = [(board, metric) for board in boards for metric in metrics]
+    shown = tuple(_metric(key, boards) for key in metrics)
+    columns = [(board, metric) for board in boards for metric in shown]
     best = [_best(board, metric) for board, metric in columns]
     lines = []
     for method in _methods(boards):
@@ -116,15 +99,31 @@ def paper_table(
             for (board, metric), marked in zip(columns, best, strict=True)
         )
         lines.append(Line(method, cells, any(_provisional(board, method) for board in boards)))
-    quoted, sources = _quoted(list(reported), _splits(boards), metrics)
+    quoted, sources = _quoted(list(reported), _splits(boards), shown)
     return PaperTable(
         splits=_splits(boards),
-        metrics=tuple(metrics),
+        metrics=shown,
         measured=tuple(lines),
         caption=_caption(boards, spread, marked=any(best)),
         reported=quoted,
         sources=sources,
     )
+
+
+def column_title(metric: Metric) -> str:
+    """The head of a column; one of an OOD set names the set: `AUROC (%) cifar100`."""
+    parts = metric.key.split(".")
+    return metric.paper_title if len(parts) == 1 else f"{metric.paper_title} {parts[1]}"
+
+
+def _metric(key: str, boards: Sequence[Board]) -> Metric:
+    """The metric of a key, of which a summary has a mean."""
+    metric = find_metric(key)
+    if metric is None:
+        raise unknown("metric", key, [each.key for each in METRICS])
+    if not any(has_values(board.summary, f"{key}_mean") for board in boards):
+        raise UsageError(f"metric {key}: no run of {', '.join(_splits(boards))} has it")
+    return metric
 
 
 def _splits(boards: Sequence[Board]) -> tuple[str, ...]:
@@ -150,30 +149,36 @@ def _provisional(board: Board, method: str) -> bool:
     return row is not None and row["state"] == "provisional"
 
 
-def _best(board: Board, metric: str) -> set[str]:
-    """Methods that are best by a metric, or cannot be told apart from the best."""
+def _best(board: Board, metric: Metric) -> set[str]:
+    """Methods that are best by a metric, or not significantly different from the best."""
+    if metric.best == "none" or not has_values(board.runs, metric.key):
+        return set()
     ranked = [method for method, row in _summary(board).items() if row["state"] == "ranked"]
     runs = board.runs[(board.runs["subset"] == 0) & board.runs["method"].isin(ranked)]
-    values = runs.pivot(index="seed", columns="method", values=metric).dropna(axis="columns")
+    values = runs.pivot(index="seed", columns="method", values=metric.key).dropna(axis="columns")
     if values.empty:
         return set()
-    sign = -1 if metric in LOWER_IS_BETTER else 1
+    sign = -1 if metric.lower_is_better else 1
     return {method for method, found in standings(sign * values).items() if found.rank == 1}
 
 
-def _cell(board: Board, metric: str, method: str, spread: Spread, best: bool) -> Cell:
+def _cell(board: Board, metric: Metric, method: str, spread: Spread, best: bool) -> PaperCell:
     row = _summary(board).get(method, {})
-    scale, digits = (1, 3) if metric in NOT_IN_PERCENT else (100, 1)
 
-    def figure(column: str) -> str:
-        value = float(row.get(f"{metric}_{column}", math.nan))
-        return "" if math.isnan(value) else f"{scale * value:.{digits}f}"
+    def number(column: str) -> str:
+        value = float(row.get(f"{metric.key}_{column}", math.nan))
+        return "" if math.isnan(value) else _text(metric, value)
 
-    return Cell(figure("mean"), "" if spread == "none" else figure(spread), best)
+    return PaperCell(number("mean"), "" if spread == "none" else number(spread), best)
+
+
+def _text(metric: Metric, value: float) -> str:
+    """A value with the decimals of a paper: one of a percentage, else those of the metric."""
+    return metric.text(value, 1 if metric.percent else None)
 
 
 def _quoted(
-    reported: Sequence[Reported], splits: Sequence[str], metrics: Sequence[str]
+    reported: Sequence[Reported], splits: Sequence[str], metrics: Sequence[Metric]
 ) -> tuple[tuple[Line, ...], tuple[str, ...]]:
     """A line for each published method and table, with whatever of the columns it has."""
     lines, sources = [], []
@@ -186,10 +191,10 @@ def _quoted(
                     each.value
                     for each in reported
                     if (each.table, each.method, each.source) == (table, method, source)
-                    and (each.split, each.metric) == (split, metric)
+                    and (each.split, each.metric) == (split, metric.key)
                     and each.value is not None
                 ]
-                cells.append(Cell(f"{100 * values[0]:.1f}") if values else Cell())
+                cells.append(PaperCell(_text(metric, values[0])) if values else PaperCell())
         if any(cell.text for cell in cells):
             lines.append(Line(method, tuple(cells)))
             sources.append(source)
@@ -204,9 +209,9 @@ def _caption(boards: Sequence[Board], spread: Spread, *, marked: bool) -> str:
         number = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
         runs.append(f"{number} on {board.split}")
     newest = max(str(board.runs["finished"].max())[:10] for board in boards)
-    behind = {"ci95": "± half of the 95 % interval", "sd": "± standard deviation", "none": "mean"}
-    bold = "bold: best, and what cannot be told apart from it; " if marked else ""
+    after = {"ci95": "± half of the 95 % interval", "sd": "± standard deviation", "none": "mean"}
+    bold = "bold: best, and what is not significantly different from it; " if marked else ""
     return (
-        f"dcbench, protocol {protocol}, subset 0; runs: {', '.join(runs)}; {behind[spread]}; "
+        f"dcbench, protocol {protocol}, subset 0; runs: {', '.join(runs)}; {after[spread]}; "
         f"{bold}newest run {newest}."
     )

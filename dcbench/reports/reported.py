@@ -7,12 +7,12 @@ import re
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 
 from dcbench.config.base import Config, validated
 from dcbench.config.paths import shipped_root
 from dcbench.errors import DataError
-from dcbench.leaderboard.columns import HEADLINES
+from dcbench.metrics.table import METRICS, find_metric
 
 
 def _fraction(value: Any) -> Any:
@@ -32,12 +32,13 @@ class Reported(Config):
         Which of the tables it belongs to; the tables of the Infinite Class Mixup poster begin with
         `poster`.
     subsets : tuple of int
-        The subsets of the split that it is the mean over; empty where there is no saying.
+        The subsets of the split that it is the mean over; empty where that is not known.
     method : str
         As dcbench labels it, with the settings that differ from protocol v1's; or a plain name that
         dcbench does not have.
     value : float or None
-        In fractions; None where the source cannot be read with certainty.
+        As a record stores it, percentages as fractions; None where the source cannot be read with
+        certainty.
     averaged : str
         `<splits> splits x <runs> runs`; empty where the source does not say.
     recipe_differs : bool
@@ -49,7 +50,7 @@ class Reported(Config):
     subsets: Annotated[tuple[int, ...], BeforeValidator(lambda text: tuple(text.split()))]
     method: str
     metric: str
-    value: Annotated[float | None, BeforeValidator(_fraction)] = Field(ge=0, le=1)
+    value: Annotated[float | None, BeforeValidator(_fraction)] = Field(ge=0)
     averaged: str
     recipe_differs: Annotated[bool, BeforeValidator(_yes_or_no)]
     source: str = Field(min_length=1)
@@ -58,10 +59,22 @@ class Reported(Config):
 
     @field_validator("metric")
     @classmethod
-    def _is_a_headline(cls, metric: str) -> str:
-        if metric not in HEADLINES:
-            raise ValueError(f"should be one of {', '.join(HEADLINES)}")
+    def _is_in_the_table(cls, metric: str) -> str:
+        keys = [each.key for each in METRICS]
+        if metric not in keys:
+            raise ValueError(f"should be one of {', '.join(keys)}")
         return metric
+
+    @field_validator("value")
+    @classmethod
+    def _is_in_the_range_of_its_metric(
+        cls, value: float | None, info: ValidationInfo
+    ) -> float | None:
+        metric = find_metric(info.data.get("metric", ""))
+        largest = None if metric is None else metric.largest
+        if value is not None and largest is not None and value > largest:
+            raise ValueError(f"should be less than or equal to {largest:g}")
+        return value
 
     @field_validator("url")
     @classmethod
@@ -82,7 +95,7 @@ def load_reported(path: Path | None = None) -> tuple[Reported, ...]:
     Raises
     ------
     DataError
-        The file cannot be read, or a cell is not what its column asks.
+        The file cannot be read, or a cell is not what its column requires.
     """
     path = path or shipped_root() / "baselines" / "reported.csv"
     try:

@@ -7,23 +7,15 @@ from typing import Any
 
 import pandas as pd
 
-from dcbench.leaderboard.columns import is_fraction
 from dcbench.leaderboard.ranks import LEVEL
 from dcbench.leaderboard.statistics import Difference
+from dcbench.metrics.table import TERMINAL, Metric, find_metric, is_headline_ood, metrics_of
+from dcbench.reports.absent import has_values
 
 
 def display_rows(summary: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
     """Column titles and rows of a summary, best rank first; `1 =` is a rank that is shared."""
-    shown = {
-        "accuracy %": "accuracy",
-        "few %": "accuracy_few",
-        "medium %": "accuracy_medium",
-        "ECE-15 %": "ece15",
-        "NLL": "nll",
-    }
-    near = [name for name in summary.columns if name.endswith(".msp.auroc_mean")][:1]
-    shown |= {f"AUROC {name.split('.')[1]} %": name.removesuffix("_mean") for name in near}
-    shown = {title: key for title, key in shown.items() if summary[f"{key}_mean"].notna().any()}
+    shown = [metric for metric in _shown(summary) if has_values(summary, f"{metric.key}_mean")]
     order = summary.sort_values(
         ["subsets", "rank", "accuracy_mean"], ascending=[True, True, False], na_position="last"
     )
@@ -34,11 +26,27 @@ def display_rows(summary: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
             _rank(row, shared),
             str(row["method"]),
             f"{row['n']}/{row['asked']}",
-            *(_with_interval(row, key, 1 if key == "nll" else 100) for key in shown.values()),
+            *(_with_interval(row, metric) for metric in shown),
         ]
         for row in order.to_dict("records")
     ]
-    return ["subsets", "rank", "method", "runs", *shown], rows
+    return ["subsets", "rank", "method", "runs", *map(_title, shown)], rows
+
+
+def _shown(summary: pd.DataFrame) -> list[Metric]:
+    """The metrics of the table: some of the test set's, and that of the first OOD set."""
+    names = (name.removesuffix("_mean") for name in summary.columns if name.endswith("_mean"))
+    first = next(filter(is_headline_ood, names), None)
+    near = None if first is None else find_metric(first)
+    return [*metrics_of(TERMINAL), *([] if near is None else [near])]
+
+
+def _title(metric: Metric) -> str:
+    """The head of a column, in lower case as the others are, but for abbreviations."""
+    if metric.key.startswith("ood."):
+        return f"{metric.short_title} {metric.key.split('.')[1]} %"
+    title = metric.column_title
+    return title[0].lower() + title[1:] if title[1:2].islower() else title
 
 
 def _rank(row: dict[Hashable, Any], shared: Any) -> str:
@@ -47,11 +55,11 @@ def _rank(row: dict[Hashable, Any], shared: Any) -> str:
     return f"{row['rank']} =" if shared[row["subsets"], row["rank"]] > 1 else str(row["rank"])
 
 
-def _with_interval(row: dict[Hashable, Any], key: str, scale: int) -> str:
-    mean, half = row[f"{key}_mean"] * scale, row[f"{key}_ci95"] * scale
-    digits = 3 if scale == 1 else 2
-    interval = f" ± {half:.{digits}f}" if half == half else ""
-    return f"{mean:.{digits}f}{interval}" if mean == mean else "–"
+def _with_interval(row: dict[Hashable, Any], metric: Metric) -> str:
+    mean, half = row[f"{metric.key}_mean"], row.get(f"{metric.key}_ci95")
+    digits = max(metric.decimals, 2)
+    interval = "" if pd.isna(half) else f" ± {metric.text(half, digits)}"
+    return "–" if pd.isna(mean) else f"{metric.text(mean, digits)}{interval}"
 
 
 def ties(summary: pd.DataFrame) -> list[str]:
@@ -63,7 +71,7 @@ def ties(summary: pd.DataFrame) -> list[str]:
         first, *others = best["method"].tolist() or [None]
         if others:
             listed = ", ".join(others)
-            said.append(f"{where}: cannot be told apart from {first}, the best: {listed}")
+            said.append(f"{where}: not significantly different from {first}, the best: {listed}")
         waiting = rows.loc[rows["rank"].isna(), "method"].tolist()
         if waiting:
             asked = rows["asked"].iloc[0]
@@ -81,11 +89,12 @@ def difference_rows(
         for each in sorted(group, key=lambda each: -each.mean)
     ]
     columns = ["subsets", "method", "pairs", "difference", "95 % interval", "p", "p (Holm)"]
-    return [*columns, "told apart"], rows
+    return [*columns, "significantly different"], rows
 
 
 def _difference(each: Difference) -> list[str]:
-    show = "{:+.2%}" if is_fraction(each.metric) else "{:+.4g}"
+    metric = find_metric(each.metric)
+    show = "{:+.2%}" if metric is not None and metric.percent else "{:+.4g}"
     mean, low, high = (show.format(value) for value in (each.mean, each.low, each.high))
     return [
         each.method,

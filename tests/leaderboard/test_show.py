@@ -34,7 +34,7 @@ def test_shared_rank_is_marked_and_said_in_words(whole: Path):
     means = {name: sum(accuracies(whole, name)) for name in ("erm", "mixup", "remix")}
     best = max(means, key=means.__getitem__)
     others = [name for name in sorted(means, key=lambda name: -means[name]) if name != best]
-    assert f"cannot be told apart from {best}, the best: {', '.join(others)}" in said
+    assert f"not significantly different from {best}, the best: {', '.join(others)}" in said
 
 
 def test_differences_have_interval_and_both_p(whole: Path):

@@ -20,15 +20,15 @@ from dcbench.leaderboard.build import build
 from dcbench.metrics.measure import Predictions, measure
 from dcbench.records import files
 from dcbench.records.schema import EpochSummary
-from dcbench.reports.figures import chosen, draw, parse_formats
+from dcbench.reports.figures import choose_boards, draw_figures, parse_formats
 from dcbench.reports.figures.frequency import recall_by_count
-from dcbench.reports.figures.layout import fitted
+from dcbench.reports.figures.layout import columns_and_width
 from dcbench.reports.figures.ood_scores import shares
-from dcbench.reports.figures.palette import families, in_order, looks
+from dcbench.reports.figures.palette import families, sorted_methods, styles_of
 from dcbench.reports.figures.reliability import confidence_and_accuracy, pooled
 from dcbench.reports.figures.roc import true_positive_rate
-from dcbench.reports.figures.run_data import find_stored, read_stored, reduced
-from dcbench.reports.figures.spread import interval, percents
+from dcbench.reports.figures.run_data import find_runs, read_runs, reduce_predictions
+from dcbench.reports.figures.spread import interval, percent_texts
 from tests.records.test_store import DIGITS, a_record
 
 SPLIT = "cifar10-lt-100"
@@ -149,7 +149,7 @@ def test_same_rows_and_runs_give_the_same_bytes(
     board: Board, results: Path, drawn: Path, tmp_path: Path
 ):
     with matplotlib.rc_context({"font.size": 20, "savefig.bbox": "tight"}):  # a user's own
-        files = draw([board], results, tmp_path)
+        files = draw_figures([board], results, tmp_path)
     for path in files:
         assert path.read_bytes() == (drawn / path.name).read_bytes(), path.name
 
@@ -169,7 +169,7 @@ def two_class(rows: list[tuple[float, int]]) -> Any:
     labels = np.array([label for _, label in rows])
     nothing = np.zeros(0)
     predictions = Predictions(np.log(probs).astype(np.float32), labels, np.array([1, 1]), {})
-    return reduced("erm", predictions, nothing)
+    return reduce_predictions("erm", predictions, nothing)
 
 
 def test_pooled_bins_are_those_of_all_rows_together():
@@ -186,7 +186,7 @@ def test_pooled_bins_are_those_of_all_rows_together():
 
 
 def test_pooled_gaps_add_up_to_the_ece_of_one_run(board: Board, results: Path):
-    [run, *_] = read_stored(board.runs, find_stored(results))
+    [run, *_] = read_runs(board.runs, find_runs(results))
     confidence, accuracy = confidence_and_accuracy(run.bins)
     share = run.bins.rows / run.bins.rows.sum()
     assert run.bins.rows.sum() == 300
@@ -199,7 +199,7 @@ def test_recall_stands_by_the_training_images_of_its_class():
     # class 0: 2 of 2 right, class 1: 1 of 2, class 2: 0 of 1; 30, 5 and 200 training images
     scores = np.eye(3)[[0, 0, 1, 2, 0]].astype(np.float32)
     predictions = Predictions(scores, np.array([0, 0, 1, 1, 2]), np.array([30, 5, 200]), {})
-    counts, [recall] = recall_by_count([reduced("erm", predictions, np.zeros(0))])
+    counts, [recall] = recall_by_count([reduce_predictions("erm", predictions, np.zeros(0))])
     assert counts.tolist() == [5, 30, 200]
     assert recall.tolist() == [0.5, 1, 0]
 
@@ -208,7 +208,7 @@ def test_many_classes_share_points_with_their_neighbours():
     classes = np.arange(40)
     scores = np.eye(40)[np.where(classes < 20, classes, 0)].astype(np.float32)
     predictions = Predictions(scores, classes, 10 * (classes + 1), {})
-    counts, [recall] = recall_by_count([reduced("erm", predictions, np.zeros(0))])
+    counts, [recall] = recall_by_count([reduce_predictions("erm", predictions, np.zeros(0))])
     assert counts.tolist() == [15 + 20 * group for group in range(20)]
     assert recall.tolist() == [1] * 10 + [0] * 10
 
@@ -217,7 +217,7 @@ def test_many_classes_share_points_with_their_neighbours():
 def test_area_under_the_roc_curve_is_the_auroc_of_the_row(board: Board, results: Path, name: str):
     rates = np.linspace(0, 1, 501)
     for run, row in zip(
-        read_stored(board.runs, find_stored(results)), board.runs.to_dict("records"), strict=True
+        read_runs(board.runs, find_runs(results)), board.runs.to_dict("records"), strict=True
     ):
         inside, outside = run.scores, run.ood_scores[name]
         area = auc(rates, true_positive_rate(inside, outside))
@@ -245,12 +245,12 @@ def test_interval_is_students_and_of_no_width_for_one_run():
     assert interval([0.4, 0.5]) == pytest.approx((0.45 - 0.63531, 0.45 + 0.63531), abs=1e-5)
     assert interval([0.4]) == (0.4, 0.4)
     runs = pd.DataFrame({"method": ["mixup", "erm", "erm"], "x": [0.25, math.nan, 0.5]})
-    assert percents(runs, "x") == {"erm": "50.0", "mixup": "25.0"}
+    assert percent_texts(runs, "x") == {"erm": "50.0", "mixup": "25.0"}
 
 
 def test_methods_stand_by_family_and_settings_by_their_plain_form():
     methods = ["zebra", "ic-mixup[axes=class]", "regmixup", "ic-mixup", "mixup", "erm", "ant"]
-    assert in_order(methods) == [
+    assert sorted_methods(methods) == [
         *("erm", "mixup", "ic-mixup", "ic-mixup[axes=class]", "regmixup", "ant", "zebra")
     ]
     assert families(methods) == [
@@ -260,11 +260,13 @@ def test_methods_stand_by_family_and_settings_by_their_plain_form():
     assert families(["erm"]) == [["erm"]]
 
 
-def test_no_two_methods_look_alike_in_grey():
-    strangers = [f"ic-mixup[alpha={alpha}]" for alpha in range(8)]
+def test_no_two_methods_look_alike_in_gray():
+    third_party = [f"ic-mixup[alpha={alpha}]" for alpha in range(8)]
     names = [*("erm", "mixup", "ic-mixup", "remix", "ic-remix", "regmixup", "ic-regmixup")]
-    given = looks(names + strangers)
-    assert len({(look.marker, look.filled, look.line) for look in given.values()}) == len(given)
+    styles = styles_of(names + third_party)
+    assert len({(style.marker, style.filled, style.line) for style in styles.values()}) == len(
+        styles
+    )
 
 
 def test_methods_that_predict_the_same_keep_their_own_runs(tmp_path: Path):
@@ -278,15 +280,15 @@ def test_methods_that_predict_the_same_keep_their_own_runs(tmp_path: Path):
     rows = pd.DataFrame(
         {"method": ["erm", "ic-mixup"], "seed": 0, "subset": 0, "predictions_sha256": same.sha256}
     )
-    runs = read_stored(rows, find_stored(tmp_path / "results"))
+    runs = read_runs(rows, find_runs(tmp_path / "results"))
     assert [run.method for run in runs] == ["erm", "ic-mixup"]
 
 
-def test_runs_that_are_not_stored_are_told_once_and_the_rows_still_drawn(
+def test_runs_that_are_not_stored_are_logged_once_and_the_rows_still_drawn(
     board: Board, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ):
     caplog.set_level(logging.INFO, "dcbench")
-    files = draw([board], tmp_path / "nowhere", tmp_path / "out", ["svg"])
+    files = draw_figures([board], tmp_path / "nowhere", tmp_path / "out", ["svg"])
     (said,) = caplog.messages
     assert said.startswith(f"6 of 6 runs are not stored under {tmp_path / 'nowhere'}")
     assert [path.stem.rpartition("-")[2] for path in files] == ["accuracy", "cost"]
@@ -294,7 +296,7 @@ def test_runs_that_are_not_stored_are_told_once_and_the_rows_still_drawn(
 
 def test_several_splits_share_a_figure_of_accuracy(board: Board, tmp_path: Path):
     other = Board(board.protocol, "digits", board.runs, board.summary)
-    files = draw([board, other], tmp_path, tmp_path / "out", ["svg"])
+    files = draw_figures([board, other], tmp_path, tmp_path / "out", ["svg"])
     assert files[0].name == "v1-lite-all-accuracy.svg"
     words = files[0].read_text()
     assert all(name in words for name in (">digits<", f">{SPLIT}<"))
@@ -311,12 +313,12 @@ def test_several_splits_share_a_figure_of_accuracy(board: Board, tmp_path: Path)
         ),
     ],
 )
-def test_times_of_other_devices_or_of_shared_ones_are_told_apart(
+def test_times_of_other_devices_or_of_shared_ones_have_marks_of_their_own(
     board: Board, tmp_path: Path, column: str, other: object, told: str
 ):
     values = board.runs[column].where(board.runs["seed"] == 0, other)
     mixed = Board(board.protocol, board.split, board.runs.assign(**{column: values}), board.summary)
-    [_, cost] = draw([mixed], tmp_path, tmp_path / "out", ["svg"])
+    [_, cost] = draw_figures([mixed], tmp_path, tmp_path / "out", ["svg"])
     assert told in cost.read_text().replace("\N{NO-BREAK SPACE}", " ")
 
 
@@ -324,7 +326,7 @@ def test_board_without_a_run_of_subset_0_is_wrong_use(board: Board, tmp_path: Pa
     for runs in (board.runs.assign(subset=1), board.runs.iloc[:0], pd.DataFrame()):
         empty = Board(board.protocol, board.split, runs, board.summary)
         with pytest.raises(UsageError, match="no leaderboard has a run of subset 0"):
-            draw([empty], tmp_path, tmp_path / "out")
+            draw_figures([empty], tmp_path, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
@@ -339,14 +341,14 @@ def test_damaged_run_is_refused_by_name(board: Board, tmp_path: Path, damage: st
     else:
         history.unlink()
     with pytest.raises(DataError, match=re.escape(str(folder))):
-        draw([board], tmp_path / "results", tmp_path / "out", ["svg"])
+        draw_figures([board], tmp_path / "results", tmp_path / "out", ["svg"])
 
 
 def test_splits_and_protocols_choose_leaderboards(board: Board):
     other = Board("v1", "digits", board.runs, board.summary)
-    assert chosen([board, other], [], None) == [board, other]
-    assert chosen([board, other], ["digits"], None) == [other]
-    assert chosen([board, other], [], "v1-lite") == [board]
+    assert choose_boards([board, other], [], None) == [board, other]
+    assert choose_boards([board, other], ["digits"], None) == [other]
+    assert choose_boards([board, other], [], "v1-lite") == [board]
 
 
 @pytest.mark.parametrize(
@@ -370,7 +372,7 @@ def test_wrong_use_ends_with_2_and_draws_nothing(
 
 
 def test_no_panel_is_left_alone_in_a_row_where_they_can_be_shared_out():
-    columns = {panels: fitted(panels, 4)[0] for panels in range(1, 9)}
+    columns = {panels: columns_and_width(panels, 4)[0] for panels in range(1, 9)}
     assert columns == {1: 1, 2: 2, 3: 3, 4: 4, 5: 3, 6: 3, 7: 4, 8: 4}
 
 

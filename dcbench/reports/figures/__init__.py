@@ -15,15 +15,16 @@ from dcbench.data.splits import split_config
 from dcbench.errors import UsageError, unknown
 from dcbench.leaderboard.boards import Board
 from dcbench.records.atomic import writing
+from dcbench.reports.absent import has_values
 from dcbench.reports.figures.accuracy import draw_accuracy
 from dcbench.reports.figures.cost import draw_cost
 from dcbench.reports.figures.frequency import draw_frequency
-from dcbench.reports.figures.layout import Format, Sheet, save
+from dcbench.reports.figures.layout import Format, TitledFigure, save
 from dcbench.reports.figures.learning import draw_learning
 from dcbench.reports.figures.ood_scores import draw_ood_scores
 from dcbench.reports.figures.reliability import draw_reliability
 from dcbench.reports.figures.roc import draw_roc
-from dcbench.reports.figures.run_data import StoredRun, find_stored, keys, read_stored
+from dcbench.reports.figures.run_data import RunData, find_runs, read_runs, row_keys
 from dcbench.reports.figures.style import settings
 
 _log = logging.getLogger(__name__)
@@ -33,7 +34,9 @@ ALL_SPLITS = "all"
 """Stands for the split in the name of a figure with a panel a split."""
 
 
-def chosen(boards: Sequence[Board], splits: Sequence[str], protocol: str | None) -> list[Board]:
+def choose_boards(
+    boards: Sequence[Board], splits: Sequence[str], protocol: str | None
+) -> list[Board]:
     """The leaderboards of some splits (of all, where none is named) under one protocol or all.
 
     Raises
@@ -67,7 +70,7 @@ def parse_formats(text: str) -> list[Format]:
     return [form for form in FORMATS if form in names]
 
 
-def draw(
+def draw_figures(
     boards: Sequence[Board],
     results: Path,
     output: Path,
@@ -106,18 +109,18 @@ def draw(
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(settings())
-        for name, drawn in _sheets(shown, results):
+        for name, titled in _all_figures(shown, results):
             for form in formats:
                 path = output / f"{name}.{form}"
-                save(drawn, path, form)
+                save(titled, path, form)
                 files.append(path)
     return files
 
 
-def _sheets(boards: Sequence[Board], results: Path) -> Iterator[tuple[str, Sheet]]:
+def _all_figures(boards: Sequence[Board], results: Path) -> Iterator[tuple[str, TitledFigure]]:
     """Every figure with its name, one at a time."""
-    found = find_stored(results)
-    wanted = [key for board in boards for key in keys(board.runs)]
+    found = find_runs(results)
+    wanted = [key for board in boards for key in row_keys(board.runs)]
     lacking = sum(key not in found for key in wanted)
     if lacking:
         _log.info(
@@ -127,16 +130,19 @@ def _sheets(boards: Sequence[Board], results: Path) -> Iterator[tuple[str, Sheet
         )
     for protocol, group in groupby(boards, key=lambda board: board.protocol):
         of_protocol = list(group)
-        if len(of_protocol) > 1:
-            yield f"{protocol}-{ALL_SPLITS}-accuracy", draw_accuracy(of_protocol)
+        measured = [board for board in of_protocol if has_values(board.runs, "accuracy")]
+        if len(measured) > 1:
+            yield f"{protocol}-{ALL_SPLITS}-accuracy", draw_accuracy(measured)
         for board in of_protocol:
-            for figure, drawn in _of_board(board, read_stored(board.runs, found)):
-                yield f"{protocol}-{board.split}-{figure}", drawn
+            for figure, titled in _of_board(board, read_runs(board.runs, found)):
+                yield f"{protocol}-{board.split}-{figure}", titled
 
 
-def _of_board(board: Board, runs: Sequence[StoredRun]) -> Iterator[tuple[str, Sheet]]:
-    yield "accuracy", draw_accuracy([board])
-    yield "cost", draw_cost(board)
+def _of_board(board: Board, runs: Sequence[RunData]) -> Iterator[tuple[str, TitledFigure]]:
+    if has_values(board.runs, "accuracy"):
+        yield "accuracy", draw_accuracy([board])
+        if has_values(board.runs, "train_seconds"):
+            yield "cost", draw_cost(board)
     if not runs:
         return
     yield "reliability", draw_reliability(board, runs)

@@ -12,16 +12,16 @@ from numpy.typing import NDArray
 from dcbench.leaderboard.boards import Board
 from dcbench.metrics.accuracy import FEW_BELOW, MANY_ABOVE
 from dcbench.reports.figures.layout import (
-    Sheet,
-    fitted,
-    grid,
+    TitledFigure,
+    columns_and_width,
     label_outside,
+    num_rows,
+    panel_grid,
     plain_log,
-    rows_of,
-    sheet,
+    titled_figure,
 )
-from dcbench.reports.figures.palette import GREY, Look, families, legend_of, looks
-from dcbench.reports.figures.run_data import FloatArray, StoredRun
+from dcbench.reports.figures.palette import GRAY, MethodStyle, families, legend_handles, styles_of
+from dcbench.reports.figures.run_data import FloatArray, RunData
 from dcbench.reports.figures.spread import interval
 from dcbench.reports.figures.style import SMALL
 
@@ -39,44 +39,44 @@ def neighbours(class_counts: NDArray[np.int64]) -> list[NDArray[np.int64]]:
     return np.array_split(order, min(_MOST_POINTS, len(order)))
 
 
-def recall_by_count(runs: Sequence[StoredRun]) -> tuple[FloatArray, list[FloatArray]]:
+def recall_by_count(runs: Sequence[RunData]) -> tuple[FloatArray, list[FloatArray]]:
     """Mean training images of each group of classes [groups], and its recall in each run."""
     groups = neighbours(runs[0].class_counts)
     counts = np.array([runs[0].class_counts[group].mean() for group in groups])
     return counts, [np.array([run.recall[group].mean() for group in groups]) for run in runs]
 
 
-def draw_frequency(board: Board, runs: Sequence[StoredRun]) -> Sheet:
+def draw_frequency(board: Board, runs: Sequence[RunData]) -> TitledFigure:
     """Recall against training images of a class, one panel a family of methods."""
-    given = looks(run.method for run in runs)
-    panels = families(given)
-    columns, width = fitted(len(panels), _MOST_COLUMNS)
+    styles = styles_of(run.method for run in runs)
+    panels = families(styles)
+    columns, width = columns_and_width(len(panels), _MOST_COLUMNS)
     grouped = len(runs[0].class_counts) > _MOST_POINTS
     groups = f" Points: {_MOST_POINTS} groups of neighbouring classes." if grouped else ""
-    drawn = sheet(
+    titled = titled_figure(
         f"Recall by class frequency on {board.split} ({board.protocol})",
         _NOTE + groups,
-        (width, 2.0 * rows_of(len(panels), columns)),
-        legend_of(given),
+        (width, 2.0 * num_rows(len(panels), columns)),
+        legend_handles(styles),
     )
-    every = grid(drawn.figure, len(panels), columns, sharex=True, sharey=True)
+    every = panel_grid(titled.figure, len(panels), columns, sharex=True, sharey=True)
     for axes, methods in zip(every, panels, strict=True):
         for method in methods:
-            _line(axes, [run for run in runs if run.method == method], given[method])
+            _line(axes, [run for run in runs if run.method == method], styles[method])
         _thresholds(axes, runs[0].class_counts)
         axes.set_title(", ".join(method for method in methods if method != "erm") or "erm")
     label_outside(every, columns, "Training images of a class", "Recall (%)")
-    return drawn
+    return titled
 
 
-def _line(axes: Axes, runs: Sequence[StoredRun], look: Look) -> None:
+def _line(axes: Axes, runs: Sequence[RunData], style: MethodStyle) -> None:
     counts, recalls = recall_by_count(runs)
     sns.lineplot(
         x=np.tile(counts, len(recalls)),
         y=100 * np.concatenate(recalls),
         errorbar=interval,
         ax=axes,
-        **look.marks(),
+        **style.line_kwargs(),
     )
 
 
@@ -85,5 +85,5 @@ def _thresholds(axes: Axes, class_counts: NDArray[np.int64]) -> None:
     axes.set_ylim(0, 100)
     for count in (FEW_BELOW, MANY_ABOVE):
         if class_counts.min() <= count <= class_counts.max():
-            axes.axvline(count, color=GREY, linewidth=0.8, linestyle=":")
-            axes.text(count, 99, f" {count}", va="top", size=SMALL, color=GREY)
+            axes.axvline(count, color=GRAY, linewidth=0.8, linestyle=":")
+            axes.text(count, 99, f" {count}", va="top", size=SMALL, color=GRAY)

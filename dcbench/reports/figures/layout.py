@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator, StrMethodFormatter
 
 from dcbench.records.atomic import write_whole
-from dcbench.reports.figures.palette import GREY
+from dcbench.reports.figures.palette import GRAY
 from dcbench.reports.figures.style import ONE_COLUMN, SMALL, TITLE, TWO_COLUMNS
 
 Format = Literal["svg", "pdf"]
@@ -28,21 +28,21 @@ _SHORT = 8
 
 
 @dataclass(frozen=True)
-class Sheet:
-    """A figure, and what it says to who cannot see it."""
+class TitledFigure:
+    """A figure, and what it says to those who cannot see it."""
 
     figure: Figure
     title: str
     description: str
 
 
-def sheet(
+def titled_figure(
     title: str,
     note: str,
     size: tuple[float, float],
     legend: Sequence[Artist] = (),
     values: str = "",
-) -> Sheet:
+) -> TitledFigure:
     """An empty figure with its title, legend and note.
 
     Parameters
@@ -52,7 +52,7 @@ def sheet(
     size
         Inches of the width, and of the height that the panels get.
     values
-        The numbers in words, for the description alone.
+        The numbers as a sentence, for the description alone.
     """
     width, panels = size
     heading = textwrap.wrap(title, int(width * 12))
@@ -68,7 +68,7 @@ def sheet(
     left = _MARGIN / width
     top, bottom = 1 - _MARGIN / height, _MARGIN / height
     figure.text(left, top, "\n".join(heading), va="top", weight="bold", size=TITLE)
-    figure.text(left, bottom, "\n".join(lines), va="bottom", size=SMALL, color=GREY)
+    figure.text(left, bottom, "\n".join(lines), va="bottom", size=SMALL, color=GRAY)
     if legend:
         figure.legend(
             handles=legend,
@@ -81,25 +81,25 @@ def sheet(
             handlelength=2.6,
             columnspacing=1.2,
         )
-    return Sheet(figure, title, f"{note} {values}".strip())
+    return TitledFigure(figure, title, f"{note} {values}".strip())
 
 
-def fitted(panels: int, most: int) -> tuple[int, float]:
-    """Columns for so many panels in rows of like length, and the width that they fill."""
-    columns = math.ceil(panels / rows_of(panels, most))
+def columns_and_width(panels: int, most: int) -> tuple[int, float]:
+    """Columns for `panels` panels in rows of like length, and the width that they fill."""
+    columns = math.ceil(panels / num_rows(panels, most))
     return columns, ONE_COLUMN if columns == 1 else TWO_COLUMNS
 
 
-def rows_of(panels: int, columns: int) -> int:
-    """How many rows so many panels take."""
+def num_rows(panels: int, columns: int) -> int:
+    """Rows that `panels` panels take."""
     return math.ceil(panels / columns)
 
 
-def grid(
+def panel_grid(
     figure: Figure, panels: int, columns: int, *, sharex: bool = False, sharey: bool = False
 ) -> list[Axes]:
-    """So many panels, row by row."""
-    rows = rows_of(panels, columns)
+    """Axes of `panels` panels, row by row."""
+    rows = num_rows(panels, columns)
     every = figure.subplots(rows, columns, squeeze=False, sharex=sharex, sharey=sharey)
     for spare in list(every.flat)[panels:]:
         spare.remove()
@@ -108,8 +108,8 @@ def grid(
 
 def label_outside(panels: Sequence[Axes], columns: int, x: str, y: str) -> None:
     """Label the y axis of the first panel of each row, and the x axis of the last of a column."""
-    for place, axes in enumerate(panels):
-        first, last = place % columns == 0, place + columns >= len(panels)
+    for index, axes in enumerate(panels):
+        first, last = index % columns == 0, index + columns >= len(panels)
         axes.set_ylabel(y if first else "", visible=True)
         axes.set_xlabel(x if last else "", visible=True)
         axes.tick_params(labelbottom=last and bool(x))
@@ -125,15 +125,15 @@ def plain_log(axes: Axes) -> None:
     axes.xaxis.set_minor_locator(NullLocator())
 
 
-def save(drawn: Sheet, path: Path, form: Format) -> None:
+def save(titled: TitledFigure, path: Path, form: Format) -> None:
     """Write a figure in one piece, without a date; SVG with `title` and `desc`."""
     about = {"svg": "Description", "pdf": "Subject"}[form]
     dated = {"svg": "Date", "pdf": "CreationDate"}[form]
-    metadata = {"Title": drawn.title, about: drawn.description, dated: None}
+    metadata = {"Title": titled.title, about: titled.description, dated: None}
     content = io.BytesIO()
-    drawn.figure.savefig(content, format=form, metadata=metadata)
+    titled.figure.savefig(content, format=form, metadata=metadata)
     data = content.getvalue()
     if form == "svg":
-        described = f"</title>\n <desc>{escape(drawn.description, quote=False)}</desc>"
+        described = f"</title>\n <desc>{escape(titled.description, quote=False)}</desc>"
         data = data.replace(b"</title>", described.encode(), 1)
     write_whole(path, lambda file: file.write(data))

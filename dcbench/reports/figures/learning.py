@@ -8,9 +8,16 @@ import numpy as np
 import seaborn as sns
 
 from dcbench.leaderboard.boards import Board
-from dcbench.reports.figures.layout import Sheet, fitted, grid, label_outside, rows_of, sheet
-from dcbench.reports.figures.palette import looks
-from dcbench.reports.figures.run_data import StoredRun
+from dcbench.reports.figures.layout import (
+    TitledFigure,
+    columns_and_width,
+    label_outside,
+    num_rows,
+    panel_grid,
+    titled_figure,
+)
+from dcbench.reports.figures.palette import styles_of
+from dcbench.reports.figures.run_data import RunData
 from dcbench.reports.figures.spread import interval
 
 _NOTE = (
@@ -20,28 +27,28 @@ _NOTE = (
 _MOST_COLUMNS = 4
 
 
-def draw_learning(board: Board, runs: Sequence[StoredRun]) -> Sheet:
+def draw_learning(board: Board, runs: Sequence[RunData]) -> TitledFigure:
     """Mean training loss by epoch, each method on a scale of its own."""
-    given = looks(run.method for run in runs)
-    columns, width = fitted(len(given), _MOST_COLUMNS)
-    drawn = sheet(
+    styles = styles_of(run.method for run in runs)
+    columns, width = columns_and_width(len(styles), _MOST_COLUMNS)
+    titled = titled_figure(
         f"Training loss on {board.split} ({board.protocol})",
         _NOTE,
-        (width, 1.45 * rows_of(len(given), columns)),
+        (width, 1.45 * num_rows(len(styles), columns)),
     )
-    panels = grid(drawn.figure, len(given), columns, sharex=True)
-    for axes, (method, look) in zip(panels, given.items(), strict=True):
+    panels = panel_grid(titled.figure, len(styles), columns, sharex=True)
+    for axes, (method, style) in zip(panels, styles.items(), strict=True):
         losses = [run.losses for run in runs if run.method == method]
         sns.lineplot(
             x=np.concatenate([np.arange(1, len(each) + 1) for each in losses]),
             y=np.concatenate(losses),
             errorbar=interval,
             ax=axes,
-            color=look.color,
+            color=style.color,
             linewidth=0.8,
             err_kws={"alpha": 0.3, "linewidth": 0},
         )
         axes.set_title(f"{method} (n = {len(losses)})")
     label_outside(panels, columns, "Epoch", "Training loss")
-    drawn.figure.align_ylabels()
-    return drawn
+    titled.figure.align_ylabels()
+    return titled

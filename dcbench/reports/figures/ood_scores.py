@@ -12,13 +12,20 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from dcbench.leaderboard.boards import Board
-from dcbench.reports.figures.layout import Sheet, fitted, grid, label_outside, rows_of, sheet
-from dcbench.reports.figures.palette import BLUE, GREEN, ORANGE, PURPLE, VERMILLION, in_order
-from dcbench.reports.figures.run_data import FloatArray, StoredRun
+from dcbench.reports.figures.layout import (
+    TitledFigure,
+    columns_and_width,
+    label_outside,
+    num_rows,
+    panel_grid,
+    titled_figure,
+)
+from dcbench.reports.figures.palette import BLUE, GREEN, ORANGE, PURPLE, VERMILLION, sorted_methods
+from dcbench.reports.figures.run_data import FloatArray, RunData
 
 _NOTE = (
     "Share of the images by largest softmax probability (MSP), runs of subset 0 pooled. MSP "
-    "tells OOD images apart where their line lies to the left of the grey of the test set."
+    "separates OOD images where their line lies to the left of the gray of the test set."
 )
 _MOST_COLUMNS = 4
 _BINS = 20
@@ -38,28 +45,28 @@ def shares(scores: Sequence[FloatArray], lowest: float) -> tuple[FloatArray, Flo
     return np.histogram(pooled, edges)[0] / len(pooled), edges
 
 
-def draw_ood_scores(board: Board, runs: Sequence[StoredRun]) -> Sheet:
+def draw_ood_scores(board: Board, runs: Sequence[RunData]) -> TitledFigure:
     """Histograms of MSP on the test set and on each OOD set, one panel a method."""
-    methods = in_order(run.method for run in runs)
+    methods = sorted_methods(run.method for run in runs)
     sets = list(dict.fromkeys(name for run in runs for name in run.ood_scores))
     lines = dict(zip(sets, cycle(_LINES), strict=False))
     ood = [Line2D([], [], label=name, **line) for name, line in lines.items()]
-    columns, width = fitted(len(methods), _MOST_COLUMNS)
-    drawn = sheet(
+    columns, width = columns_and_width(len(methods), _MOST_COLUMNS)
+    titled = titled_figure(
         f"Confidence on test and OOD images of {board.split} ({board.protocol})",
         _NOTE,
-        (width, 1.6 * rows_of(len(methods), columns)),
+        (width, 1.6 * num_rows(len(methods), columns)),
         [Patch(color="0.8", label="test set"), *ood],
     )
-    panels = grid(drawn.figure, len(methods), columns, sharex=True, sharey=True)
+    panels = panel_grid(titled.figure, len(methods), columns, sharex=True, sharey=True)
     for axes, method in zip(panels, methods, strict=True):
         _panel(axes, [run for run in runs if run.method == method], lines)
         axes.set_title(method)
     label_outside(panels, columns, "MSP", "Images (%)")
-    return drawn
+    return titled
 
 
-def _panel(axes: Axes, runs: Sequence[StoredRun], lines: dict[str, dict[str, Any]]) -> None:
+def _panel(axes: Axes, runs: Sequence[RunData], lines: dict[str, dict[str, Any]]) -> None:
     lowest = 1 / len(runs[0].recall)
     inside, edges = shares([run.scores for run in runs], lowest)
     axes.stairs(100 * inside, edges, fill=True, color="0.8")

@@ -1,27 +1,33 @@
-"""One look a method: colors that color-blind eyes tell apart, and marks for print in grey."""
+"""One style a method: colors that color-blind eyes distinguish, and marks for print in gray."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import product
 from typing import Any, NamedTuple
 
 from matplotlib.artist import Artist
 from matplotlib.lines import Line2D
 
+from dcbench.errors import UsageError
+from dcbench.methods import method_class
+
 BLACK, ORANGE, SKY, GREEN = "#000000", "#e69f00", "#56b4e9", "#009e73"
-BLUE, VERMILLION, PURPLE, GREY = "#0072b2", "#d55e00", "#cc79a7", "#666666"
-"""Colors of Okabe and Ito (2008), "Color Universal Design", and a grey."""
+BLUE, VERMILLION, PURPLE, GRAY = "#0072b2", "#d55e00", "#cc79a7", "#666666"
+"""Colors of Okabe and Ito (2008), "Color Universal Design", and a gray."""
+
+_Line = str | tuple[int, tuple[int, ...]]
 
 
-class Look(NamedTuple):
-    """What tells a method from the others, in color and in grey."""
+class MethodStyle(NamedTuple):
+    """What distinguishes a method from the others, in color and in gray."""
 
     color: str
     marker: str
-    line: str | tuple[int, tuple[int, ...]]
+    line: _Line
     filled: bool
 
-    def marks(self) -> dict[str, Any]:
+    def line_kwargs(self) -> dict[str, Any]:
         """Keyword arguments of the methods of `Axes` that draw lines and marks."""
         return {
             "color": self.color,
@@ -32,56 +38,104 @@ class Look(NamedTuple):
         }
 
 
+class Kinship(NamedTuple):
+    """What a method is drawn beside.
+
+    Attributes
+    ----------
+    family : str
+        Methods of one family stand together.
+    twin : str
+        The method that it is a variant of; empty where it is of none.
+    """
+
+    family: str
+    twin: str
+
+
 _DASHED = (0, (4, 2))
 _DOTTED = (0, (1, 1))
-_LOOKS = {
-    "erm": Look(BLACK, "o", "-", True),
-    "mixup": Look(SKY, "s", _DASHED, False),
-    "ic-mixup": Look(BLUE, "s", "-", True),
-    "remix": Look(ORANGE, "^", _DASHED, False),
-    "ic-remix": Look(VERMILLION, "^", "-", True),
-    "regmixup": Look(GREEN, "D", _DASHED, False),
-    "ic-regmixup": Look(PURPLE, "D", "-", True),
+_DASH_DOTTED = (0, (5, 1, 1, 1))
+_DASH_DOT_DOTTED = (0, (5, 1, 1, 1, 1, 1))
+
+_FAMILIES = {
+    "erm": (MethodStyle(BLACK, "o", "-", True), None),
+    "mixup": (MethodStyle(SKY, "s", _DASHED, False), MethodStyle(BLUE, "s", "-", True)),
+    "remix": (MethodStyle(ORANGE, "^", _DASHED, False), MethodStyle(VERMILLION, "^", "-", True)),
+    "regmixup": (MethodStyle(GREEN, "D", _DASHED, False), MethodStyle(PURPLE, "D", "-", True)),
 }
-"""A shape a family; filled and with a whole line, its form with infinitely many classes."""
+"""A shape a family: for the method that it is named after, and, filled and with a whole line, for
+the variant of that method."""
 
 _OTHERS = [
-    Look(color, marker, _DOTTED, True)
-    for marker, color in zip(
-        "vP*X<>ph", (GREY, BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, BLACK), strict=True
+    MethodStyle(color, marker, line, filled)
+    for (line, filled), (marker, color) in product(
+        ((_DOTTED, True), (_DASH_DOTTED, False), (_DASH_DOT_DOTTED, True)),
+        zip("vP*X<>ph", (GRAY, BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, BLACK), strict=True),
     )
 ]
 
 
-def in_order(methods: Iterable[str]) -> list[str]:
-    """Methods by family, `erm` first; one with settings after its plain form, strangers last."""
-    known = list(_LOOKS)
+def kinship(method: str) -> Kinship:
+    """Family and twin of a method, with settings or without; a name that is unknown is its own."""
+    name = method.partition("[")[0]
+    # Names come from tables that others wrote, and `method_class` would run a file of that name.
+    if ".py:" in name:
+        return Kinship(name, "")
+    try:
+        found = method_class(name)
+    except UsageError:
+        return Kinship(name, "")
+    return Kinship(found.family or name, found.twin)
 
-    def place(method: str) -> tuple[int, str]:
-        name = method.partition("[")[0]
-        return (known.index(name) if name in known else len(known), method)
 
-    return sorted(set(methods), key=place)
+def sorted_methods(methods: Iterable[str]) -> list[str]:
+    """Methods by family, `erm` first; variants and settings after the plain form."""
+    known = list(_FAMILIES)
+
+    def key(method: str) -> tuple[int, str, bool, bool, str]:
+        family, twin = kinship(method)
+        rank = known.index(family) if family in known else len(known)
+        return rank, family, bool(twin), method.partition("[")[0] != family, method
+
+    return sorted(set(methods), key=key)
 
 
 def families(methods: Iterable[str]) -> list[list[str]]:
     """Methods that belong in one panel: `erm` with each family of the others."""
     plain: list[str] = []
     others: dict[str, list[str]] = {}
-    for method in in_order(methods):
-        family = method.partition("[")[0].removeprefix("ic-")
+    for method in sorted_methods(methods):
+        family = kinship(method).family
         (plain if family == "erm" else others.setdefault(family, [])).append(method)
     return [[*plain, *members] for members in others.values()] or [plain]
 
 
-def looks(methods: Iterable[str]) -> dict[str, Look]:
-    """The look of each method, in order."""
-    ordered = in_order(methods)
-    others = [method for method in ordered if method not in _LOOKS]
-    given = {method: _OTHERS[index % len(_OTHERS)] for index, method in enumerate(others)}
-    return {method: _LOOKS.get(method) or given[method] for method in ordered}
+def styles_of(methods: Iterable[str]) -> dict[str, MethodStyle]:
+    """The style of each method, in order."""
+    styles: dict[str, MethodStyle | None] = {}
+    for method in sorted_methods(methods):
+        own = _own_style(method)
+        styles[method] = None if own in styles.values() else own
+    others = iter(range(len(styles)))
+    return {
+        method: style or _OTHERS[next(others) % len(_OTHERS)] for method, style in styles.items()
+    }
 
 
-def legend_of(methods: Mapping[str, Look]) -> list[Artist]:
+def _own_style(method: str) -> MethodStyle | None:
+    """The style of a family's plain form or of its variant; None for any other."""
+    family, twin = kinship(method)
+    plain, variant = _FAMILIES.get(family, (None, None))
+    if "[" in method:
+        return None
+    if twin:
+        return variant if twin == family else None
+    return plain if method == family else None
+
+
+def legend_handles(methods: Mapping[str, MethodStyle]) -> list[Artist]:
     """A line with its mark for each method."""
-    return [Line2D([], [], label=method, **look.marks()) for method, look in methods.items()]
+    return [
+        Line2D([], [], label=method, **style.line_kwargs()) for method, style in methods.items()
+    ]

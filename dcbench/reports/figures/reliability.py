@@ -12,10 +12,17 @@ from matplotlib.patches import Patch
 
 from dcbench.leaderboard.boards import Board
 from dcbench.metrics.calibration import CalibrationBins
-from dcbench.reports.figures.layout import Sheet, fitted, label_outside, rows_of, sheet
-from dcbench.reports.figures.palette import BLUE, GREY, VERMILLION, in_order
-from dcbench.reports.figures.run_data import FloatArray, StoredRun
-from dcbench.reports.figures.spread import listed, percents
+from dcbench.metrics.table import metrics_of
+from dcbench.reports.figures.layout import (
+    TitledFigure,
+    columns_and_width,
+    label_outside,
+    num_rows,
+    titled_figure,
+)
+from dcbench.reports.figures.palette import BLUE, GRAY, VERMILLION, sorted_methods
+from dcbench.reports.figures.run_data import FloatArray, RunData
+from dcbench.reports.figures.spread import percent_texts, sentence_of
 from dcbench.reports.figures.style import SMALL
 
 _NOTE = (
@@ -25,13 +32,14 @@ _NOTE = (
     "pooled bins) ± half of its 95 % interval."
 )
 _MOST_COLUMNS = 4
+[_ECE] = metrics_of(["ece15"])
 _RARE = 0.005
 _OVER: Any = {"facecolor": VERMILLION, "hatch": "/////"}
 _UNDER: Any = {"facecolor": BLUE, "hatch": ""}
 _EDGE: Any = {"edgecolor": "white", "linewidth": 0}
 
 
-def pooled(runs: Sequence[StoredRun]) -> CalibrationBins:
+def pooled(runs: Sequence[RunData]) -> CalibrationBins:
     """The bins of several runs, added up."""
     return CalibrationBins(*np.array([np.stack(run.bins) for run in runs]).sum(axis=0))
 
@@ -42,13 +50,13 @@ def confidence_and_accuracy(bins: CalibrationBins) -> tuple[FloatArray, FloatArr
     return bins.confidence / rows, bins.correct / rows
 
 
-def draw_reliability(board: Board, runs: Sequence[StoredRun]) -> Sheet:
+def draw_reliability(board: Board, runs: Sequence[RunData]) -> TitledFigure:
     """A reliability diagram of each method, with its mean ECE in the corner."""
-    methods = in_order(run.method for run in runs)
-    errors = percents(board.runs, "ece15")
-    columns, width = fitted(len(methods), _MOST_COLUMNS)
-    rows = rows_of(len(methods), columns)
-    drawn = sheet(
+    methods = sorted_methods(run.method for run in runs)
+    errors = percent_texts(board.runs, _ECE.key)
+    columns, width = columns_and_width(len(methods), _MOST_COLUMNS)
+    rows = num_rows(len(methods), columns)
+    titled = titled_figure(
         f"Reliability on {board.split} ({board.protocol})",
         _NOTE,
         (width, 2.2 * rows),
@@ -56,9 +64,9 @@ def draw_reliability(board: Board, runs: Sequence[StoredRun]) -> Sheet:
             Patch(**_OVER, **_EDGE, label="over-confident: accuracy is lower"),
             Patch(**_UNDER, **_EDGE, label="under-confident: accuracy is higher"),
         ],
-        listed("ECE in percent", errors),
+        sentence_of(f"{_ECE.title} in percent", errors),
     )
-    panels = drawn.figure.subplots(
+    panels = titled.figure.subplots(
         2 * rows, columns, squeeze=False, sharex=True, height_ratios=[4, 1] * rows
     )
     diagrams, strips = list(panels[::2].flat), list(panels[1::2].flat)
@@ -67,7 +75,11 @@ def draw_reliability(board: Board, runs: Sequence[StoredRun]) -> Sheet:
     diagrams, strips = diagrams[: len(methods)], strips[: len(methods)]
     for method, diagram, strip in zip(methods, diagrams, strips, strict=True):
         of_method = [run for run in runs if run.method == method]
-        _diagram(diagram, pooled(of_method), f"ECE {errors[method]} %")
+        _diagram(
+            diagram,
+            pooled(of_method),
+            f"{_ECE.title} {errors[method]} %" if method in errors else "",
+        )
         _strip(strip, pooled(of_method))
         diagram.set_title(f"{method} (n = {len(of_method)})")
     most = max(strip.get_ylim()[1] for strip in strips)
@@ -75,21 +87,21 @@ def draw_reliability(board: Board, runs: Sequence[StoredRun]) -> Sheet:
         strip.set(ylim=(0, most), yticks=(0, most))
     label_outside(diagrams, columns, "", "Accuracy")
     label_outside(strips, columns, "Confidence", "Share (%)")
-    drawn.figure.align_ylabels()
-    return drawn
+    titled.figure.align_ylabels()
+    return titled
 
 
 def _diagram(axes: Axes, bins: CalibrationBins, error: str) -> None:
-    axes.plot([0, 1], [0, 1], color=GREY, linewidth=0.6, linestyle="--")
+    axes.plot([0, 1], [0, 1], color=GRAY, linewidth=0.6, linestyle="--")
     edges = np.linspace(0, 1, len(bins.rows) + 1)
-    for place, (confidence, accuracy) in enumerate(
+    for index, (confidence, accuracy) in enumerate(
         zip(*confidence_and_accuracy(bins), strict=True)
     ):
-        if not bins.rows[place]:
+        if not bins.rows[index]:
             continue
         kind = _OVER if accuracy < confidence else _UNDER
-        pale = 0.3 if bins.rows[place] < _RARE * bins.rows.sum() else 1
-        left, right = edges[place : place + 2]
+        pale = 0.3 if bins.rows[index] < _RARE * bins.rows.sum() else 1
+        left, right = edges[index : index + 2]
         gap, width = accuracy - confidence, right - left
         axes.bar(left, gap, width, confidence, align="edge", alpha=pale, **_EDGE, **kind)
         axes.plot([left, right], [accuracy, accuracy], color="black", linewidth=1.2, alpha=pale)

@@ -1,4 +1,4 @@
-"""What figures need of the stored runs behind a leaderboard's rows: small, whatever the run."""
+"""What figures need of the stored runs of a leaderboard's rows: small, whatever the run."""
 
 from __future__ import annotations
 
@@ -20,11 +20,13 @@ from dcbench.records.store import find_records
 
 FloatArray = NDArray[np.float64]
 Key = tuple[str, str, int]
-Found = Mapping[Key, tuple[Path, Record]]
+"""Hash of the predictions, label of the method, seed."""
+
+StoredRuns = Mapping[Key, tuple[Path, Record]]
 
 
 @dataclass(frozen=True)
-class StoredRun:
+class RunData:
     """What figures show of one run.
 
     Attributes
@@ -51,7 +53,7 @@ class StoredRun:
     losses: FloatArray
 
 
-def find_stored(results: Path) -> Found:
+def find_runs(results: Path) -> StoredRuns:
     """The folder and the record of every stored run, by the hash of its predictions.
 
     Two methods may predict the same, as Mixup and Remix do on balanced classes, so the hash has
@@ -63,12 +65,12 @@ def find_stored(results: Path) -> Found:
     }
 
 
-def keys(rows: pd.DataFrame) -> list[Key]:
+def row_keys(rows: pd.DataFrame) -> list[Key]:
     """The keys of a leaderboard's rows."""
     return list(zip(rows["predictions_sha256"], rows["method"], rows["seed"], strict=True))
 
 
-def read_stored(rows: pd.DataFrame, found: Found) -> list[StoredRun]:
+def read_runs(rows: pd.DataFrame, found: StoredRuns) -> list[RunData]:
     """The stored runs of a leaderboard's rows; those that are not there are left out.
 
     Raises
@@ -76,21 +78,21 @@ def read_stored(rows: pd.DataFrame, found: Found) -> list[StoredRun]:
     DataError
         The predictions or the history of a run are missing, damaged, or make no sense.
     """
-    return [_read(*found[key]) for key in keys(rows) if key in found]
+    return [_read(*found[key]) for key in row_keys(rows) if key in found]
 
 
-def _read(folder: Path, record: Record) -> StoredRun:
+def _read(folder: Path, record: Record) -> RunData:
     predictions = read_predictions(folder, record)
     try:
-        return reduced(record.label, predictions, _losses(folder / HISTORY))
+        return reduce_predictions(record.label, predictions, _losses(folder / HISTORY))
     except UsageError as problem:
         raise DataError(f"{folder / record.predictions.file}: {problem}") from None
 
 
-def reduced(method: str, predictions: Predictions, losses: FloatArray) -> StoredRun:
+def reduce_predictions(method: str, predictions: Predictions, losses: FloatArray) -> RunData:
     """What figures show of predictions and of a history of losses."""
     logits, labels = predictions.logits, predictions.labels
-    return StoredRun(
+    return RunData(
         method=method,
         bins=metrics.calibration_bins(metrics.softmax(logits), labels),
         recall=metrics.class_recall(logits, labels),

@@ -1,4 +1,4 @@
-"""Means over runs with their 95 % intervals, as figures show and tell them."""
+"""Means over runs with their 95 % intervals, as figures show and describe them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from dcbench.leaderboard.summary import half_width_95
-from dcbench.reports.figures.palette import in_order
+from dcbench.reports.figures.palette import sorted_methods
 
 
 def mean_and_half(values: npt.ArrayLike) -> tuple[float, float]:
@@ -25,12 +25,17 @@ def interval(values: npt.ArrayLike) -> tuple[float, float]:
     return mean - half, mean + half
 
 
-def percents(runs: pd.DataFrame, column: str) -> dict[str, str]:
-    """The mean of a column of fractions for each method, as `52.4 ± 0.6`; one alone as `52.4`."""
+def percent_texts(runs: pd.DataFrame, column: str) -> dict[str, str]:
+    """The mean of a column of fractions for each method, as `52.4 ± 0.6`; one alone as `52.4`.
+
+    Methods without a value are left out.
+    """
+    if column not in runs.columns:
+        return {}
     there = runs.dropna(subset=column)
     return {
         method: _percent(there.loc[there["method"] == method, column])
-        for method in in_order(there["method"])
+        for method in sorted_methods(there["method"])
     }
 
 
@@ -39,6 +44,6 @@ def _percent(fractions: pd.Series[float]) -> str:
     return f"{mean:.1f} ± {half:.1f}" if len(fractions) > 1 else f"{mean:.1f}"
 
 
-def listed(name: str, values: Mapping[str, str]) -> str:
+def sentence_of(name: str, values: Mapping[str, str]) -> str:
     """Numbers in a sentence: `Accuracy in percent: erm 52.4 ± 0.6, mixup 53.0 ± 0.4.`."""
     return f"{name}: " + ", ".join(f"{method} {value}" for method, value in values.items()) + "."

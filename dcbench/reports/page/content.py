@@ -13,16 +13,18 @@ import pandas as pd
 from dcbench.config.text import duration
 from dcbench.data.splits import split_config
 from dcbench.leaderboard.boards import Board
-from dcbench.reports.page.columns import Metric, metrics_of_methods, metrics_of_runs
-from dcbench.reports.page.intervals import Axis, Drawing, axis_over, draw
+from dcbench.metrics.table import Metric
+from dcbench.reports.absent import values_of
+from dcbench.reports.page.columns import metrics_of_methods, metrics_of_runs
+from dcbench.reports.page.intervals import Axis, Drawing, axis_over, interval_drawing
 
 SUBSETS = {"0": "Subset 0", "all": "All subsets"}
 _Values = dict[Hashable, Any]
 
 
 @dataclass(frozen=True)
-class Cell:
-    """A number of a table: as shown, its spread, and what it is sorted by."""
+class PageCell:
+    """A number of a table of the page: as shown, its spread, and what it is sorted by."""
 
     text: str = "–"
     spread: str = ""
@@ -35,7 +37,7 @@ class RunRow:
 
     subset: int
     seed: int
-    cells: tuple[Cell, ...]
+    cells: tuple[PageCell, ...]
     notes: tuple[str, ...]
     predictions_sha256: str
 
@@ -51,8 +53,8 @@ class MethodRow:
     tied: tuple[str, ...]
     n: int
     asked: int
-    cells: tuple[Cell, ...]
-    cost: Cell
+    cells: tuple[PageCell, ...]
+    cost: PageCell
     drawing: Drawing | None
     unverified: str
     runs: tuple[RunRow, ...]
@@ -109,7 +111,7 @@ def _best_first(summary: pd.DataFrame) -> Iterable[_Values]:
 def _axis(summary: pd.DataFrame, runs: pd.DataFrame) -> Axis:
     halves = zip(summary["accuracy_mean"] * 100, summary["accuracy_ci95"] * 100, strict=True)
     known = [(mean - half, mean + half) for mean, half in halves if not math.isnan(half)]
-    return axis_over((runs["accuracy"] * 100).tolist(), known)
+    return axis_over([100 * value for value in values_of(runs, "accuracy")] or [0, 100], known)
 
 
 def _method_row(
@@ -121,10 +123,7 @@ def _method_row(
     axis: Axis,
 ) -> MethodRow:
     own = runs[runs["method"] == values["method"]].to_dict("records")
-    seconds = number(values["train_seconds_mean"])
-    half = number(values["accuracy_ci95"])
-    named = [(f"subset {run['subset']}, seed {run['seed']}", run["accuracy"] * 100) for run in own]
-    mean = float(values["accuracy_mean"]) * 100
+    seconds = number(values.get("train_seconds_mean"))
     return MethodRow(
         key=key,
         method=str(values["method"]),
@@ -134,28 +133,42 @@ def _method_row(
         n=int(values["n"]),
         asked=int(values["asked"]),
         cells=tuple(_mean_cell(values, metric) for metric in shown),
-        cost=Cell() if seconds is None else Cell(duration(seconds), order=seconds),
-        drawing=draw(axis, mean, None if half is None else half * 100, named),
-        unverified=text(values["unverified_data"]),
+        cost=PageCell() if seconds is None else PageCell(duration(seconds), order=seconds),
+        drawing=_drawing(axis, values, own),
+        unverified=text(values.get("unverified_data")),
         runs=tuple(_run_row(run, run_metrics) for run in own),
     )
 
 
-def _mean_cell(values: _Values, metric: Metric) -> Cell:
+def _drawing(axis: Axis, values: _Values, own: Sequence[_Values]) -> Drawing | None:
+    mean, half = number(values["accuracy_mean"]), number(values["accuracy_ci95"])
+    if mean is None:
+        return None
+    named = [
+        (f"subset {run['subset']}, seed {run['seed']}", run["accuracy"] * 100)
+        for run in own
+        if number(run["accuracy"]) is not None
+    ]
+    return interval_drawing(axis, mean * 100, None if half is None else half * 100, named)
+
+
+def _mean_cell(values: _Values, metric: Metric) -> PageCell:
     mean = number(values[f"{metric.key}_mean"])
     if mean is None:
-        return Cell()
-    half = number(values[f"{metric.key}_ci95"])
-    return Cell(metric.text(mean), "" if half is None else f"±{metric.text(half)}", mean)
+        return PageCell()
+    half = number(values.get(f"{metric.key}_ci95"))
+    return PageCell(metric.text(mean), "" if half is None else f"±{metric.text(half)}", mean)
 
 
 def _run_row(values: _Values, run_metrics: Sequence[Metric]) -> RunRow:
     found = [(metric, number(values[metric.key])) for metric in run_metrics]
-    seconds = number(values["train_seconds"])
-    cells = [Cell() if value is None else Cell(metric.text(value)) for metric, value in found]
-    cells.append(Cell() if seconds is None else Cell(duration(seconds)))
-    unverified = text(values["unverified_data"])
-    notes = [text(values["device"]), text(values.get("footnote"))]
+    seconds = number(values.get("train_seconds"))
+    cells = [
+        PageCell() if value is None else PageCell(metric.text(value)) for metric, value in found
+    ]
+    cells.append(PageCell() if seconds is None else PageCell(duration(seconds)))
+    unverified = text(values.get("unverified_data"))
+    notes = [text(values.get("device")), text(values.get("footnote"))]
     return RunRow(
         subset=int(values["subset"]),
         seed=int(values["seed"]),
@@ -167,7 +180,7 @@ def _run_row(values: _Values, run_metrics: Sequence[Metric]) -> RunRow:
 
 def number(value: Any) -> float | None:
     """A cell of a table as a number; None where it is empty."""
-    return None if pd.isna(value) else float(value)
+    return None if value is None or pd.isna(value) else float(value)
 
 
 def text(value: Any) -> str:

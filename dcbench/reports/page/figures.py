@@ -16,7 +16,7 @@ from dcbench.records.atomic import writing
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure: its file's name, its place beside the page, its title, what it shows in words."""
+    """A figure: its file's name, its address beside the page, its title, what it shows."""
 
     name: str
     href: str
@@ -54,14 +54,14 @@ def copy_figures(folder: Path, output: Path) -> list[Figure]:
     return figures
 
 
-def shelved(figures: Iterable[Figure], shelves: Sequence[str]) -> dict[str, list[Figure]]:
-    """Figures by the longest of `shelves`, as `v1-cifair10`, that their name begins with.
+def by_section(figures: Iterable[Figure], sections: Sequence[str]) -> dict[str, list[Figure]]:
+    """Figures by the longest of `sections`, such as `v1-cifair10`, that their name begins with.
 
     Those that belong to none are under "".
     """
-    found: dict[str, list[Figure]] = {shelf: [] for shelf in ("", *shelves)}
+    found: dict[str, list[Figure]] = {section: [] for section in ("", *sections)}
     for figure in figures:
-        fitting = [shelf for shelf in shelves if figure.name.startswith(f"{shelf}-")]
+        fitting = [each for each in sections if figure.name.startswith(f"{each}-")]
         found[max(fitting, key=len, default="")].append(figure)
     return found
 

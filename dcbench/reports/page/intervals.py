@@ -51,7 +51,7 @@ class Drawing:
         Whether the interval goes on beyond that end of the axis.
     runs : tuple of (float, str)
         Position of each run, and its name with its value.
-    words : str
+    text : str
         The same for those who do not see it.
     """
 
@@ -61,7 +61,7 @@ class Drawing:
     cut_low: bool
     cut_high: bool
     runs: tuple[tuple[float, str], ...]
-    words: str
+    text: str
 
 
 def axis_over(runs: Sequence[float], intervals: Sequence[tuple[float, float]]) -> Axis:
@@ -101,7 +101,9 @@ def _ticks(low: float, high: float) -> tuple[float, ...]:
     return ticks
 
 
-def draw(axis: Axis, mean: float, half: float | None, runs: Sequence[tuple[str, float]]) -> Drawing:
+def interval_drawing(
+    axis: Axis, mean: float, half: float | None, runs: Sequence[tuple[str, float]]
+) -> Drawing:
     """The drawing of a method.
 
     Parameters
@@ -123,5 +125,5 @@ def draw(axis: Axis, mean: float, half: float | None, runs: Sequence[tuple[str, 
         cut_low=low < axis.low,
         cut_high=high > axis.high,
         runs=tuple((axis.x(value), f"{name}: {value:.2f}") for name, value in runs),
-        words=f"mean {mean:.2f}{interval}; runs: {listed}",
+        text=f"mean {mean:.2f}{interval}; runs: {listed}",
     )

@@ -27,18 +27,20 @@
   const tablist = document.querySelector(".tabs");
   const tabs = all("a", tablist);
   const panelOf = (tab) => document.getElementById(tab.hash.slice(1));
-  const select = (tab, focus) => {
+  const select = (tab) => {
     for (const each of tabs) {
       const chosen = each === tab;
       each.setAttribute("aria-selected", String(chosen));
       each.tabIndex = chosen ? 0 : -1;
       panelOf(each).hidden = !chosen;
     }
-    if (focus) tab.focus();
-    tab.parentElement.scrollIntoView({ block: "nearest", inline: "nearest" });
   };
   const choose = (tab, focus) => {
-    select(tab, focus);
+    select(tab);
+    if (focus) tab.focus();
+    // Not when the page opens: scrolling moves the point from which the Tab key goes on, and it
+    // would skip the link to the tables.
+    tab.parentElement.scrollIntoView({ block: "nearest", inline: "nearest" });
     history.replaceState(null, "", tab.hash);
   };
   const ofAddress = () => tabs.find((tab) => tab.hash === location.hash) ?? tabs[0];
@@ -74,10 +76,11 @@
       choose(tabs[to], true);
     });
   });
+  // The browser scrolls to what the address names.
   addEventListener("hashchange", () => {
-    if (tabs.some((tab) => tab.hash === location.hash)) select(ofAddress(), false);
+    if (tabs.some((tab) => tab.hash === location.hash)) select(ofAddress());
   });
-  select(ofAddress(), false);
+  select(ofAddress());
 
   // Sorting: a method and its runs are one tbody. Cells without a number stay last.
   const order = (body, column, kind) => {

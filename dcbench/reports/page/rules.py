@@ -1,4 +1,4 @@
-"""The rules that the runs of a board obey, in words, from the facts themselves."""
+"""The rules that the runs of a board obey, as text, from the facts themselves."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from dcbench.config.recipe import Recipe
 from dcbench.config.text import span
 from dcbench.data.catalogue import DATASETS
 from dcbench.data.splits import Split, SplitConfig, load_split
-from dcbench.reports.page.columns import OOD_SCORE, Metric, ood_distance, ood_title
+from dcbench.metrics.table import HEADLINE_SCORE, Metric
+from dcbench.reports.page.columns import ood_distance, ood_title
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Rules:
 
     Attributes
     ----------
-    title, task, asked : str
+    title, task, required : str
         Of the protocol, of the split, and which runs make a result.
     facts : list of (str, str)
         Terms and their text: images, draws, tests, runs.
@@ -42,7 +43,7 @@ class Rules:
 
     title: str
     task: str
-    asked: str
+    required: str
     facts: list[tuple[str, str]]
     recipe: list[Setting]
     definitions: list[tuple[str, str]]
@@ -56,10 +57,10 @@ def rules_of(protocol: str, split: str, shown: Iterable[Metric]) -> Rules:
     return Rules(
         title=rules.title,
         task=subset.config.title,
-        asked=_asked(entry),
+        required=_required(entry),
         facts=[*_images(subset, entry), *_rest(rules, entry, subset.config)],
         recipe=_recipe(entry),
-        definitions=list({metric.definition: _titled(metric) for metric in shown}.values()),
+        definitions=_definitions(shown),
     )
 
 
@@ -83,7 +84,7 @@ def _images(subset: Split, entry: Entry) -> list[tuple[str, str]]:
     ]
 
 
-def _asked(entry: Entry) -> str:
+def _required(entry: Entry) -> str:
     subsets, seeds = entry.asked.subsets, entry.asked.seeds
     several = f"subsets {span(subsets)}" if len(subsets) > 1 else f"subset {span(subsets)}"
     return f"{several}, seeds {span(seeds)}: {len(subsets) * len(seeds)} runs of each method"
@@ -96,11 +97,11 @@ def _rest(rules: Protocol, entry: Entry, config: SplitConfig) -> list[tuple[str,
     ]
     variants = [f"{key}: {_plain(values)}" for key, values in entry.variants.items()]
     return [
-        ("Sets for OOD detection", f"{', '.join(ood)}; by the score {OOD_SCORE}"),
-        ("Runs asked", _asked(entry)),
+        ("Sets for OOD detection", f"{', '.join(ood)}; by the score {HEADLINE_SCORE}"),
+        ("Runs required", _required(entry)),
         ("May be varied", "; ".join(variants) or "nothing"),
         ("Source", config.source),
-        ("Licence", config.licence),
+        ("License", config.licence),
     ]
 
 
@@ -126,9 +127,12 @@ def _meaning(key: str) -> str:
     return (Recipe.model_fields[key].description or "").replace("`", "")
 
 
-def _titled(metric: Metric) -> tuple[str, str]:
-    name = metric.computed_by.__name__.replace("_", " ").replace("ood", "OOD")
-    return name[0].upper() + name[1:], metric.definition
+def _definitions(shown: Iterable[Metric]) -> list[tuple[str, str]]:
+    """What each metric is; those that one function computes stand together."""
+    titles: dict[str, list[str]] = {}
+    for metric in shown:
+        titles.setdefault(metric.definition, []).append(metric.title)
+    return [("; ".join(dict.fromkeys(named)), text) for text, named in titles.items()]
 
 
 def _plain(value: Any) -> str:

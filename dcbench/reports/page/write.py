@@ -16,11 +16,11 @@ from dcbench._version import __version__
 from dcbench.errors import UsageError
 from dcbench.leaderboard.boards import Board
 from dcbench.leaderboard.tables import write_table
+from dcbench.metrics.table import Metric, find_metric
 from dcbench.records.atomic import write_whole, writing
-from dcbench.reports.page.columns import METRICS, Metric
 from dcbench.reports.page.content import MethodTable, method_tables, slug
 from dcbench.reports.page.downloads import harmless, with_decimals
-from dcbench.reports.page.figures import Figure, copy_figures, shelved
+from dcbench.reports.page.figures import Figure, by_section, copy_figures
 from dcbench.reports.page.intervals import HEIGHT, WIDTH
 from dcbench.reports.page.rules import Rules, rules_of
 from dcbench.reports.reported import Reported
@@ -81,13 +81,13 @@ def write_page(
     with writing(output):
         output.mkdir(parents=True, exist_ok=True)
     names = [f"{board.protocol}-{board.split}" for board in boards]
-    shelves = shelved(copy_figures(figures, output) if figures else (), names)
+    sections = by_section(copy_figures(figures, output) if figures else (), names)
     panels = [
-        _panel(board, reported, shelves[name], output)
+        _panel(board, reported, sections[name], output)
         for board, name in zip(boards, names, strict=True)
     ]
     page = output / "index.html"
-    text = _render(panels, shelves[""])
+    text = _render(panels, sections[""])
     write_whole(page, lambda file: file.write(text.encode()))
     return page
 
@@ -126,8 +126,9 @@ def _panel(
     tables = method_tables(board)
     published: dict[tuple[str, Metric], list[Reported]] = {}
     for row in reported:
-        if row.split == board.split:
-            published.setdefault((row.table, METRICS[row.metric]), []).append(row)
+        metric = find_metric(row.metric)
+        if row.split == board.split and metric is not None:
+            published.setdefault((row.table, metric), []).append(row)
     metrics = [metric for table in tables for metric in table.run_metrics]
     rules = rules_of(board.protocol, board.split, metrics)
     states = {row.state for table in tables for row in table.rows}

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from dcbench.reports.page.intervals import WIDTH, axis_over, draw
+from dcbench.reports.page.intervals import WIDTH, axis_over, interval_drawing
 
 
 def test_axis_holds_all_runs_and_short_intervals_whole():
@@ -43,15 +43,15 @@ def test_positions_are_linear_and_inside():
 
 def test_interval_beyond_the_axis_is_cut_and_says_so():
     axis = axis_over([50, 54], [(20, 53)])
-    drawing = draw(axis, 52, 30, [("seed 0", 50), ("seed 1", 54)])
+    drawing = interval_drawing(axis, 52, 30, [("seed 0", 50), ("seed 1", 54)])
     assert (drawing.low, drawing.cut_low) == (axis.x(axis.low), True)
     assert drawing.cut_high
-    assert drawing.words == "mean 52.00, 95 % interval 22.00 to 82.00; runs: 50.00, 54.00"
+    assert drawing.text == "mean 52.00, 95 % interval 22.00 to 82.00; runs: 50.00, 54.00"
 
 
 def test_interval_within_the_axis_is_whole():
     axis = axis_over([50, 54], [(51, 53)])
-    drawing = draw(axis, 52, 1, [("seed 0", 50), ("seed 1", 54)])
+    drawing = interval_drawing(axis, 52, 1, [("seed 0", 50), ("seed 1", 54)])
     assert not drawing.cut_low
     assert not drawing.cut_high
     assert drawing.low == axis.x(51)
