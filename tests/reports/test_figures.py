@@ -13,6 +13,7 @@ from sklearn.metrics import auc, roc_auc_score
 from typer.testing import CliRunner
 
 from dcbench.cli import app
+from dcbench.config.protocol import load_protocol
 from dcbench.data.splits import load_split
 from dcbench.errors import DataError, UsageError
 from dcbench.leaderboard.boards import Board, load_boards
@@ -29,10 +30,11 @@ from dcbench.reports.figures.reliability import confidence_and_accuracy, pooled
 from dcbench.reports.figures.roc import true_positive_rate
 from dcbench.reports.figures.run_data import find_runs, read_runs, reduce_predictions
 from dcbench.reports.figures.spread import interval, percent_texts
-from tests.records.test_store import DIGITS, a_record
+from tests.records.test_store import a_record
 
 SPLIT = "cifar10-lt-100"
 COUNTS = np.array(load_split(SPLIT).class_counts)
+RECIPE = load_protocol("v1-lite").entry(load_split(SPLIT).config.recipe).training.model_dump()
 OOD = ("cifar100", "gaussian")
 METHODS = ("erm", "ic-mixup", "<script>")
 FIGURES = ("accuracy", "cost", "reliability", "learning", "frequency", "ood-scores", "roc")
@@ -60,7 +62,7 @@ def put(results: Path, method: str, seed: int, **changes: Any) -> Path:
             "protocol": "v1-lite",
             "label": method,
             "seed": seed,
-            "recipe": {**DIGITS, "epochs": 20},
+            "recipe": RECIPE,
             "metrics": measure(predictions, long_tailed=True, ood_sets=OOD),
             "predictions": files.write_predictions(folder, predictions),
             **changes,
