@@ -51,7 +51,7 @@ def load_board(split: str, protocol: str, folder: Path | None = None) -> Board:
     UsageError
         An unknown split or protocol, or no leaderboard of them.
     DataError
-        A file is no such table.
+        A file is damaged.
     """
     split_config(split)
     load_protocol(protocol)

@@ -23,6 +23,7 @@ from dcbench.leaderboard.rules_lock import (
     used_by,
 )
 from dcbench.leaderboard.tables import read_summary, runs_path, summary_path
+from dcbench.metrics.table import find_metric
 from dcbench.records.store import find_records
 
 
@@ -141,6 +142,20 @@ def _with_new_rows(
                 f"{runs_path(folder, split)}: the row of {run_title(key_of(row))} has other "
                 "predictions than the record; --replace takes the record's"
             )
-        note = before["footnote"] if before and same and not row["footnote"] else row["footnote"]
-        by_key[key_of(row)] = {**row, "footnote": note}
+        kept = _kept(before, row) if before is not None and same else {}
+        by_key[key_of(row)] = {**row, **kept}
     return in_order(by_key[key] for key in sorted(by_key)), added
+
+
+def _kept(before: Row, row: Row) -> Row:
+    """What a row of the same predictions holds that the record does not know.
+
+    Its footnote, columns of a later version, and metrics that are newer than the record.
+    """
+    metrics = {name: find_metric(name) for name in row}
+    newer = {name for name, metric in metrics.items() if metric and not metric.required}
+    return {
+        name: cell
+        for name, cell in before.items()
+        if name not in row or (not row[name] and name in {*newer, "footnote"})
+    }

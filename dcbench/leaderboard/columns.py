@@ -70,7 +70,7 @@ class Column:
     empty : bool
         Whether a cell may be empty though others of its column are not.
     mean_decimals : int or None
-        A summary has the mean of the column, with so many decimals; None: it has none.
+        Decimals of the column's mean in a summary; None: a summary has no mean of it.
     """
 
     name: str

@@ -47,8 +47,8 @@ def fit_temperature(logits: npt.ArrayLike, labels: npt.ArrayLike) -> float:
     Notes
     -----
     Guo et al. (2017), "On Calibration of Modern Neural Networks". The likelihood is concave in
-    1 / T, so its slope is zero once; the zero of a slope, unlike the place of a minimum, is found
-    to the last digits, and so is the same on every processor.
+    1 / T, so its slope is zero once; the zero of a slope, unlike the position of a minimum, is
+    found to the last digits, and so is the same on every processor.
     """
     scores = as_logits(logits)
     classes = as_labels(labels, scores)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import KeysView, Mapping
+from collections.abc import Iterator, KeysView, Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, SerializerFunctionWrapHandler, create_model, model_serializer
@@ -30,6 +30,9 @@ class _Values(Config):
 
     def __contains__(self, key: str) -> bool:
         return key in self.model_fields_set
+
+    def __repr_args__(self) -> Iterator[tuple[str, Any]]:
+        return ((key, getattr(self, key)) for key in self.keys())
 
     @model_serializer(mode="wrap")
     def _leave_out_what_is_absent(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:

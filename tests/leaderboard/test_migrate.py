@@ -223,3 +223,18 @@ def test_summary_of_the_version_before_reads_with_its_numbers(old: Path):
         given = list(csv.DictReader(file))
     found = load_board("digits", "v1-lite", old).summary
     assert found["accuracy_mean"].tolist() == [float(row["accuracy_mean"]) for row in given]
+
+
+def test_record_of_the_version_before_leaves_the_newer_numbers_of_its_row(
+    made, whole: Path, tmp_path: Path
+):
+    shutil.copytree(made / "results/erm/0", tmp_path / "results")
+    path = tmp_path / "results/record.json"
+    content = json.loads(path.read_text())
+    for name in NEWER:
+        del content["metrics"][name]
+    path.write_text(json.dumps(content))
+    edit(runs(whole), lambda rows: [row.update(of_a_later_version="1") for row in rows])
+    before = rows_of(runs(whole))
+    build(tmp_path / "results", whole)
+    assert rows_of(runs(whole)) == before
