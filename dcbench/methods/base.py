@@ -126,6 +126,7 @@ class Method(Config):
     capturable: ClassVar[bool] = True
     ranges: ClassVar[Mapping[str, tuple[float, float] | list[Any]]] = {}
     source_sha256: ClassVar[str | None] = None
+    distribution: ClassVar[str | None] = None
 
     @property
     def mixing(self) -> BetaMixing | None:

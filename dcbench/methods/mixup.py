@@ -30,7 +30,8 @@ class Mixup(Method):
     """Mixup: each image is mixed with another one, and so are their labels.
 
     Zhang et al., mixup: Beyond Empirical Risk Minimization, ICLR 2018. The official code draws one
-    coefficient for a batch; `coefficient="sample"` draws one for each image.
+    coefficient for a batch; `coefficient="sample"` draws one for each image. Below alpha = 0.001
+    all coefficients are 0 or 1, and far above a million float32 has nothing but 1/2 left.
     """
 
     paper: ClassVar[str] = (
@@ -39,7 +40,9 @@ class Mixup(Method):
     family: ClassVar[str] = "mixup"
     ranges: ClassVar = {"alpha": (0.1, 10.0)}
 
-    alpha: float = Field(1.0, gt=0, description="the coefficients come from Beta(alpha, alpha)")
+    alpha: float = Field(
+        1.0, ge=1e-3, le=1e6, description="the coefficients come from Beta(alpha, alpha)"
+    )
     coefficient: Literal["batch", "sample"] = Field(
         "batch", description="one coefficient for a batch, or one for each image"
     )
@@ -119,7 +122,9 @@ class RegMixup(Mixup):
     family: ClassVar[str] = "regmixup"
     ranges: ClassVar = {"alpha": (1.0, 40.0), "eta": (0.2, 2.0)}
 
-    alpha: float = Field(20.0, gt=0, description="the coefficients come from Beta(alpha, alpha)")
+    alpha: float = Field(
+        20.0, ge=1e-3, le=1e6, description="the coefficients come from Beta(alpha, alpha)"
+    )
     eta: float = Field(1.0, gt=0, description="weight of the mixed images' loss")
     forward: Literal["separate", "joint"] = Field(
         "separate", description="two passes and their sum, or one pass and the mean"

@@ -12,7 +12,7 @@ import logging
 import re
 import sys
 from collections.abc import Callable, Mapping
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeGuard, TypeVar
@@ -75,8 +75,20 @@ def _load_entry_points() -> None:
             if not (isinstance(loaded, type) and issubclass(loaded, Method)):
                 raise TypeError(f"{entry_point.value} is not a Method")
             register(entry_point.name)(loaded)
+            loaded.source_sha256, loaded.distribution = _origin(entry_point, loaded)
         except Exception as problem:
             _log.warning("method '%s' cannot be loaded: %s", entry_point.name, problem)
+
+
+def _origin(entry_point: EntryPoint, method: type[Method]) -> tuple[str | None, str | None]:
+    """The hash of the file that an installed method is in, and its package with its version."""
+    path = getattr(sys.modules.get(method.__module__), "__file__", None)
+    try:
+        digest = hashlib.sha256(Path(path).read_bytes()).hexdigest() if path else None
+    except OSError:
+        digest = None
+    found = entry_point.dist
+    return digest, f"{found.name} {found.version}" if found else None
 
 
 def _from_file(location: str) -> type[Method]:

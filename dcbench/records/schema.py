@@ -67,6 +67,9 @@ class Record(Config):
     method: str
     settings: dict[str, Any]
     method_sha256: str | None = Field(description="of the method's file, if not dcbench's own")
+    method_package: str | None = Field(
+        None, description="the package with its version that an installed method is from"
+    )
     label: str = Field(description="the method with the settings that were asked for")
     seed: int
     recipe: Recipe
@@ -105,13 +108,6 @@ class Record(Config):
         )
 
     __str__ = __repr__
-
-
-CONFIGURATION = (
-    *("protocol", "split", "subset", "index_sha256", "method", "settings"),
-    *("method_sha256", "seed", "recipe"),
-)
-"""The fields of a record that decide its numbers."""
 
 
 class EpochSummary(NamedTuple):

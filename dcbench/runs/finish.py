@@ -45,6 +45,7 @@ def finish(run: ReadyRun, progress: Progress | None = None) -> Record:
         **plan.identity.configuration.model_dump(mode="json"),
         status="custom" if departures else "protocol",
         departures=departures,
+        method_package=plan.choice.method.distribution,
         label=plan.choice.label,
         data=_images_used(run),
         normalization=Normalization(mean=run.data.mean.tolist(), std=run.data.std.tolist()),

@@ -392,7 +392,11 @@ def test_label_is_fit_for_a_folder_whatever_the_values():
         ("mixup", {"alhpa": 1}, "did you mean alpha"),
         ("erm", {"alpha": 1}, "unknown setting of erm or its recipe 'alpha'"),
         ("erm", {"epoch": 1}, "did you mean epochs"),
-        ("mixup", {"alpha": 0}, "method mixup: alpha=0: input should be greater than 0"),
+        (
+            "mixup",
+            {"alpha": 0},
+            "method mixup: alpha=0: input should be greater than or equal to 0.001",
+        ),
         ("mixup", {"alpha": float("inf")}, "method mixup: alpha="),
         ("ic-mixup", {"axes": "rows"}, "'class', 'pair' or 'both'"),
         ("erm", {"batch_size": 0}, "recipe: batch_size=0"),

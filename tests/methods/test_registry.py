@@ -11,9 +11,11 @@ from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import ClassVar
 
+import numpy as np
 import pytest
 
 from dcbench.config.names import parse_method, parse_settings
+from dcbench.draws import draw_epoch
 from dcbench.errors import UsageError
 from dcbench.methods import Method, build_method, method_class, method_names, register, registry
 from dcbench.methods.mixup import ERM, Mixup
@@ -24,7 +26,7 @@ METHOD_FILE = """
 from dcbench.methods import Method, register
 from dcbench.methods.mixup import Mixup
 
-@register("of-a-stranger")
+@register("third-party")
 class Decorated(Method):
     weight: float = 2.0
 
@@ -165,8 +167,16 @@ def test_setting_that_is_not_yaml_is_refused():
 @pytest.mark.parametrize(
     ("method", "settings", "message"),
     [
-        ("mixup", {"alpha": 0}, "method mixup: alpha=0: input should be greater than 0"),
-        ("mixup", {"alpha": -1}, "method mixup: alpha=-1: input should be greater than 0"),
+        (
+            "mixup",
+            {"alpha": 0},
+            "method mixup: alpha=0: input should be greater than or equal to 0.001",
+        ),
+        (
+            "mixup",
+            {"alpha": -1},
+            "method mixup: alpha=-1: input should be greater than or equal to 0.001",
+        ),
         ("mixup", {"alpha": "much"}, "alpha='much': input should be a valid number"),
         ("mixup", {"alhpa": 1}, "method mixup: unknown key 'alhpa'; did you mean 'alpha'?"),
         ("mixup", {"zzz": 1}, "unknown key 'zzz'; there are: alpha, coefficient"),
@@ -178,7 +188,11 @@ def test_setting_that_is_not_yaml_is_refused():
         ("remix", {"tau": 1.5}, "tau=1.5: input should be less than or equal to 1"),
         ("regmixup", {"eta": 0}, "eta=0: input should be greater than 0"),
         ("regmixup", {"forward": "both"}, "input should be 'separate' or 'joint'"),
-        ("mixup", {"alpha": -1, "x": 2}, "alpha=-1: input should be greater than 0; unknown key"),
+        (
+            "mixup",
+            {"alpha": -1, "x": 2},
+            "alpha=-1: input should be greater than or equal to 0.001; unknown key",
+        ),
         ("mixup", {"alpha": float("nan")}, "alpha=nan"),
         ("mixup", {"alpha": float("inf")}, "alpha=inf"),
         ("remix", {"kappa": float("inf")}, "kappa=inf"),
@@ -204,10 +218,10 @@ def test_settings_cannot_be_changed_once_built():
 def test_method_of_a_file_is_built_and_goes_by_its_registered_name(write):
     path = write(METHOD_FILE)
     method = build_method(f"{path}:Decorated", {"weight": 5})
-    assert method.name == "of-a-stranger"
+    assert method.name == "third-party"
     assert method.settings == {"weight": 5.0}
     assert method.source_sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
-    assert "of-a-stranger" in method_names()
+    assert "third-party" in method_names()
 
 
 def test_class_of_a_file_without_the_decorator_is_named_after_itself(write):
@@ -345,6 +359,22 @@ def test_method_of_an_installed_package_is_listed_and_built(monkeypatch):
     assert build_method("plug-in", {"weight": 2}) == PlugIn(weight=2)
     assert method_names() == sorted([*BUILT_IN, "plug-in"])
     assert PlugIn.name == "plug-in"
+    assert PlugIn.source_sha256 == hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize("alpha", [0, 1e-4, 1e7, float("nan"), float("inf")])
+@pytest.mark.parametrize("name", ["mixup", "ic-regmixup"])
+def test_alpha_whose_coefficients_are_all_alike_is_refused_with_the_range_that_works(name, alpha):
+    with pytest.raises(UsageError, match=r"alpha=.*(0\.001|1000000|finite)"):
+        build_method(name, {"alpha": alpha})
+
+
+@pytest.mark.parametrize("alpha", [1e-3, 1e6])
+def test_coefficients_at_the_ends_of_alphas_range_are_numbers_and_differ(alpha):
+    mixing = build_method("mixup", {"alpha": alpha}).mixing
+    drawn = draw_epoch(0, 0, 4000, 1, mixing=mixing).coefficients
+    assert np.isfinite(drawn).all()
+    assert len(np.unique(drawn)) > 10
 
 
 @pytest.mark.parametrize(
