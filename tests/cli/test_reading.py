@@ -54,7 +54,6 @@ def test_command_that_reads_records_imports_no_torch(command: str, tmp_path: Pat
     assert ended(command, tmp_path / "results") == "0"
 
 
-@pytest.mark.xfail(reason="the modules of the methods import torch", strict=False)
 def test_methods_are_listed_without_torch(tmp_path: Path):
     assert ended("methods", tmp_path) == "0"
 
