@@ -29,6 +29,11 @@ class DigitsCNN(Network):
         self.layers = nn.Sequential(*layers)
         self.fc = nn.Linear(32, num_classes)
 
+    @property
+    def stage_ends(self) -> tuple[nn.Module, nn.Module]:
+        """The modules that the first two stages end with."""
+        return self.layers[2], self.layers[5]
+
     def features(self, images: Tensor) -> Tensor:
         """Feature vectors [batch, 32] of images [batch, 3, height, width]."""
         return global_average(self.layers(images))

@@ -12,6 +12,11 @@ class Network(nn.Module):
 
     fc: nn.Linear
 
+    @property
+    def stage_ends(self) -> tuple[nn.Module, nn.Module]:
+        """The modules that the first two stages end with, whose outputs are maps."""
+        raise NotImplementedError
+
     def features(self, images: Tensor) -> Tensor:
         """Feature vectors [batch, D] of images [batch, 3, height, width]."""
         raise NotImplementedError

@@ -62,6 +62,13 @@ class ResNet(Network):
         self.bn = BatchNorm2d(64)
         self.blocks = nn.Sequential(*blocks)
         self.fc = nn.Linear(512, num_classes)
+        first, second = blocks_per_stage[:2]
+        self._stage_ends = (first - 1, first + second - 1)
+
+    @property
+    def stage_ends(self) -> tuple[nn.Module, nn.Module]:
+        """The modules that the first two stages end with."""
+        return self.blocks[self._stage_ends[0]], self.blocks[self._stage_ends[1]]
 
     def features(self, images: Tensor) -> Tensor:
         """Feature vectors [batch, 512] of images [batch, 3, height, width]."""

@@ -92,6 +92,12 @@ class CifarResNet(Network):
             if isinstance(module, nn.Conv2d | nn.Linear):
                 nn.init.kaiming_normal_(module.weight)
 
+    @property
+    def stage_ends(self) -> tuple[nn.Module, nn.Module]:
+        """The modules that the first two stages end with."""
+        depth = len(self.blocks) // 3
+        return self.blocks[depth - 1], self.blocks[2 * depth - 1]
+
     def features(self, images: Tensor) -> Tensor:
         """Feature vectors [batch, 64] of images [batch, 3, height, width]."""
         return global_average(self.blocks(relu(self.bn(self.conv(images)))))

@@ -74,6 +74,12 @@ class WideResNet(Network):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
         nn.init.zeros_(self.fc.bias)
 
+    @property
+    def stage_ends(self) -> tuple[nn.Module, nn.Module]:
+        """The modules that the first two stages end with."""
+        depth = len(self.blocks) // 3
+        return self.blocks[depth - 1], self.blocks[2 * depth - 1]
+
     def features(self, images: Tensor) -> Tensor:
         """Feature vectors [batch, 64K] of images [batch, 3, height, width]."""
         return global_average(relu(self.bn(self.blocks(self.conv(images)))))

@@ -122,6 +122,9 @@ def test_soft_labels_sum_to_one_and_stay_float32(batch):
         ("ic-mixup", {"alpha": 0.2}, BetaMixing(0.2, "batch")),
         ("ic-remix", {"coefficient": "sample"}, BetaMixing(1.0, "sample")),
         ("ic-regmixup", {}, BetaMixing(20.0, "batch")),
+        ("cutmix", {}, BetaMixing(1.0, "batch")),
+        ("manifold-mixup", {}, BetaMixing(2.0, "batch")),
+        ("mixup-drw", {}, BetaMixing(1.0, "batch")),
     ],
 )
 def test_coefficients_are_asked_for_by_the_law_of_the_settings(method, settings, law):

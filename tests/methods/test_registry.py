@@ -20,7 +20,25 @@ from dcbench.errors import UsageError
 from dcbench.methods import Method, build_method, method_class, method_names, register, registry
 from dcbench.methods.mixup import ERM, Mixup
 
-BUILT_IN = ["erm", "ic-mixup", "ic-regmixup", "ic-remix", "mixup", "regmixup", "remix"]
+BUILT_IN = [
+    "balanced-softmax",
+    "class-balanced",
+    "cutmix",
+    "erm",
+    "focal",
+    "ic-cutmix",
+    "ic-mixup",
+    "ic-regmixup",
+    "ic-remix",
+    "label-smoothing",
+    "logit-adjustment",
+    "manifold-mixup",
+    "mixup",
+    "mixup-drw",
+    "regmixup",
+    "remix",
+    "remix-drw",
+]
 
 METHOD_FILE = """
 from dcbench.methods import Method, register
@@ -70,8 +88,8 @@ def test_the_methods_are_those_that_are_promised():
 @pytest.mark.parametrize(
     ("pattern", "found"),
     [
-        ("ic-*", ["ic-mixup", "ic-regmixup", "ic-remix"]),
-        ("*mix", ["ic-remix", "remix"]),
+        ("ic-*", ["ic-cutmix", "ic-mixup", "ic-regmixup", "ic-remix"]),
+        ("*mix", ["cutmix", "ic-cutmix", "ic-remix", "remix"]),
         ("er?", ["erm"]),
         ("nothing", []),
     ],
@@ -119,7 +137,7 @@ def test_unknown_method_is_answered_with_the_nearest_names():
         method_class("mix-up")
     assert caught.value.exit_code == 2
     with pytest.raises(
-        UsageError, match=r"unknown method 'zzz'; there are: erm, ic-mixup, .*remix"
+        UsageError, match=r"unknown method 'zzz'; there are: balanced-softmax, .*erm, .*remix"
     ):
         build_method("zzz", {})
 

@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch.testing import assert_close
+
+from dcbench.methods import build_method
+from dcbench.methods.long_tailed import effective_number_weights
+from tests.methods.networks import CLASSES, COUNTS, Small, a_batch
+
+EQUAL = torch.full((CLASSES,), 50.0)
+EARLY, LATE = torch.tensor(0.79), torch.tensor(0.8)
+
+
+def log_probs_of(network: Small, images: torch.Tensor, offsets: list[float]) -> np.ndarray:
+    logits = network(images).detach().double().numpy() + offsets
+    return logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+
+
+def papers_weights(beta: float) -> np.ndarray:
+    """Cui et al. 2019, equation 3, with the sum normalized to the number of classes."""
+    weights = np.array([(1 - beta) / (1 - beta**count) for count in COUNTS])
+    return weights * CLASSES / weights.sum()
+
+
+def assert_same_loss_and_gradient(one, other, network: Small, batch) -> None:
+    losses = [each.loss(network, batch) for each in (one, other)]
+    assert_close(*losses)
+    weights = list(network.parameters())
+    assert_close(*[torch.autograd.grad(loss, weights) for loss in losses])
+
+
+# --- logit adjustment ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("tau", [0.5, 1.0, 2.0])
+def test_logit_adjustment_adds_tau_times_the_log_frequency_while_it_learns(tau):
+    batch, network = a_batch(), Small()
+    offsets = [tau * np.log(count / sum(COUNTS)) for count in COUNTS]
+    log_probs = log_probs_of(network, batch.images, offsets)
+    expected = -log_probs[np.arange(10), batch.labels].mean()
+    method = build_method("logit-adjustment", {"tau": tau})
+    assert method.loss(network, batch).item() == pytest.approx(expected, rel=1e-5)
+    assert torch.equal(method.logits(network, batch.images), network(batch.images))
+
+
+def test_balanced_softmax_counts_each_class_as_often_as_it_has_images():
+    batch, network = a_batch(), Small()
+    logits = network(batch.images).detach().double().numpy()
+    weighted = np.array(COUNTS) * np.exp(logits)  # Ren et al. 2020, equation 4
+    expected = -np.log((weighted / weighted.sum(axis=1, keepdims=True))[range(10), batch.labels])
+    found = build_method("balanced-softmax", {}).loss(network, batch)
+    assert found.item() == pytest.approx(expected.mean(), rel=1e-5)
+
+
+def test_logit_adjustment_with_tau_1_is_balanced_softmax_and_with_0_erm():
+    batch, network = a_batch(), Small()
+    for tau, name in ((1, "balanced-softmax"), (0, "erm")):
+        method = build_method("logit-adjustment", {"tau": tau})
+        assert_same_loss_and_gradient(method, build_method(name, {}), network, batch)
+
+
+@pytest.mark.parametrize("name", ["balanced-softmax", "logit-adjustment", "class-balanced"])
+def test_equal_classes_make_erm_of_it(name):
+    batch, network = a_batch(class_counts=EQUAL), Small()
+    assert_same_loss_and_gradient(build_method(name, {}), build_method("erm", {}), network, batch)
+
+
+@pytest.mark.parametrize(
+    "name", ["balanced-softmax", "logit-adjustment", "class-balanced", "mixup-drw"]
+)
+def test_class_without_images_gives_a_finite_loss(name):
+    counts = torch.tensor([100.0, 50, 20, 0])
+    batch = a_batch(class_counts=counts, progress=LATE, labels=torch.arange(10) % 3)
+    assert torch.isfinite(build_method(name, {}).loss(Small(), batch))
+
+
+# --- re-weighting --------------------------------------------------------------------------------
+
+
+def test_weights_by_hand():
+    # Effective numbers of 1 and 2 images with beta 1/2: 1 and 1.5; inverse 1 and 2/3, mean 5/6.
+    found = effective_number_weights(torch.tensor([1.0, 2.0]), 0.5)
+    assert_close(found, torch.tensor([1.2, 0.8]))
+
+
+@pytest.mark.parametrize("beta", [0.0, 0.9, 0.999, 0.9999])
+def test_weights_are_the_papers_and_precise_for_few_images(beta):
+    found = effective_number_weights(torch.tensor(COUNTS, dtype=torch.float32), beta)
+    assert_close(found.double(), torch.from_numpy(papers_weights(beta)), rtol=2e-6, atol=0)
+
+
+def test_class_balanced_is_the_mean_over_images_of_weighted_cross_entropies():
+    batch, network = a_batch(), Small()
+    own = -log_probs_of(network, batch.images, [0.0] * CLASSES)[np.arange(10), batch.labels]
+    expected = (papers_weights(0.999)[batch.labels] * own).mean()
+    found = build_method("class-balanced", {"beta": 0.999}).loss(network, batch)
+    assert found.item() == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize(("name", "plain"), [("mixup-drw", "mixup"), ("remix-drw", "remix")])
+def test_deferred_method_is_the_plain_one_before_80_percent(name, plain):
+    batch, network = a_batch(progress=EARLY), Small()
+    deferred = build_method(name, {}).loss(network, batch)
+    assert_close(deferred, build_method(plain, {}).loss(network, batch))
+
+
+@pytest.mark.parametrize(("name", "plain"), [("mixup-drw", "mixup"), ("remix-drw", "remix")])
+def test_deferred_method_weighs_both_labels_by_their_classes_from_80_percent_on(name, plain):
+    batch, network = a_batch(progress=LATE), Small()
+    base = build_method(plain, {})
+    own = base.label_coefficients(batch).double().numpy()
+    losses = -log_probs_of(network, base.mixed_images(batch), [0.0] * CLASSES)
+    weights, labels = papers_weights(0.9999), batch.labels.numpy()
+    others = labels[batch.partners]
+    rows = np.arange(10)
+    mine, other = (weights[each] * losses[rows, each] for each in (labels, others))
+    expected = (own * mine + (1 - own) * other).mean()
+    found = build_method(name, {}).loss(network, batch)
+    assert found.item() == pytest.approx(expected, rel=1e-5)
+    assert found.item() != pytest.approx(base.loss(network, batch).item(), rel=1e-3)
+
+
+def test_deferred_method_may_begin_elsewhere_and_with_beta_0_it_never_weighs():
+    network = Small()
+    batch = a_batch(progress=torch.tensor(0.2))
+    early = build_method("mixup-drw", {"begin": 0.1}).loss(network, batch)
+    late = build_method("mixup-drw", {}).loss(network, a_batch(progress=LATE))
+    plain = build_method("mixup", {}).loss(network, batch)
+    assert_close(early, late)
+    never = build_method("mixup-drw", {"begin": 0, "beta": 0}).loss(network, batch)
+    assert_close(never, plain)
