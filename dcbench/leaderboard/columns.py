@@ -262,9 +262,6 @@ SUMMARY_COLUMNS = (
 )
 """The columns of a summary; the metrics and the costs stand before the last."""
 
-HEADLINES = tuple(metric.key for metric in METRICS)
-"""Metrics that a summary gives the mean of, beside the headline number of each OOD set."""
-
 COSTS = {
     column.name: column.mean_decimals for column in LAST_COLUMNS if column.mean_decimals is not None
 }
@@ -279,10 +276,11 @@ TEXT_COLUMNS = frozenset(name for name, kind in _KINDS.items() if not kind.numer
 """Columns of the rows or of a summary that are no numbers."""
 
 
-def is_fraction(name: str) -> bool:
-    """Whether a column holds fractions, which people read in percent."""
-    metric = find_metric(name)
-    return metric is not None and metric.percent
+def is_known(name: str) -> bool:
+    """Whether a column of rows or of a summary is one of this version's."""
+    base = next((name.removesuffix(f"_{kind}") for kind in SPREAD if name.endswith(f"_{kind}")), "")
+    mean = base in COSTS or find_metric(base) is not None
+    return name in _KINDS or find_metric(name) is not None or mean
 
 
 def ood_columns(image_set: str) -> tuple[Column, ...]:
@@ -317,7 +315,7 @@ def row_names(names: Iterable[str]) -> list[str]:
 
 def averaged(names: Iterable[str]) -> list[str]:
     """The metrics whose means a summary has, given the columns of the rows."""
-    return [*HEADLINES, *(name for name in names if is_headline_ood(name))]
+    return [*(metric.key for metric in METRICS), *(name for name in names if is_headline_ood(name))]
 
 
 def summary_names(names: Iterable[str]) -> list[str]:

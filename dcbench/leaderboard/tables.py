@@ -16,6 +16,7 @@ from dcbench.leaderboard.columns import (
     REQUIRED,
     SUMMARY_COLUMNS,
     TEXT_COLUMNS,
+    is_known,
     summary_names,
 )
 from dcbench.leaderboard.rows import Row, in_order, key_of, run_title
@@ -101,6 +102,8 @@ def with_numbers(rows: Iterable[Row], where: Path | str) -> pd.DataFrame:
             if not pd.api.types.is_integer_dtype(numbers):
                 numbers = numbers.astype("float64")
         except (ValueError, OverflowError) as problem:
+            if not is_known(column):
+                continue  # of a later version, whose text is none of ours to judge
             raise DataError(f"{where}: column {column}: {problem}") from None
         if (numbers.abs() > _LARGEST).any():
             raise DataError(f"{where}: column {column}: a number is too large")

@@ -238,3 +238,13 @@ def test_record_of_the_version_before_leaves_the_newer_numbers_of_its_row(
     before = rows_of(runs(whole))
     build(tmp_path / "results", whole)
     assert rows_of(runs(whole)) == before
+
+
+def test_columns_of_a_later_version_are_read_kept_and_named(whole: Path):
+    edit(runs(whole), lambda rows: [row.update(python="3.14.1") for row in rows])
+    board = load_board("digits", "v1", whole)
+    assert set(board.runs["python"]) == {"3.14.1"}
+    migrate(whole)
+    assert {row["python"] for row in rows_of(runs(whole))} == {"3.14.1"}
+    [found] = [line for line in check(whole).problems if "python" in line]
+    assert "unknown column python" in found

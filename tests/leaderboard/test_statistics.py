@@ -8,10 +8,13 @@ from scipy import stats
 from dcbench.config.protocol import RequiredRuns
 from dcbench.errors import UsageError
 from dcbench.leaderboard.boards import Board
-from dcbench.leaderboard.columns import COSTS, HEADLINES
+from dcbench.leaderboard.columns import COSTS
 from dcbench.leaderboard.ranks import holm, paired_p, pairwise, standings
 from dcbench.leaderboard.statistics import differences_to, paired_difference
 from dcbench.leaderboard.summary import summarize
+from dcbench.metrics.table import METRICS
+
+KEYS = tuple(metric.key for metric in METRICS)
 
 SEEDS = RequiredRuns.model_validate({"subsets": 0, "seeds": "0-4"})
 ERM = [0.50, 0.52, 0.47, 0.55, 0.51]
@@ -22,7 +25,7 @@ def runs(**methods: list[float]) -> pd.DataFrame:
     return pd.DataFrame(
         [
             {"subset": 0, "method": method, "seed": seed, "unverified_data": ""}
-            | dict.fromkeys([*HEADLINES, *COSTS], value)
+            | dict.fromkeys([*KEYS, *COSTS], value)
             for method, values in methods.items()
             for seed, value in enumerate(values)
         ]

@@ -7,8 +7,11 @@ import pytest
 from scipy import stats
 
 from dcbench.config.protocol import RequiredRuns
-from dcbench.leaderboard.columns import COSTS, HEADLINES
+from dcbench.leaderboard.columns import COSTS
 from dcbench.leaderboard.summary import half_width_95, summarize
+from dcbench.metrics.table import METRICS
+
+KEYS = tuple(metric.key for metric in METRICS)
 
 ASKED = RequiredRuns.model_validate({"subsets": "0-2", "seeds": "0-9"})
 VALUES = [0.5, 0.52, 0.47, 0.55]
@@ -16,7 +19,7 @@ VALUES = [0.5, 0.52, 0.47, 0.55]
 
 def rows(*runs: tuple[int, str, float | None]) -> pd.DataFrame:
     """A table of runs: subset, method, and a value for every metric."""
-    columns = [*HEADLINES, "ood.mnist.msp.auroc", "ood.mnist.energy.auroc", *COSTS]
+    columns = [*KEYS, "ood.mnist.msp.auroc", "ood.mnist.energy.auroc", *COSTS]
     return pd.DataFrame(
         [
             {"subset": subset, "method": method, "seed": seed, "unverified_data": ""}
@@ -48,7 +51,7 @@ def test_mean_and_deviation_are_those_of_a_sample():
     assert len(table) == 1
     row = table.iloc[0]
     assert (row["subsets"], row["method"], row["n"], row["asked"]) == ("0", "erm", 4, 10)
-    for metric in (*HEADLINES, "ood.mnist.msp.auroc"):
+    for metric in (*KEYS, "ood.mnist.msp.auroc"):
         assert row[f"{metric}_mean"] == pytest.approx(0.51)
         # deviations from 0.51: -0.01, 0.01, -0.04, 0.04; squares sum to 0.0034, over n - 1 = 3
         assert row[f"{metric}_sd"] == pytest.approx(math.sqrt(0.0034 / 3))

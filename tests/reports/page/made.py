@@ -10,8 +10,10 @@ import pandas as pd
 
 from dcbench.config.base import validated
 from dcbench.leaderboard.boards import Board
-from dcbench.leaderboard.columns import HEADLINES
+from dcbench.metrics.table import METRICS
 from dcbench.reports.reported import Reported
+
+KEYS = tuple(metric.key for metric in METRICS)
 
 HOSTILE = "<script>alert(1)</script>"
 OOD = tuple(f"ood.{name}.msp.auroc" for name in ("cifar100", "mnist", "svhn", "gaussian"))
@@ -24,7 +26,7 @@ def digest(method: str, subset: int, seed: int) -> str:
 
 def run(method: str, subset: int, seed: int, accuracy: float, **others: Any) -> dict[str, Any]:
     """A row of a run: all metrics follow the accuracy, so that orders are known."""
-    metrics: dict[str, Any] = dict.fromkeys((*HEADLINES, *OOD), accuracy)
+    metrics: dict[str, Any] = dict.fromkeys((*KEYS, *OOD), accuracy)
     metrics |= dict.fromkeys(("accuracy_many", "accuracy_medium", "accuracy_few"))
     metrics |= {"ece15": 1 - accuracy, "nll": 2 - accuracy, "ood.svhn.msp.auroc": None}
     row = {"subset": subset, "method": method, "seed": seed, "status": "protocol"}
@@ -54,7 +56,7 @@ def board(
         row: dict[str, Any] = {"subsets": "0", "method": name, "n": len(own), "asked": asked}
         row["state"] = "ranked" if name in ranks else "provisional"
         row |= {"rank": ranks.get(name), "tied": (tied or {}).get(name, "")}
-        for metric in (*HEADLINES, *OOD):
+        for metric in (*KEYS, *OOD):
             row[f"{metric}_mean"] = own[metric].mean()
             row[f"{metric}_sd"] = own[metric].std()
             row[f"{metric}_ci95"] = 2 * own[metric].std()
