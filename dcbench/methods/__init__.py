@@ -1,7 +1,16 @@
 """Methods: how a batch becomes a loss."""
 
 from dcbench.config.names import parse_method, parse_settings
-from dcbench.methods import cutmix, infinite_class, labels, long_tailed, mixup  # noqa: F401
+from dcbench.methods import (  # noqa: F401  (they register)
+    averages,
+    cutmix,
+    infinite_class,
+    labels,
+    long_tailed,
+    mixup,
+    sharpness,
+    two_stage,
+)
 from dcbench.methods.base import Batch, Method, Network, Stage, Task
 from dcbench.methods.registry import build_method, method_class, method_names, register
 

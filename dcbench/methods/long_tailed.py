@@ -6,17 +6,18 @@ Re-weighting may be deferred to the last part of training, also with Mixup and R
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
-from dcbench.methods.base import Batch, Method, Network
+from dcbench.methods.base import Batch, Method, Network, Task
 from dcbench.methods.lazy import functional, torch
 from dcbench.methods.mixup import ERM, Mixup, Remix
 from dcbench.methods.registry import register
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
 _LDAM = (
     "Cao et al., Learning Imbalanced Datasets with Label-Distribution-Aware Margin Loss, "
@@ -109,6 +110,53 @@ class ClassBalanced(ERM):
         ).mean()
 
 
+def ldam_margins(class_counts: Tensor, largest: float) -> Tensor:
+    """Margins [classes] in proportion to n^(-1/4); the rarest class has the largest."""
+    margins = present_counts(class_counts) ** -0.25
+    return largest * margins / margins.max()
+
+
+@register("ldam")
+class LDAM(ERM):
+    """LDAM: the rarer a class, the larger the margin by which it has to be predicted.
+
+    Cao et al., Learning Imbalanced Datasets with Label-Distribution-Aware Margin Loss, NeurIPS
+    2019. Margins are of cosines, by the normalized classifier of the official code. There the scale
+    is applied in the loss alone; here logits carry it, which changes no prediction and makes the
+    probabilities those that were trained.
+    """
+
+    paper: ClassVar[str] = _LDAM
+    family: ClassVar[str] = "ldam"
+    twin: ClassVar[str] = "erm"
+    ranges: ClassVar = {"margin": (0.1, 1.0), "scale": (10.0, 50.0)}
+
+    margin: float = Field(0.5, ge=0, description="that of the rarest class, as a cosine")
+    scale: float = Field(30.0, gt=0, description="factor on the cosines")
+
+    def network(self, build: Callable[[], nn.Module], task: Task) -> nn.Module:
+        """The recipe's network with a normalized classifier."""
+        from dcbench.models.classifier import NormedLinear, linear_classifier
+
+        network = build()
+        in_features = linear_classifier(network).in_features
+        network.fc = NormedLinear(in_features, task.num_classes, self.scale)
+        return network
+
+    def loss(self, network: Network, batch: Batch) -> Tensor:
+        """Mean cross-entropy once each image's own cosine is less its margin."""
+        logits = network(batch.images)
+        margins = self.scale * ldam_margins(batch.class_counts, self.margin)[batch.labels]
+        own = batch.labels.unsqueeze(1) == torch.arange(batch.num_classes, device=logits.device)
+        return functional.cross_entropy(
+            logits - own * margins.unsqueeze(1), batch.labels, weight=self.weights(batch)
+        )
+
+    def weights(self, batch: Batch) -> Tensor | None:
+        """Weights of the classes; here none."""
+        return None
+
+
 class Deferred(Method):
     """Deferred re-weighting (DRW): classes weigh alike at first, then by their effective number."""
 
@@ -119,6 +167,23 @@ class Deferred(Method):
         """Weights [classes] in this step; their mean is 1."""
         weights = effective_number_weights(batch.class_counts, self.beta)
         return torch.where(batch.progress < self.begin, torch.ones_like(weights), weights)
+
+
+@register("ldam-drw")
+class LDAMDRW(Deferred, LDAM):
+    """LDAM-DRW: LDAM whose classes weigh by their size, late in training.
+
+    Cao et al., NeurIPS 2019. As in the official code, the batch's sum is divided by the sum of its
+    weights.
+    """
+
+    paper: ClassVar[str] = _LDAM
+    family: ClassVar[str] = "ldam"
+    twin: ClassVar[str] = "ldam"
+
+    def weights(self, batch: Batch) -> Tensor:
+        """Equal at first, then by the effective number."""
+        return self.class_weights(batch)
 
 
 class DeferredMixup(Deferred, Mixup):

@@ -5,8 +5,10 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from dcbench.methods import build_method
-from dcbench.methods.long_tailed import effective_number_weights
+from dcbench.errors import UsageError
+from dcbench.methods import Task, build_method
+from dcbench.methods.long_tailed import effective_number_weights, ldam_margins
+from dcbench.models import build_model
 from tests.methods.networks import CLASSES, COUNTS, Small, a_batch
 
 EQUAL = torch.full((CLASSES,), 50.0)
@@ -131,3 +133,64 @@ def test_deferred_method_may_begin_elsewhere_and_with_beta_0_it_never_weighs():
     assert_close(early, late)
     never = build_method("mixup-drw", {"begin": 0, "beta": 0}).loss(network, batch)
     assert_close(never, plain)
+
+
+# --- margins -------------------------------------------------------------------------------------
+
+
+def test_margins_by_hand():
+    # 16, 81 and 625 images: 1/2, 1/3 and 1/5, of which the first is to be 0.5.
+    found = ldam_margins(torch.tensor([625.0, 81, 16]), 0.5)
+    assert_close(found, torch.tensor([1 / 5, 1 / 3, 1 / 2]))
+    assert_close(ldam_margins(torch.tensor([16.0, 256]), 0.3), torch.tensor([0.3, 0.15]))
+
+
+def ldam_network(method) -> Small:
+    return method.network(Small, Task((4, 4), tuple(COUNTS)))
+
+
+@pytest.mark.parametrize("name", ["ldam", "ldam-drw"])
+@pytest.mark.parametrize("progress", [EARLY, LATE])
+def test_ldam_is_the_official_loss_of_cosines_with_weights_where_they_are_deferred(name, progress):
+    method = build_method(name, {"margin": 0.4, "scale": 20})
+    batch, network = a_batch(progress=progress), ldam_network(method)
+    features = network.features(batch.images).detach().double().numpy()
+    vectors = network.fc.weight.detach().double().numpy()
+    features /= np.linalg.norm(features, axis=1, keepdims=True)
+    cosines = features @ (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).T
+    assert_close(
+        network(batch.images).double(), torch.from_numpy(20 * cosines), rtol=1e-5, atol=1e-5
+    )
+    margins = 1 / np.sqrt(np.sqrt(COUNTS))
+    margins *= 0.4 / margins.max()
+    rows, labels = np.arange(10), batch.labels.numpy()
+    cosines[rows, labels] -= margins[labels]
+    losses = np.log(np.exp(20 * cosines).sum(axis=1)) - 20 * cosines[rows, labels]
+    weighted = name == "ldam-drw" and progress is LATE
+    weights = papers_weights(0.9999)[labels] if weighted else np.ones(10)
+    found = method.loss(network, batch)
+    assert found.item() == pytest.approx((weights * losses).sum() / weights.sum(), rel=1e-5)
+
+
+def test_ldam_without_margin_is_erm_on_its_own_network():
+    method = build_method("ldam", {"margin": 0})
+    network = ldam_network(method)
+    assert_same_loss_and_gradient(method, build_method("erm", {}), network, a_batch())
+
+
+def test_classifier_of_ldam_begins_with_vectors_of_length_1_and_has_no_bias():
+    network = ldam_network(build_method("ldam", {}))
+    assert_close(network.fc.weight.norm(dim=1), torch.ones(CLASSES))
+    assert [name for name, _ in network.fc.named_parameters()] == ["weight"]
+
+
+def test_ldam_has_the_papers_number_of_weights_on_cifar_100():
+    # 470,004 with the ordinary classifier of 64 x 100 weights and 100 biases.
+    method = build_method("ldam", {})
+    network = method.network(lambda: build_model("resnet-32", 100), Task((32, 32), (5,) * 100))
+    assert sum(each.numel() for each in network.parameters()) == 469_904
+
+
+def test_ldam_refuses_a_network_without_a_linear_classifier():
+    with pytest.raises(UsageError, match=r"network ReLU: the method needs a torch\.nn\.Linear"):
+        build_method("ldam", {}).network(torch.nn.ReLU, Task((4, 4), tuple(COUNTS)))

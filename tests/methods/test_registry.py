@@ -23,7 +23,9 @@ from dcbench.methods.mixup import ERM, Mixup
 BUILT_IN = [
     "balanced-softmax",
     "class-balanced",
+    "crt",
     "cutmix",
+    "ema",
     "erm",
     "focal",
     "ic-cutmix",
@@ -31,6 +33,8 @@ BUILT_IN = [
     "ic-regmixup",
     "ic-remix",
     "label-smoothing",
+    "ldam",
+    "ldam-drw",
     "logit-adjustment",
     "manifold-mixup",
     "mixup",
@@ -38,6 +42,9 @@ BUILT_IN = [
     "regmixup",
     "remix",
     "remix-drw",
+    "sam",
+    "swa",
+    "tau-norm",
 ]
 
 METHOD_FILE = """

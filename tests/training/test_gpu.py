@@ -30,7 +30,7 @@ pytestmark = pytest.mark.gpu
 
 
 def eager(trainer: Trainer) -> Trainer:
-    trainer.train_step._capture = False
+    trainer._capture = trainer.train_step._capture = False
     return trainer
 
 

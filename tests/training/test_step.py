@@ -15,7 +15,9 @@ from tests.training.test_trainer import BATCH, STEPS, a_trainer, assert_same, lo
 def test_steps_that_are_replayed_end_with_the_weights_of_steps_that_are_taken(method, rotation):
     taken = as_on_a_gpu(a_trainer(method, rotation=rotation))
     replayed = as_on_a_gpu(a_trainer(method, rotation=rotation))
-    train(taken)
+    for _ in taken.events():
+        if taken.progress.epoch == taken.recipe.epochs:  # what a method adds is another stage
+            break
     train_by_recordings(replayed)
     assert_same(weights(taken), weights(replayed))
     for one, other in zip(taken.train_step.momentum, replayed.train_step.momentum, strict=True):
