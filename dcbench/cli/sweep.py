@@ -41,14 +41,14 @@ Threads = Annotated[int, typer.Option(min=1, help="Of each process, on a CPU; re
 
 
 def sweep(
-    plan: Annotated[
-        Path | None, typer.Argument(metavar="[PLAN.yaml]", help="Blocks of runs; flags win.")
+    queue: Annotated[
+        Path | None, typer.Argument(metavar="[QUEUE.yaml]", help="Blocks of runs; flags win.")
     ] = None,
     methods: Methods = None,
     splits: Annotated[str | None, typer.Option(help="Joined by commas.")] = None,
     subsets: Annotated[str | None, typer.Option(help="0, 0-2 or 0,2.")] = None,
     seeds: Annotated[str | None, typer.Option(help="0, 0-9 or 0,2,5.")] = None,
-    protocol: Annotated[str | None, typer.Option(help="Rules; v1 unless the plan says.")] = None,
+    protocol: Annotated[str | None, typer.Option(help="Rules; v1 unless the queue says.")] = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="key=value for every run; may be repeated.")
     ] = None,
@@ -85,7 +85,7 @@ def sweep(
         protocol=protocol,
         settings=parse_settings(settings or []),
     )
-    requests = _requests(plan, changes)
+    requests = _requests(queue, changes)
     site = _site(results, data, device, allow_unverified_data, threads, budget)
     workers = _workers(engine, jobs, device)
     if dry_run:
@@ -140,15 +140,15 @@ def _changes(**flags: Any) -> dict[str, Any]:
     return {key: value for key, value in flags.items() if value not in (None, [], {})}
 
 
-def _requests(plan: Path | None, changes: dict[str, Any]) -> list[Request]:
+def _requests(queue: Path | None, changes: dict[str, Any]) -> list[Request]:
     from dcbench.config.base import validated
     from dcbench.errors import UsageError
     from dcbench.sweep.grid import Block, read_queue, requests_of
 
-    if plan is not None:
-        return requests_of(read_queue(plan, changes).blocks)
+    if queue is not None:
+        return requests_of(read_queue(queue, changes).blocks)
     if not {"methods", "splits"} <= changes.keys():
-        raise UsageError("say what to run: a PLAN.yaml, or --methods and --splits")
+        raise UsageError("say what to run: a QUEUE.yaml, or --methods and --splits")
     return requests_of([validated(Block, changes, "the flags")])
 
 

@@ -1,4 +1,4 @@
-"""Config are checked where they enter: pydantic's findings as one line for the user."""
+"""Configuration is checked where it enters: pydantic's findings as one line for the user."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def validated(
     where: str | Path,
     error: type[DcbenchError] = UsageError,
 ) -> AnyConfig:
-    """`values` as a `model`, or `error` with the place, the key, the value and what would do."""
+    """`values` as a `model`, or `error` with file, key, value and what would be right."""
     try:
         return model.model_validate(values)
     except ValidationError as invalid:
@@ -59,7 +59,7 @@ def _short(value: object, limit: int = 60) -> str:
 
 
 def _keys_beside(model: type[BaseModel], location: tuple[str | int, ...]) -> list[str]:
-    """The keys that the model has at the place of an unknown one."""
+    """The keys that the model has beside an unknown one."""
     schema = model.model_json_schema()
     definitions = schema.get("$defs", {})
 

@@ -1,4 +1,4 @@
-"""Quantities in words."""
+"""Quantities formatted for people: seconds, bytes, lists of numbers."""
 
 from __future__ import annotations
 

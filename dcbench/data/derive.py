@@ -24,7 +24,7 @@ from dcbench.errors import DataError, UsageError
 _State = Literal["same", "differs", "not checked"]
 
 
-class Finding(NamedTuple):
+class SubsetCheck(NamedTuple):
     """What the proof of one subset came to."""
 
     split: str
@@ -33,28 +33,28 @@ class Finding(NamedTuple):
     detail: str
 
 
-def verify_split(name: str, source: Source) -> Iterator[Finding]:
+def verify_split(name: str, source: Source) -> Iterator[SubsetCheck]:
     """Derive each subset again and compare the rows and the images with what is recorded."""
     config = split_config(name)
     try:
         whole = source.taking_unverified().part(config.dataset, "train")
     except MissingData as missing:
         for subset in config.subsets:
-            yield Finding(name, subset, "not checked", str(missing))
+            yield SubsetCheck(name, subset, "not checked", str(missing))
         return
     for subset in config.subsets:
         try:
             listed = load_split(name, subset)
         except DataError as damaged:
-            yield Finding(name, subset, "differs", str(damaged))
+            yield SubsetCheck(name, subset, "differs", str(damaged))
             continue
         train, val = config.rule.select(whole.labels, listed.num_classes, subset)
         derived = (train, val, whole.labels[train], whole.labels[val])
         rows = (listed.train, listed.val, listed.train_labels, listed.val_labels)
         if not all(map(np.array_equal, derived, rows)):
-            yield Finding(name, subset, "differs", "the rule gives other rows or labels")
+            yield SubsetCheck(name, subset, "differs", "the rule gives other rows or labels")
         else:
-            yield Finding(name, subset, *_compare_images(whole, listed))
+            yield SubsetCheck(name, subset, *_compare_images(whole, listed))
 
 
 def _compare_images(whole: Part, listed: Split) -> tuple[_State, str]:

@@ -1,6 +1,6 @@
 """Read the official file formats from bytes: CIFAR's pickles, MNIST's idx, SVHN's MATLAB file.
 
-A file may come from a stranger, so none of these readers can be made to run code from it; the
+A file may come from a third party, so none of these readers can be made to run code from it; the
 one whose parser could crash, SVHN's, is given the official file alone.
 """
 

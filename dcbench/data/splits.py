@@ -43,7 +43,7 @@ class TestSet(Config):
 
 
 class SplitConfig(Config):
-    """The content of `splits/<name>.yaml`."""
+    """A task as `splits/<name>.yaml` describes it, the same for all its subsets."""
 
     name: str
     title: str
@@ -72,7 +72,7 @@ class SubsetHashes(Config):
 
 
 class SplitHashes(Config):
-    """The content of `splits/<name>/hashes.json`."""
+    """What `splits/<name>/hashes.json` proves the lists and the images of each subset by."""
 
     subsets: dict[int, SubsetHashes]
 
@@ -98,12 +98,12 @@ class Split:
 
     @property
     def name(self) -> str:
-        """Name of the split."""
+        """As its file under `splits/` and its leaderboards are called."""
         return self.config.name
 
     @property
     def num_classes(self) -> int:
-        """Number of classes."""
+        """Of the dataset, those without a training image too."""
         return len(self.config.class_names)
 
     @property

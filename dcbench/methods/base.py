@@ -82,7 +82,7 @@ class Task:
 
     @property
     def num_classes(self) -> int:
-        """Number of classes."""
+        """How many logits a network gives for an image, C."""
         return len(self.class_counts)
 
 

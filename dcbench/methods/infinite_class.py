@@ -1,4 +1,4 @@
-"""Infinite Class Mixup: every mixture is a class of its own, told apart from those of its batch.
+"""Infinite Class Mixup: every mixture is a class of its own among those of its batch.
 
 Mensink and Mettes, Infinite Class Mixup, BMVC 2023 (arXiv 2305.10293).
 """

@@ -43,7 +43,7 @@ def remix_label_coefficients(
     kappa: float,
     tau: float,
 ) -> Tensor:
-    """The labels' share under Remix, which favours the rarer class of a pair.
+    """The labels' share under Remix, which favors the rarer class of a pair.
 
     With n the class counts and l the images' share: 0 where n_i / n_j >= kappa and l < tau,
     1 where n_i / n_j <= 1 / kappa and 1 - l < tau, and l otherwise (Chou et al. 2020,

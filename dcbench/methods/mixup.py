@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @register("erm")
 class ERM(Method):
-    """Empirical risk minimisation: the cross-entropy of the images as they are."""
+    """Empirical risk minimization: the cross-entropy of the images as they are."""
 
     def loss(self, network: Network, batch: Batch) -> Tensor:
         """Mean cross-entropy."""

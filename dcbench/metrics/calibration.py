@@ -184,7 +184,7 @@ def classwise_calibration_error(
     """Mean over classes of the calibration error of that class's probability on all rows.
 
     For class k the rows are binned by p_k with bins (lo, hi]; a bin's gap is that between its
-    mean p_k and its share of rows labelled k. A p_k of exactly 0 is in no bin and adds nothing.
+    mean p_k and its share of rows labeled k. A p_k of exactly 0 is in no bin and adds nothing.
 
     Parameters
     ----------

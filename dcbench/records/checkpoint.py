@@ -37,7 +37,7 @@ class Checkpoint:
 
     @property
     def path(self) -> Path:
-        """The file."""
+        """Where the states lie: one file, replaced as a whole by each."""
         return self.folder / CHECKPOINT
 
     def write(self, state: dict[str, Any]) -> None:

@@ -48,14 +48,14 @@ class Identity:
         return address(asked.protocol, asked.split, asked.subset, self.label, asked.seed)
 
     def difference(self, found: Configuration) -> str | None:
-        """In what another configuration differs, in words; None where it is the same run.
+        """The first difference to another configuration, as text; None where it is the same run.
 
         A field that is at its default is no difference, whether it was written down or not.
         """
         asked, other = self._plain(self.configuration), self._plain(found)
         for key in Configuration.model_fields:
             if asked[key] != other[key]:
-                return f"another {key}: {_in_words(other[key], asked[key])}"
+                return f"another {key}: {_as_text(other[key], asked[key])}"
         return None
 
     def _plain(self, configuration: Configuration) -> dict[str, Any]:
@@ -68,7 +68,7 @@ def address(protocol: str, split: str, subset: int, label: str, seed: int) -> Pa
     return Path(protocol, split, f"subset-{subset}", label, f"seed-{seed}")
 
 
-def _in_words(found: Any, asked: Any) -> str:
+def _as_text(found: Any, asked: Any) -> str:
     if isinstance(found, dict) and isinstance(asked, dict):
         keys = [key for key in {**found, **asked} if found.get(key) != asked.get(key)]
         return ", ".join(f"{key}={found.get(key)} and not {asked.get(key)}" for key in keys)

@@ -15,7 +15,7 @@ from dcbench.reports.reported import Reported
 
 
 @dataclass(frozen=True)
-class Comparison:
+class ReportedComparison:
     """A reported number and the runs that measure it.
 
     Attributes
@@ -47,7 +47,7 @@ class Comparison:
 
 def side_by_side(
     reported: Iterable[Reported], runs: Mapping[str, pd.DataFrame]
-) -> list[Comparison]:
+) -> list[ReportedComparison]:
     """Every number of the poster's tables with the runs of the same split, subsets and method.
 
     Parameters
@@ -58,18 +58,18 @@ def side_by_side(
     return [_compared(each, runs.get(each.split)) for each in reported if each.of_the_poster]
 
 
-def _compared(reported: Reported, runs: pd.DataFrame | None) -> Comparison:
+def _compared(reported: Reported, runs: pd.DataFrame | None) -> ReportedComparison:
     if runs is None:
-        return Comparison(reported, 0, math.nan, math.nan)
+        return ReportedComparison(reported, 0, math.nan, math.nan)
     chosen = runs["method"] == reported.method
     if reported.subsets:
         chosen &= runs["subset"].isin(reported.subsets)
     values = values_of(runs.loc[chosen], reported.metric)
     mean = math.fsum(values) / len(values) if values else math.nan
-    return Comparison(reported, len(values), mean, half_width_95(values))
+    return ReportedComparison(reported, len(values), mean, half_width_95(values))
 
 
-def comparison_rows(comparisons: Iterable[Comparison]) -> tuple[list[str], list[list[str]]]:
+def comparison_rows(comparisons: Iterable[ReportedComparison]) -> tuple[list[str], list[list[str]]]:
     """Column titles and rows, and whether the interval holds what is reported.
 
     The metric of a row is named where they are not all of accuracy.
@@ -94,7 +94,7 @@ def comparison_rows(comparisons: Iterable[Comparison]) -> tuple[list[str], list[
     ]
 
 
-def _metric(comparison: Comparison) -> Metric:
+def _metric(comparison: ReportedComparison) -> Metric:
     metric = find_metric(comparison.reported.metric)
     assert metric is not None, "a reported number is of a metric of the table"
     return metric

@@ -52,7 +52,7 @@ def count_devices(name: str) -> int:
 
 
 def device_title(device: torch.device) -> str:
-    """The device in words."""
+    """The name of the processor or GPU, and for a processor its threads."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"{_processor()}, {torch.get_num_threads()} threads"

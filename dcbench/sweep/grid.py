@@ -1,4 +1,4 @@
-"""What a sweep asks for: a YAML plan or the flags of the command line, as a list of runs."""
+"""What a sweep asks for: a queue's YAML or the flags of the command line, as a list of runs."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Block(Config):
     """Methods times splits times subsets times seeds, under one protocol and with some settings."""
 
     title: str = ""
-    expected: str = Field("", description="what it will cost, in words")
+    expected: str = Field("", description="what it will cost: a remark for readers of the file")
     protocol: str = "v1"
     methods: tuple[str, ...] = Field(min_length=1, description="with settings in brackets or not")
     splits: tuple[str, ...] = Field(min_length=1)
@@ -47,7 +47,7 @@ class Block(Config):
 
 
 class Queue(Config):
-    """The content of a plan's file: blocks in the order in which they are run."""
+    """The content of a queue's file: blocks in the order in which they are run."""
 
     title: str = ""
     blocks: tuple[Block, ...]
@@ -71,17 +71,17 @@ class Request(NamedTuple):
 
 
 def read_queue(path: Path, changes: Mapping[str, Any]) -> Queue:
-    """The plan of a file; `changes`, from the command line, stand in every block.
+    """The queue of a file; `changes`, from the command line, stand in every block.
 
     Raises
     ------
     UsageError
-        The file cannot be read, or has a key or value that a plan does not know.
+        The file cannot be read, or has a key or value that a queue does not know.
     """
     content = read_yaml(path)
-    plan = validated(Queue, content if isinstance(content, dict) else {"blocks": content}, path)
-    blocks = [validated(Block, {**block.model_dump(), **changes}, path) for block in plan.blocks]
-    return plan.model_copy(update={"blocks": tuple(blocks)})
+    queue = validated(Queue, content if isinstance(content, dict) else {"blocks": content}, path)
+    blocks = [validated(Block, {**block.model_dump(), **changes}, path) for block in queue.blocks]
+    return queue.model_copy(update={"blocks": tuple(blocks)})
 
 
 def required_blocks(

@@ -100,7 +100,7 @@ class DeviceImages:
 
 
 def rotate_nearest(images: Tensor, maps: Tensor) -> Tensor:
-    """Rotate about the centre, nearest neighbour, black outside.
+    """Rotate about the center, nearest neighbour, black outside.
 
     Parameters
     ----------
@@ -141,19 +141,19 @@ def rotation_maps(angles: NDArray[np.float64], height: int, width: int) -> NDArr
     """
     radians: NDArray[np.float64] = -np.deg2rad(np.mod(angles, 360.0))
     cos, sin = np.round(np.cos(radians), 15), np.round(np.sin(radians), 15)
-    centre_x, centre_y = width / 2, height / 2
+    center_x, center_y = width / 2, height / 2
     per_column: NDArray[np.float64] = np.stack([cos, -sin], axis=1)
     per_row: NDArray[np.float64] = np.stack([sin, cos], axis=1)
     origin = np.stack(
-        [centre_x - cos * centre_x - sin * centre_y, centre_y + sin * centre_x - cos * centre_y],
+        [center_x - cos * center_x - sin * center_y, center_y + sin * center_x - cos * center_y],
         axis=1,
     )
 
     def fixed(values: NDArray[np.float64]) -> NDArray[np.int64]:
         return np.floor(values * _FIXED_POINT + 0.5).astype(np.int64)
 
-    first_pixel_centre = origin + 0.5 * per_column + 0.5 * per_row
-    return fixed(np.hstack([per_column, per_row, first_pixel_centre]))
+    first_pixel_center = origin + 0.5 * per_column + 0.5 * per_row
+    return fixed(np.hstack([per_column, per_row, first_pixel_center]))
 
 
 def channel_statistics(

@@ -69,7 +69,7 @@ def normalized_batches(
 
 
 def batch_size(pixels: int, device: torch.device) -> int:
-    """How many images of so many pixels are predicted at once.
+    """How many images of `pixels` pixels each are predicted at once.
 
     Few on a CPU: activations that outgrow the caches are slow, and those of a wide network beyond
     32 MB even more so, because glibc maps memory for them afresh each time.

@@ -44,7 +44,7 @@ class Recording(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     @property
     def names(self) -> set[str]:
-        """Of the operators."""
+        """Each operator that was called, as `aten.add.Tensor`."""
         return {str(func) for func, *_ in self.calls}
 
 

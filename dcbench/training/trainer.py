@@ -35,7 +35,7 @@ DIVERGED = 1e3
 
 
 @dataclass
-class Progress:
+class Position:
     """How far a run is: what a checkpoint holds beside the weights."""
 
     epoch: int = 0
@@ -114,7 +114,7 @@ class Trainer:
         self.stages = stages_of(method, recipe)
         network = new_network(method, recipe, self._task, seed)
         self.network = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.progress = Progress()
+        self.progress = Position()
         self.train_step = self._new_step()
         self._mark = time.monotonic()
 
@@ -133,7 +133,7 @@ class Trainer:
 
     def begin_again(self, seed: int) -> None:
         """Become the run of another seed: as a new trainer, with what this one has captured."""
-        self.seed, self.progress = seed, Progress()
+        self.seed, self.progress = seed, Position()
         initial = new_network(self.method, self.recipe, self._task, seed)
         self.network.load_state_dict(initial.state_dict())
         for buffer in (*self.train_step.momentum, self.train_step.loss_sum):
@@ -293,7 +293,7 @@ class Trainer:
         for buffer, stored in zip(self.train_step.momentum, state["momentum"], strict=True):
             buffer.copy_(stored)
         history = [EpochSummary(*row) for row in state["progress"]["history"]]
-        self.progress = Progress(**{**state["progress"], "history": history})
+        self.progress = Position(**{**state["progress"], "history": history})
         self.train_step.loss_sum.fill_(self.progress.loss_sum)
 
     def measure_step(self, steps: int = 3) -> StepCost:

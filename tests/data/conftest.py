@@ -1,4 +1,4 @@
-"""A split on a small CIFAR-10, and facts that may be damaged."""
+"""A split on a small CIFAR-10, and copies of splits that may be damaged."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from tests.data import fakes
 
 
 @pytest.fixture
-def facts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def copied_splits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of a few splits that a test may damage."""
-    folder = tmp_path / "facts/splits"
+    folder = tmp_path / "shipped/splits"
     folder.mkdir(parents=True)
     for name in ("cifair10", "cifair10-common", "digits"):
         shutil.copy(splits_folder() / f"{name}.yaml", folder)
@@ -28,13 +28,13 @@ def facts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def tiny(facts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def tiny(copied_splits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The data folder of a split `tiny` on a small CIFAR-10; of its OOD sets, MNIST is there."""
     excluded = b"index\n3\n8\n"
     digest = hashlib.sha256(excluded).hexdigest()
-    (facts / "tiny.yaml").write_text(fakes.TINY.replace("SHA256", digest))
-    (facts / "tiny").mkdir()
-    (facts / "tiny/excluded.csv").write_bytes(excluded)
+    (copied_splits / "tiny.yaml").write_text(fakes.TINY.replace("SHA256", digest))
+    (copied_splits / "tiny").mkdir()
+    (copied_splits / "tiny/excluded.csv").write_bytes(excluded)
     root = tmp_path / "data"
     fakes.place(monkeypatch, root, "cifar10", fakes.tiny_batches())
     fakes.place(monkeypatch, root, "mnist", fakes.tiny_mnist())

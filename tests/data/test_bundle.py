@@ -131,12 +131,12 @@ def test_datasets_that_share_files_share_images(tiny: Path, tmp_path: Path, monk
     batch = {"ciFAIR-10/data_batch_1": fakes.tiny_batches()[fakes.TRAIN_BATCH]}
     test = {"ciFAIR-10/test_batch": (fakes.python3_batch(fakes.cifar_rows(10, 7), [0] * 10), 10)}
     fakes.place(monkeypatch, tiny, "cifair10", batch | test)
-    facts = (tmp_path / "facts/splits/tiny.yaml").read_text()
-    other = facts.replace(": tiny", ": fair").replace("dataset: cifar10", "dataset: cifair10")
-    (tmp_path / "facts/splits/fair.yaml").write_text(other + "subsets_of: tiny\n")
-    (tmp_path / "facts/splits/fair").mkdir()
-    excluded = (tmp_path / "facts/splits/tiny/excluded.csv").read_bytes()
-    (tmp_path / "facts/splits/fair/excluded.csv").write_bytes(excluded)
+    listed = (tmp_path / "shipped/splits/tiny.yaml").read_text()
+    other = listed.replace(": tiny", ": fair").replace("dataset: cifar10", "dataset: cifair10")
+    (tmp_path / "shipped/splits/fair.yaml").write_text(other + "subsets_of: tiny\n")
+    (tmp_path / "shipped/splits/fair").mkdir()
+    excluded = (tmp_path / "shipped/splits/tiny/excluded.csv").read_bytes()
+    (tmp_path / "shipped/splits/fair/excluded.csv").write_bytes(excluded)
     gather(["tiny", "fair"], open_source(tiny)).write(tmp_path / "both.bundle")
     stored = {each.folder: each.names for each in Bundle(tmp_path / "both.bundle").manifest.parts}
     assert stored["cifair10/train"] == ("cifair10/train", "cifar10/train")

@@ -223,7 +223,7 @@ def test_everything_gives_each_row_once():
 
 
 @pytest.mark.parametrize(
-    "facts",
+    "values",
     [
         {"kind": "by-position", "train": 0, "val": 1},
         {"kind": "by-position", "train": 1, "val": -1},
@@ -236,19 +236,19 @@ def test_everything_gives_each_row_once():
         {"ratio": 0.1},
     ],
 )
-def test_a_rule_that_makes_no_sense_is_refused(facts):
+def test_a_rule_that_makes_no_sense_is_refused(values):
     with pytest.raises(ValidationError):
-        TypeAdapter(Rule).validate_python(facts)
+        TypeAdapter(Rule).validate_python(values)
 
 
 @pytest.mark.parametrize(
-    ("facts", "kind"),
+    ("values", "kind"),
     [
         ({"kind": "by-position", "train": 1, "val": 0}, ByPosition),
         ({"kind": "long-tailed", "ratio": 0.5}, LongTailed),
         ({"kind": "everything", "val": 0}, Everything),
     ],
 )
-def test_a_rule_is_chosen_by_its_kind(facts, kind):
-    rule: BaseModel = TypeAdapter(Rule).validate_python(facts)
+def test_a_rule_is_chosen_by_its_kind(values, kind):
+    rule: BaseModel = TypeAdapter(Rule).validate_python(values)
     assert type(rule) is kind

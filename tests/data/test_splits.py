@@ -177,9 +177,9 @@ def test_unknown_subset_is_answered_with_those_there_are(subset: int):
     ],
 )
 def test_wrong_key_or_value_of_a_split_is_told_with_file_and_what_would_do(
-    config: Path, old: str, new: str, message: str
+    copied_splits: Path, old: str, new: str, message: str
 ):
-    path = config / "digits.yaml"
+    path = copied_splits / "digits.yaml"
     text = path.read_text()
     assert old in text
     path.write_text(text.replace(old, new))
@@ -190,8 +190,8 @@ def test_wrong_key_or_value_of_a_split_is_told_with_file_and_what_would_do(
     assert "\n" not in str(caught.value)
 
 
-def test_empty_split_file_is_told_by_name(config: Path):
-    (config / "digits.yaml").write_text("")
+def test_empty_split_file_is_told_by_name(copied_splits: Path):
+    (copied_splits / "digits.yaml").write_text("")
     with pytest.raises(UsageError, match=r"digits\.yaml: the whole=None"):
         split_config("digits")
 
@@ -222,8 +222,8 @@ DAMAGES: dict[str, Callable[[bytes], bytes]] = {
     "damage",
     DAMAGES,
 )
-def test_damaged_list_is_refused_with_the_name_of_its_file(config: Path, damage: str):
-    path = config / "cifair10/subset-0.csv"
+def test_damaged_list_is_refused_with_the_name_of_its_file(copied_splits: Path, damage: str):
+    path = copied_splits / "cifair10/subset-0.csv"
     content = path.read_bytes()
     damaged = DAMAGES[damage](content)
     assert damaged != content
@@ -235,8 +235,8 @@ def test_damaged_list_is_refused_with_the_name_of_its_file(config: Path, damage:
     assert len(load_split("cifair10", 1).train) == 300
 
 
-def test_damaged_list_says_how_to_get_it_back(config: Path):
-    path = config / "cifair10/subset-0.csv"
+def test_damaged_list_says_how_to_get_it_back(copied_splits: Path):
+    path = copied_splits / "cifair10/subset-0.csv"
     path.write_bytes(DAMAGES["another row"](path.read_bytes()))
     with pytest.raises(DataError, match="dcbench splits derive cifair10"):
         load_split("cifair10")
@@ -244,8 +244,8 @@ def test_damaged_list_says_how_to_get_it_back(config: Path):
         load_split("cifair10-common")
 
 
-def test_missing_list_is_refused_by_name(config: Path):
-    path = config / "cifair10/subset-0.csv"
+def test_missing_list_is_refused_by_name(copied_splits: Path):
+    path = copied_splits / "cifair10/subset-0.csv"
     path.unlink()
     with pytest.raises(DataError, match=f"{path}: cannot be read"):
         load_split("cifair10")
@@ -261,8 +261,8 @@ def test_missing_list_is_refused_by_name(config: Path):
         '{"subsets": {}}',
     ],
 )
-def test_damaged_hashes_are_refused_by_name(config: Path, content: str):
-    path = config / "cifair10/hashes.json"
+def test_damaged_hashes_are_refused_by_name(copied_splits: Path, content: str):
+    path = copied_splits / "cifair10/hashes.json"
     path.write_text(content)
     with pytest.raises(DataError, match=str(path)):
         load_split("cifair10")
@@ -272,8 +272,10 @@ def test_damaged_hashes_are_refused_by_name(config: Path, content: str):
     "content",
     ["row\n3\n", "index\nx\n", "index\n3\n", None],
 )
-def test_damaged_list_of_excluded_tests_is_refused_by_name(config: Path, content: str | None):
-    path = config / "cifair10-common/excluded-test.csv"
+def test_damaged_list_of_excluded_tests_is_refused_by_name(
+    copied_splits: Path, content: str | None
+):
+    path = copied_splits / "cifair10-common/excluded-test.csv"
     path.unlink()
     if content is not None:
         path.write_text(content)
@@ -284,13 +286,13 @@ def test_damaged_list_of_excluded_tests_is_refused_by_name(config: Path, content
 # --- derived again -------------------------------------------------------------------------------
 
 
-def test_derived_list_is_the_rule_by_hand(config: Path, tiny: Path):
+def test_derived_list_is_the_rule_by_hand(copied_splits: Path, tiny: Path):
     expected = ["part,index,label"]
     expected += [f"train,{20 + c},{c}" for c in range(10)] + [
         f"val,{30 + c},{c}" for c in range(10)
     ]
-    assert (config / "tiny/subset-1.csv").read_bytes().decode() == "\n".join(expected) + "\n"
-    hashes = json.loads((config / "tiny/hashes.json").read_text())["subsets"]["1"]
+    assert (copied_splits / "tiny/subset-1.csv").read_bytes().decode() == "\n".join(expected) + "\n"
+    hashes = json.loads((copied_splits / "tiny/hashes.json").read_text())["subsets"]["1"]
     images_ = fakes.pixels_of(fakes.cifar_rows(40, seed=1))[20:]
     assert hashes == {
         "train": 10,
@@ -335,8 +337,10 @@ def test_changed_labels_give_other_rows(tiny: Path, monkeypatch):
     assert "the rule gives other rows" in states("tiny", tiny)[0][2]
 
 
-def test_damaged_list_differs_and_the_others_are_proved_all_the_same(config: Path, tiny: Path):
-    path = config / "tiny/subset-0.csv"
+def test_damaged_list_differs_and_the_others_are_proved_all_the_same(
+    copied_splits: Path, tiny: Path
+):
+    path = copied_splits / "tiny/subset-0.csv"
     path.write_text(path.read_text().replace("train,3,3", "train,13,3"))
     found = states("tiny", tiny)
     assert [state for _, state, _ in found] == ["differs", "same"]
@@ -360,16 +364,18 @@ def test_images_of_an_unofficial_file_are_not_held_against_an_official_hash(tiny
         assert "images not compared: their hash is of official files" in detail
 
 
-def test_split_that_shares_its_lists_cannot_be_derived(config: Path, tmp_path: Path):
+def test_split_that_shares_its_lists_cannot_be_derived(copied_splits: Path, tmp_path: Path):
     with pytest.raises(UsageError, match="cifair10-common shares the lists of cifair10"):
         derive_split("cifair10-common", open_source(tmp_path))
 
 
-def test_digits_are_derived_byte_for_byte_and_proved(config: Path, tmp_path: Path):
-    committed = {path.name: path.read_bytes() for path in (config / "digits").iterdir()}
-    shutil.rmtree(config / "digits")
+def test_digits_are_derived_byte_for_byte_and_proved(copied_splits: Path, tmp_path: Path):
+    committed = {path.name: path.read_bytes() for path in (copied_splits / "digits").iterdir()}
+    shutil.rmtree(copied_splits / "digits")
     derive_split("digits", open_source(tmp_path))
-    assert {path.name: path.read_bytes() for path in (config / "digits").iterdir()} == committed
+    assert {
+        path.name: path.read_bytes() for path in (copied_splits / "digits").iterdir()
+    } == committed
     assert {state for _, state, _ in states("digits", tmp_path)} == {"same"}
 
 

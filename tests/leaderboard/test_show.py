@@ -26,7 +26,7 @@ def accuracies(board: Path, method: str) -> list[float]:
     return [float(row["accuracy"]) for row in rows_of(runs(board)) if row["method"] == method]
 
 
-def test_shared_rank_is_marked_and_said_in_words(whole: Path):
+def test_shared_rank_is_marked_and_explained(whole: Path):
     code, said, _ = show(whole)
     lines = [line.split() for line in said.splitlines() if line.strip().startswith("0")]
     assert code == 0

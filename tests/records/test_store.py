@@ -85,7 +85,7 @@ def a_record(**changes: Any) -> Record:
 
 @contextlib.contextmanager
 def disk_that_fills_at(size: int):
-    """No file of this process can grow beyond so many bytes."""
+    """No file of this process can grow beyond `size` bytes."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
     try:

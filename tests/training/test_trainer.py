@@ -107,7 +107,7 @@ class StopError(Exception):
 
 
 def stored_after(trainer: Trainer, steps: int) -> bytes:
-    """Train so many steps, and give the state as a file holds it."""
+    """Train for `steps` steps, and give the state as a file holds it."""
     taken: list[bytes] = []
 
     def save(state: dict[str, Any]) -> None:

@@ -25,7 +25,7 @@ class RowsFile:
 
     @property
     def folder(self) -> Path:
-        """The folder of the protocol."""
+        """Where the summary, the rules and `runs/` of this file's protocol lie."""
         return self.path.parents[1]
 
     @property
