@@ -2,12 +2,14 @@
 
 from dcbench.config.names import parse_method, parse_settings
 from dcbench.methods import (  # noqa: F401  (they register)
+    architectures,
     averages,
     cutmix,
     infinite_class,
     labels,
     long_tailed,
     mixup,
+    penalties,
     sharpness,
     two_stage,
 )

@@ -17,7 +17,7 @@ from dcbench.models.registry import register_family
 _BOTTLENECK_DEPTHS = (50, 152)
 
 
-def pad_shortcut(x: Tensor, out_channels: int) -> Tensor:
+def pad_shortcut(x: Tensor, out_channels: int, stride: int = 2) -> Tensor:
     """Every second pixel of `x`, with as many zero channels before its channels as after them.
 
     Parameters
@@ -26,13 +26,15 @@ def pad_shortcut(x: Tensor, out_channels: int) -> Tensor:
         Input of a block that halves the maps.
     out_channels : int
         Channels of the result; an even number more than `x` has.
+    stride : int
+        1 keeps every pixel.
 
     Returns
     -------
-    tensor [batch, out_channels, ceil(H / 2), ceil(W / 2)]
+    tensor [batch, out_channels, ceil(H / stride), ceil(W / stride)]
     """
     padding = (out_channels - x.shape[1]) // 2
-    return pad(x[:, :, ::2, ::2], (0, 0, 0, 0, padding, padding))
+    return pad(x[:, :, ::stride, ::stride], (0, 0, 0, 0, padding, padding))
 
 
 class CifarBlock(nn.Module):
@@ -41,7 +43,8 @@ class CifarBlock(nn.Module):
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
         self.widens = in_channels != out_channels
-        self.conv1 = conv3x3(in_channels, out_channels, stride=2 if self.widens else 1)
+        self.out_channels, self.stride = out_channels, 2 if self.widens else 1
+        self.conv1 = conv3x3(in_channels, out_channels, self.stride)
         self.bn1 = BatchNorm2d(out_channels)
         self.conv2 = conv3x3(out_channels, out_channels)
         self.bn2 = BatchNorm2d(out_channels)
@@ -49,7 +52,13 @@ class CifarBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Turn [batch, in_channels, H, W] into out_channels maps, halved where the block widens."""
         residual: Tensor = self.bn2(self.conv2(relu(self.bn1(self.conv1(x)))))
-        return relu(residual + (pad_shortcut(x, residual.shape[1]) if self.widens else x))
+        return relu(residual + self.shortcut(x))
+
+    def shortcut(self, x: Tensor) -> Tensor:
+        """The input, with zero channels and the stride of the block where it widens."""
+        if not self.widens:
+            return x
+        return pad_shortcut(x, self.out_channels, self.stride)
 
 
 class CifarResNet(Network):

@@ -28,6 +28,8 @@ def network(name: str) -> nn.Module:
 
 
 def a_network(name: str) -> nn.Module:
+    if name == "scattering":
+        pytest.importorskip("kymatio")
     torch.manual_seed(0)
     task = Task((8, 8), (30, 9, 2))
     return build_method(name, {}).network(lambda: build_model("digits-cnn", CLASSES), task)

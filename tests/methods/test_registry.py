@@ -27,7 +27,10 @@ BUILT_IN = [
     "cutmix",
     "ema",
     "erm",
+    "f-conv",
     "focal",
+    "grad-l2",
+    "harmonic",
     "ic-cutmix",
     "ic-mixup",
     "ic-regmixup",
@@ -43,7 +46,9 @@ BUILT_IN = [
     "remix",
     "remix-drw",
     "sam",
+    "scattering",
     "swa",
+    "t-vmf",
     "tau-norm",
 ]
 
