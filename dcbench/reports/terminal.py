@@ -108,4 +108,4 @@ def _difference(each: Difference) -> list[str]:
 
 
 def _p(value: float) -> str:
-    return "< 0.0001" if value < 1e-4 else f"{value:.4f}"
+    return "<0.0001" if value < 1e-4 else f"{value:.4f}"
