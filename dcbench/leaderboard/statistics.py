@@ -96,11 +96,13 @@ def differences_to(
     Raises
     ------
     UsageError
-        An unknown method or metric.
+        An unknown method or metric, or a metric that no run has.
     """
     runs = board.runs
     if against not in set(runs["method"]):
         raise unknown("method of this leaderboard", against, set(runs["method"]))
+    if metric in runs.columns and runs[metric].isna().all():
+        raise UsageError(f"metric {metric}: no run of {board.split} has it")
     found = {}
     for subsets, rows in board.summary.groupby("subsets", sort=True):
         chosen = runs[runs["subset"] == 0] if subsets == "0" else runs

@@ -1,13 +1,19 @@
+import io
 import json
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 from scipy import stats
 from typer.testing import CliRunner
 
 from dcbench.cli import app
 from dcbench.cli import console as display
-from tests.leaderboard.tampering import rows_of, runs
+from dcbench.cli.report import Table
+from dcbench.cli.tables import laid_out
+from dcbench.leaderboard.boards import load_board
+from dcbench.reports.terminal import display_rows
+from tests.leaderboard.tampering import SEEDS, rows_of, runs, set_cell
 
 
 @pytest.fixture(autouse=True)
@@ -60,6 +66,35 @@ def test_metric_that_is_no_fraction_is_not_shown_in_percent(whole: Path):
     assert code == 0
     assert "%" not in said.replace("95 % interval", "")
     assert "nll minus that of mixup" in said
+
+
+@pytest.mark.parametrize("split", ["cifar10-lt-100", "cifair10-common"])
+def test_nothing_of_a_summary_is_lost_at_80_columns(split: str):
+    table = Table("", *display_rows(load_board(split, "v1-lite").summary))
+
+    def letters(width: int) -> list[str]:
+        console = Console(width=width, file=io.StringIO())
+        with console.capture() as capture:
+            console.print(laid_out(table, width))
+        return sorted(capture.get().replace("─", "").replace("\n", "").replace(" ", ""))
+
+    cells = [*table.columns, *(str(cell) for row in table.rows for cell in row)]
+    assert letters(80) == sorted("".join(cells).replace(" ", ""))
+
+
+@pytest.mark.parametrize("metric", ["temperature", "nll_ts", "ood.gaussian.msp.auroc"])
+def test_any_metric_of_the_table_can_be_compared(whole: Path, metric: str):
+    code, said, _ = show(whole, "--against", "erm", "--metric", metric, "--json")
+    assert code == 0
+    assert {row["metric"] for row in json.loads(said)} == {metric}
+
+
+def test_metric_that_no_run_has_is_wrong_use(whole: Path):
+    for row in range(3 * len(SEEDS)):
+        set_cell(runs(whole), row, nll_ts="")
+    code, said, error = show(whole, "--against", "erm", "--metric", "nll_ts")
+    assert (code, said) == (2, "")
+    assert "error: metric nll_ts: no run of digits has it" in error
 
 
 @pytest.mark.parametrize("option", [("--against", "erms"), ("--against", "erm", "--metric", "acc")])

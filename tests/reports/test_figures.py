@@ -18,6 +18,7 @@ from dcbench.data.splits import load_split
 from dcbench.errors import DataError, UsageError
 from dcbench.leaderboard.boards import Board, load_boards
 from dcbench.leaderboard.build import build
+from dcbench.methods import method_names
 from dcbench.metrics.measure import Predictions, measure
 from dcbench.records import files
 from dcbench.records.schema import EpochSummary
@@ -25,7 +26,7 @@ from dcbench.reports.figures import choose_boards, draw_figures, parse_formats
 from dcbench.reports.figures.frequency import recall_by_count
 from dcbench.reports.figures.layout import columns_and_width
 from dcbench.reports.figures.ood_scores import shares
-from dcbench.reports.figures.palette import families, sorted_methods, styles_of
+from dcbench.reports.figures.palette import families, kinship, sorted_methods, styles_of
 from dcbench.reports.figures.reliability import confidence_and_accuracy, pooled
 from dcbench.reports.figures.roc import true_positive_rate
 from dcbench.reports.figures.run_data import find_runs, read_runs, reduce_predictions
@@ -269,6 +270,21 @@ def test_no_two_methods_look_alike_in_gray():
     assert len({(style.marker, style.filled, style.line) for style in styles.values()}) == len(
         styles
     )
+
+
+def test_method_looks_the_same_whatever_else_is_drawn():
+    names = method_names()
+    together = styles_of(names)
+    fixed = ("erm", "mixup", "ic-mixup", "remix", "ic-remix", "regmixup", "ic-regmixup")
+    assert all(styles_of([name]) == {name: together[name]} for name in fixed)
+    assert len(set(together.values())) == len(names)
+    assert together["ic-mixup"] not in styles_of(["mixup", "mixup-drw"]).values()
+
+
+def test_name_in_a_table_is_never_run_as_a_file(tmp_path: Path):
+    (tmp_path / "made.py").write_text("raise SystemExit('it ran')")
+    name = f"{tmp_path / 'made.py'}:Made"
+    assert kinship(name) == (name, "")
 
 
 def test_methods_that_predict_the_same_keep_their_own_runs(tmp_path: Path):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from itertools import product
+from itertools import cycle, product
 from typing import Any, NamedTuple
 
 from matplotlib.artist import Artist
@@ -65,7 +65,7 @@ _FAMILIES = {
     "regmixup": (MethodStyle(GREEN, "D", _DASHED, False), MethodStyle(PURPLE, "D", "-", True)),
 }
 """A shape a family: for the method that it is named after, and, filled and with a whole line, for
-the variant of that method."""
+its Infinite Class variant. They are the same in every figure."""
 
 _OTHERS = [
     MethodStyle(color, marker, line, filled)
@@ -113,25 +113,15 @@ def families(methods: Iterable[str]) -> list[list[str]]:
 
 def styles_of(methods: Iterable[str]) -> dict[str, MethodStyle]:
     """The style of each method, in order."""
-    styles: dict[str, MethodStyle | None] = {}
-    for method in sorted_methods(methods):
-        own = _own_style(method)
-        styles[method] = None if own in styles.values() else own
-    others = iter(range(len(styles)))
-    return {
-        method: style or _OTHERS[next(others) % len(_OTHERS)] for method, style in styles.items()
-    }
+    others = cycle(_OTHERS)
+    return {method: _own_style(method) or next(others) for method in sorted_methods(methods)}
 
 
 def _own_style(method: str) -> MethodStyle | None:
-    """The style of a family's plain form or of its variant; None for any other."""
-    family, twin = kinship(method)
+    """The style of a family's plain form or of its Infinite Class variant; None for any other."""
+    family = kinship(method).family
     plain, variant = _FAMILIES.get(family, (None, None))
-    if "[" in method:
-        return None
-    if twin:
-        return variant if twin == family else None
-    return plain if method == family else None
+    return {family: plain, f"ic-{family}": variant}.get(method)
 
 
 def legend_handles(methods: Mapping[str, MethodStyle]) -> list[Artist]:

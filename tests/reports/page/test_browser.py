@@ -236,6 +236,26 @@ def test_first_tab_key_reaches_the_link_past_the_tabs(page):
     assert page.switch_to.active_element.get_attribute("id") == "main"
 
 
+COUNT_SCROLLS = """
+window.scrolls = 0;
+const own = Element.prototype.scrollIntoView;
+Element.prototype.scrollIntoView = function (...how) { window.scrolls += 1; own.apply(this, how); };
+"""
+
+
+def test_page_scrolls_only_when_a_tab_is_chosen(page, address):
+    added = page.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": COUNT_SCROLLS})
+    try:
+        for start in (address, f"{address}{FIRST}"):
+            page.get("about:blank")
+            page.get(start)
+            assert page.execute_script("return window.scrolls") == 0
+        look(page, "a[href='#figures']").click()
+        assert page.execute_script("return window.scrolls") == 1
+    finally:
+        page.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", added)
+
+
 def test_focus_is_seen(page):
     page.execute_script("arguments[0].focus()", look(page, "#theme"))
     press(page, "\ue004")
