@@ -32,15 +32,15 @@ class CRT(ERM):
 
     paper: ClassVar[str] = _PAPER
     twin: ClassVar[str] = "erm"
-    ranges: ClassVar = {"epochs": [5, 10, 20]}
+    ranges: ClassVar = {"classifier_epochs": [5, 10, 20]}
 
-    epochs: int = Field(10, ge=1, description="of the classifier's own training")
+    classifier_epochs: int = Field(10, ge=1, description="of the classifier's own training")
 
     @property
     def stages(self) -> tuple[Stage, ...]:
         """The classifier's training."""
         recipe = {
-            "epochs": self.epochs,
+            "epochs": self.classifier_epochs,
             "schedule": "cosine",
             "milestones": (),
             "warmup_epochs": 0,

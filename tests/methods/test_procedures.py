@@ -35,7 +35,7 @@ OWN = [
 
 def short(name: str):
     """A method whose second training, if it has one, is short."""
-    return build_method(name, {"epochs": 2} if name == "crt" else {})
+    return build_method(name, {"classifier_epochs": 2} if name == "crt" else {})
 
 
 @pytest.mark.parametrize("name", OWN)
@@ -211,7 +211,7 @@ def test_sam_leaves_out_what_the_loss_does_not_reach_or_does_not_train():
 
 
 def test_crt_trains_a_new_classifier_on_the_features_of_erm():
-    plain, two = a_trainer("erm"), a_trainer(build_method("crt", {"epochs": 4}))
+    plain, two = a_trainer("erm"), a_trainer(build_method("crt", {"classifier_epochs": 4}))
     train(plain)
     train(two)
     rates = [row.learning_rate for row in two.progress.history]
@@ -232,7 +232,7 @@ def test_crt_draws_classes_equally_often_in_its_second_training():
 
 def test_crt_takes_the_place_of_any_schedule():
     steps = {"schedule": "steps", "milestones": (1, 2), "warmup_epochs": 1}
-    trainer = a_trainer(build_method("crt", {"epochs": 2}), **steps)
+    trainer = a_trainer(build_method("crt", {"classifier_epochs": 2}), **steps)
     assert [stage.recipe.schedule for stage in trainer.stages] == ["steps", "cosine"]
     assert trainer.stages[1].recipe.warmup_epochs == 0
 
