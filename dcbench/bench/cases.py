@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from pydantic import Field
 
@@ -17,7 +16,7 @@ from dcbench.config.recipe import Recipe
 from dcbench.draws import stream
 from dcbench.errors import UsageError, unknown
 from dcbench.methods import Method, method_class
-from dcbench.models import build_model
+from dcbench.models import build_outline
 from dcbench.runs.plan import choose
 from dcbench.training.augment import normalization_statistics
 
@@ -102,8 +101,7 @@ def content_of(task: Comparison) -> Content:
         raise UsageError(
             f"batch_size={choice.recipe.batch_size}: the bench has only {NUM_IMAGES} images"
         )
-    with torch.device("meta"):
-        build_model(choice.recipe.model, source.num_classes)
+    build_outline(choice.recipe.model, source.num_classes)
     return Content(choice.label, choice.method, choice.recipe, source.num_classes)
 
 

@@ -22,7 +22,6 @@ from dcbench.config.recipe import Recipe
 from dcbench.methods import Batch
 from dcbench.training.precision import autocast, configure_precision
 from dcbench.training.stages import new_network
-from dcbench.training.step import make_optimizer
 
 Transform = Callable[[Any], Tensor]
 
@@ -80,7 +79,13 @@ class PlainLoop:
         counts = np.bincount(pixels.labels, minlength=content.num_classes)
         self._class_counts = torch.from_numpy(counts.astype(np.float32)).to(device)
         self.network = new_network(content.method, recipe, content.task, seed=0).to(device)
-        self.optimizer = make_optimizer(self.network, recipe, recipe.learning_rate)
+        self.optimizer = torch.optim.SGD(
+            self.network.parameters(),
+            lr=recipe.learning_rate,
+            momentum=recipe.momentum,
+            nesterov=recipe.nesterov,
+            weight_decay=recipe.weight_decay,
+        )
         self.network.train()
         size = recipe.batch_size
         self._unmixed = torch.arange(size, device=device), torch.ones(size, device=device)

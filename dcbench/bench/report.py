@@ -14,7 +14,7 @@ from dcbench.bench.intervals import Ratio, Verdict, ratio, verdict
 from dcbench.bench.whole_run import Extras, run_shares
 from dcbench.bench.worker import ARMS, Measurements, Start
 from dcbench.config.base import Config
-from dcbench.runs.cost import BACKWARD_AND_FORWARD, forward_flops
+from dcbench.runs.flops import BACKWARD_AND_FORWARD, forward_flops
 from dcbench.training.precision import used_precision
 
 CLOCKS = ("seconds", "cpu_seconds")

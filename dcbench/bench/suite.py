@@ -29,7 +29,8 @@ from dcbench.bench.worker import (
 )
 from dcbench.config.text import duration
 from dcbench.errors import RunError
-from dcbench.runs.cost import BACKWARD_AND_FORWARD, forward_flops, matmul_speed
+from dcbench.runs.ceiling import matmul_speed
+from dcbench.runs.flops import BACKWARD_AND_FORWARD, forward_flops
 
 _log = logging.getLogger(__name__)
 

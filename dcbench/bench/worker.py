@@ -146,7 +146,7 @@ def measure_session(assignment: Assignment) -> Measurements:
     """Measure the ceilings, the blocks, and what goes with them."""
     from dcbench.bench.fast import FastLoop
     from dcbench.bench.whole_run import measure_extras
-    from dcbench.runs.cost import convolution_speed, matmul_speed
+    from dcbench.runs.ceiling import convolution_speed, matmul_speed
 
     device = torch.device(assignment.device)
     content = content_of(assignment.task)

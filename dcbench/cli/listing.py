@@ -25,14 +25,11 @@ def methods(pattern: Pattern = "*") -> Report:
 
 def models(pattern: Pattern = "*") -> Report:
     """List the networks, with their number of parameters for ten classes."""
-    import torch
-
-    from dcbench.models import build_model, model_names
+    from dcbench.models import build_outline, model_names
 
     rows = []
     for name in model_names(pattern):
-        with torch.device("meta"):
-            network = build_model(name, 10)
+        network = build_outline(name, 10)
         parameters = sum(parameter.numel() for parameter in network.parameters())
         rows.append({"name": name, "parameters": parameters})
     return list_report(rows, f"model like '{pattern}'")

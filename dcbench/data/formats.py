@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import _codecs
 import array
+import functools
 import gzip
+import importlib.util
 import io
 import pickle
 import zlib
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -131,12 +134,24 @@ def read_digits(part: str) -> Piece:
     Piece
         Images [N, 8, 8, 3]: grey levels 0 to 16 scaled to 0 to 255, three equal channels.
     """
-    from sklearn.datasets import load_digits
-
     rows = {"train": slice(0, 600), "test": slice(600, 1797)}[part]
-    bunch = load_digits()
-    grey = np.rint(bunch.images[rows] * 255 / 16).astype(np.uint8)
-    return Piece(np.repeat(grey[..., None], 3, axis=-1), bunch.target[rows].astype(np.int64))
+    table = _digits_table()[rows]
+    levels, labels = table[:, :-1].reshape(-1, 8, 8), table[:, -1].astype(np.int64)
+    gray = np.rint(levels * 255 / 16).astype(np.uint8)
+    return Piece(np.repeat(gray[..., None], 3, axis=-1), labels)
+
+
+@functools.cache
+def _digits_table() -> NDArray[np.float64]:
+    """64 gray levels and the label of each digit [1797, 65], from scikit-learn's own file.
+
+    Importing scikit-learn for it would take longer than to train on it.
+    """
+    package = importlib.util.find_spec("sklearn")
+    folders = (package and package.submodule_search_locations) or [""]
+    path = Path(folders[0], "datasets", "data", "digits.csv.gz")
+    with gzip.open(path, "rt") as file:
+        return np.loadtxt(file, delimiter=",")
 
 
 def check_piece(piece: Piece, count: int, num_classes: int) -> None:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from fnmatch import fnmatchcase
+from typing import Any
 
+import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from dcbench.errors import UsageError, unknown
 
@@ -95,3 +98,25 @@ def build_model(name: str, num_classes: int) -> nn.Module:
         if match := pattern.fullmatch(name):
             return builder(*map(int, match.groups()), num_classes)
     raise unknown("model", name, _NAMES)
+
+
+def build_outline(name: str, num_classes: int) -> nn.Module:
+    """A network without weights: its layers and the shapes of its parameters.
+
+    Parameters and errors are those of `build_model`.
+    """
+    with torch.device("meta"), _NoDrawing():
+        return build_model(name, num_classes)
+
+
+_DRAWING = {"normal_", "uniform_", "trunc_normal_", "bernoulli_"}
+
+
+class _NoDrawing(TorchFunctionMode):
+    """Leaves tensors as they are: drawing on the meta device imports PyTorch's compiler."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Call a function of PyTorch, unless it draws random numbers."""
+        if getattr(func, "__name__", "") in _DRAWING:
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **(kwargs or {}))

@@ -12,7 +12,7 @@ from dcbench.data.parts import ImageSet
 from dcbench.metrics.measure import measure
 from dcbench.records import files
 from dcbench.records.schema import Cost, ImagesUsed, Normalization, Record
-from dcbench.runs.cost import BACKWARD_AND_FORWARD, count_flops
+from dcbench.runs.flops import BACKWARD_AND_FORWARD, count_flops
 from dcbench.runs.machine import describe_environment, device_title, peak_memory_bytes
 from dcbench.runs.prepare import ReadyRun, now
 from dcbench.training.predict import normalized_batches, predict_split

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from dcbench.config.base import validated
 from dcbench.config.names import as_text, parse_method
 from dcbench.config.protocol import Entry, Protocol, load_protocol
@@ -17,7 +15,7 @@ from dcbench.config.recipe import Recipe
 from dcbench.data.splits import Split, load_split
 from dcbench.errors import UsageError, unknown
 from dcbench.methods import Method, method_class
-from dcbench.models import build_model
+from dcbench.models import build_outline
 from dcbench.records.identity import Configuration, Identity
 
 
@@ -99,8 +97,7 @@ def plan_run(
     choice = choose(rules.entry(listed.config.recipe), method_class(spec.name), asked)
     if seed < 0:
         raise UsageError(f"seed {seed}: should be 0 or more")
-    with torch.device("meta"):
-        build_model(choice.recipe.model, listed.num_classes)
+    build_outline(choice.recipe.model, listed.num_classes)
     plan = Plan(rules, listed, choice, seed)
     if choice.recipe.batch_size > plan.num_images:
         raise UsageError(

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from dcbench.config.recipe import Recipe
 from dcbench.data.load import SplitImages, load_images
 from dcbench.data.parts import Source
-from dcbench.runs.cost import matmul_speed
+from dcbench.runs.ceiling import matmul_speed
 from dcbench.runs.plan import Plan
 from dcbench.training.augment import DeviceImages, normalization_statistics
 from dcbench.training.trainer import Trainer

@@ -13,7 +13,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from dcbench.training.step import make_optimizer
+from dcbench.training.sgd import SGD
 from dcbench.training.trainer import Trainer
 
 READS_BACK = {"aten._local_scalar_dense.default", "aten.item.default", "aten.nonzero.default"}
@@ -52,9 +52,7 @@ def as_on_a_gpu(trainer: Trainer) -> Trainer:
     """With the optimizer that a captured step needs: fused, its learning rate a tensor."""
     train_step = trainer.train_step
     train_step.rate = torch.zeros(())
-    train_step.optimizer = make_optimizer(
-        trainer.network, trainer.recipe, train_step.rate, fused=True
-    )
+    train_step.optimizer = SGD(trainer.network, trainer.recipe, train_step.rate, fused=True)
     return trainer
 
 
@@ -69,7 +67,7 @@ def train_by_recordings(trainer: Trainer) -> None:
             if size in recordings:
                 recordings[size].replay()
                 continue
-            trainer.train_step.optimizer.zero_grad(set_to_none=True)
+            trainer.train_step.optimizer.zero_grad()
             recordings[size] = Recording()
             with recordings[size]:
                 trainer.train_step.take(size)

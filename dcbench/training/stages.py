@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,6 +16,8 @@ from dcbench.methods import Method
 from dcbench.methods.base import Task
 from dcbench.models import build_model
 
+_BUILDING = threading.Lock()
+
 
 def new_network(
     method: Method, recipe: Recipe, task: Task, seed: int, *, torch_seed: int | None = None
@@ -26,7 +29,8 @@ def new_network(
     torch_seed : int, optional
         Of torch's generator, where it is not the one that the seed gives to initial weights.
     """
-    with torch.random.fork_rng(devices=()):
+    # torch's generator is the process's: two threads that build at once would share its numbers.
+    with _BUILDING, torch.random.fork_rng(devices=()):
         torch.manual_seed(weights_seed(seed) if torch_seed is None else torch_seed)
         return method.network(lambda: build_model(recipe.model, task.num_classes), task)
 

@@ -23,6 +23,7 @@ from dcbench.errors import RunError
 from dcbench.methods import Batch, Method
 from dcbench.training.augment import DeviceImages
 from dcbench.training.precision import autocast
+from dcbench.training.sgd import SGD
 
 _WARM_UP_STEPS = 3
 """Steps before a capture, in which the libraries choose and allocate what they need."""
@@ -70,7 +71,7 @@ class TrainStep:
         self._device = images.device
         self._on_gpu = self._device.type == "cuda"
         self.rate = self._zero(torch.float32 if self._on_gpu else torch.float64)
-        self.optimizer = make_optimizer(network, recipe, self.rate, fused=self._on_gpu)
+        self.optimizer = SGD(network, recipe, self.rate, fused=self._on_gpu)
         self.loss_sum = self._zero(torch.float64)
         self._step = self._zero(torch.int64)
         self._places = torch.arange(recipe.batch_size, device=self._device)
@@ -89,8 +90,7 @@ class TrainStep:
     @property
     def momentum(self) -> list[Tensor]:
         """The optimizer's momentum of each parameter; empty where the recipe has none."""
-        states = self.optimizer.state.values()
-        return [state["momentum_buffer"] for state in states]
+        return self.optimizer.momentum
 
     def load(
         self,
@@ -166,8 +166,7 @@ class TrainStep:
             autocast=lambda: autocast(self._recipe, self._device),
         )
         self.rate.copy_(torch.take(epoch["rates"], self._step))
-        # None, not zero: the gradient is then written where it would otherwise be added.
-        self.optimizer.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad()
         with named(self._method), self._watched():
             loss = self._method.backward(self._network, batch)
             self.optimizer.step()
@@ -219,7 +218,7 @@ class TrainStep:
                 self._step -= 1  # a counter past the epoch's end would read beyond its draws
         torch.cuda.current_stream(self._device).wait_stream(stream)
         # Gradients of the warm-up live in ordinary memory; None makes the capture allocate its own.
-        self.optimizer.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad()
         graph = torch.cuda.CUDAGraph()
         try:
             with torch.cuda.graph(graph):
@@ -252,26 +251,3 @@ def named(method: Method) -> Iterator[None]:
     except Exception as problem:
         kind = type(problem).__name__
         raise RunError(f"method {method.name}: {kind}: {problem}") from problem
-
-
-def make_optimizer(
-    network: nn.Module, recipe: Recipe, rate: float | Tensor, *, fused: bool = False
-) -> torch.optim.SGD:
-    """The recipe's SGD over every parameter of a network.
-
-    Its momentum is there from the start, as zeros: the same arithmetic as momentum that begins
-    with the first gradient, and every step is alike.
-    """
-    parameters = [each for each in network.parameters() if each.requires_grad]
-    optimizer = torch.optim.SGD(
-        parameters,
-        lr=rate,
-        momentum=recipe.momentum,
-        nesterov=recipe.nesterov,
-        weight_decay=recipe.weight_decay,
-        fused=fused,
-    )
-    if recipe.momentum:
-        for parameter in parameters:
-            optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
-    return optimizer

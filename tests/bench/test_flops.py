@@ -4,7 +4,7 @@ from torch import nn
 
 from dcbench.bench.cases import CASES, Comparison, content_of
 from dcbench.bench.flops import passes
-from dcbench.runs.cost import forward_flops, inside_share
+from dcbench.runs.flops import forward_flops, inside_share
 
 
 @pytest.mark.parametrize(

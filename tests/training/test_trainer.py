@@ -1,6 +1,7 @@
 import copy
 import io
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 from typing import Any, ClassVar
 from unittest import mock
@@ -143,6 +144,16 @@ def test_methods_with_one_seed_share_initial_weights_order_and_crops():
         for field in ("order", "offsets", "flips", "angles", "partners"):
             ours, theirs = (getattr(each.draws(epoch), field) for each in (one, other))
             assert np.array_equal(ours, theirs), field
+
+
+def test_networks_that_two_threads_build_have_the_weights_of_their_seeds():
+    recipe = a_trainer().recipe.model_copy(update={"model": "resnet-8"})
+    task = Task((32, 32), (5,) * 10)
+    alone = {seed: new_network(ERM(), recipe, task, seed).state_dict() for seed in range(8)}
+    with ThreadPoolExecutor(4) as threads:
+        built = threads.map(lambda seed: new_network(ERM(), recipe, task, seed), range(8))
+    for seed, network in enumerate(built):
+        assert_same(alone[seed], network.state_dict())
 
 
 def test_initial_weights_neither_feel_nor_move_the_callers_generator():
