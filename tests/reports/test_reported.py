@@ -109,6 +109,15 @@ def test_wrong_cell_is_told_by_file_line_and_column(tmp_path: Path, line, messag
         load_reported(path)
 
 
+def test_metric_that_is_no_fraction_may_be_above_1(tmp_path: Path):
+    path = tmp_path / "reported.csv"
+    path.write_text(f"{HEADER}\n{GOOD.replace(',accuracy,0.5822', ',nll,1.25')}\n")
+    assert [row.value for row in load_reported(path)] == [1.25]
+    path.write_text(f"{HEADER}\n{GOOD.replace(',accuracy,0.5822', ',brier,2.5')}\n")
+    with pytest.raises(DataError, match=r"line 2: value=.*2\.5.*less than or equal to 2"):
+        load_reported(path)
+
+
 def a_number(value: float | None = 0.58, subsets: tuple[int, ...] = (0,)) -> Reported:
     text = " ".join(map(str, subsets))
     cells = dict(zip(HEADER.split(","), GOOD.split(","), strict=True))
