@@ -54,17 +54,56 @@ def infinite_class_loss(
     with torch.autocast(logits.device.type, enabled=False):
         dtype = torch.promote_types(logits.dtype, torch.float32)
         scores = logits.to(dtype) @ mixed_labels.to(dtype).T
-        if class_ids is None:
-            targets = torch.arange(len(scores), device=scores.device)
-        else:
-            same = (class_ids.unsqueeze(0) == class_ids.unsqueeze(1)).to(dtype)
-            targets = same / same.sum(dim=1, keepdim=True)
-        loss = scores.new_zeros(())
-        if axes in ("class", "both"):
-            loss = loss + functional.cross_entropy(scores, targets)
-        if axes in ("pair", "both"):
-            loss = loss + functional.cross_entropy(scores.T, targets)
-        return loss
+        return contrast(scores, axes, class_ids)
+
+
+def mixed_scores(
+    logits: Tensor, labels: Tensor, partner_labels: Tensor, coefficients: Tensor
+) -> Tensor:
+    """The scores of `infinite_class_loss` for labels of which two at most are not zero.
+
+    S[i, j] = l_j logits[i, a_j] + (1 - l_j) logits[i, b_j] for the pair j of classes a and b, of
+    which a has the share l. Nothing is multiplied but these two columns, so that the scores have
+    the precision of the logits where a matrix product would be one of TF32.
+
+    Parameters
+    ----------
+    logits : [batch, classes]
+    labels, partner_labels : int64 [pairs]
+    coefficients : [pairs]
+        The share of the label itself.
+
+    Returns
+    -------
+    [batch, pairs], float32 at least.
+    """
+    precise = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    share = coefficients.to(precise.dtype)
+    own, other = precise.index_select(1, labels), precise.index_select(1, partner_labels)
+    return share * own + (1 - share) * other
+
+
+def contrast(scores: Tensor, axes: Axes, class_ids: Tensor | None = None) -> Tensor:
+    """The cross-entropy of square scores against their diagonal, along the axes asked for.
+
+    Parameters
+    ----------
+    scores : [batch, batch]
+        Images by mixed classifiers.
+    axes, class_ids
+        As for `infinite_class_loss`.
+    """
+    if class_ids is None:
+        targets = torch.arange(len(scores), device=scores.device)
+    else:
+        same = (class_ids.unsqueeze(0) == class_ids.unsqueeze(1)).to(scores.dtype)
+        targets = same / same.sum(dim=1, keepdim=True)
+    loss = scores.new_zeros(())
+    if axes in ("class", "both"):
+        loss = loss + functional.cross_entropy(scores, targets)
+    if axes in ("pair", "both"):
+        loss = loss + functional.cross_entropy(scores.T, targets)
+    return loss
 
 
 class InfiniteClass(Mixup):
@@ -80,11 +119,23 @@ class InfiniteClass(Mixup):
     def target_loss(self, logits: Tensor, batch: Batch) -> Tensor:
         """What the mixed images are asked to be: one class among those of the batch."""
         class_ids = None
+        partner_labels = batch.labels[batch.partners]
+        shares = self.label_coefficients(batch)
         if self.duplicates == "share":
-            partner_labels = batch.labels[batch.partners]
-            shares = self.label_coefficients(batch)
             class_ids = mixed_class_ids(batch.labels, partner_labels, shares, batch.num_classes)
+        if _products_are_rounded(logits):
+            scores = mixed_scores(logits, batch.labels, partner_labels, shares)
+            return contrast(scores, self.axes, class_ids)
         return infinite_class_loss(logits, self.mixed_labels(batch), self.axes, class_ids)
+
+
+def _products_are_rounded(logits: Tensor) -> bool:
+    """Whether a float32 matrix product of these logits would be one of TF32.
+
+    Elsewhere the product is kept: it differs from `mixed_scores` in the last bit, and runs that
+    are published would no longer give the same predictions.
+    """
+    return logits.is_cuda and torch.backends.cuda.matmul.allow_tf32
 
 
 @register("ic-mixup")

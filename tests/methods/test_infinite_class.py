@@ -9,7 +9,7 @@ from torch.nn.functional import log_softmax, one_hot, softmax
 from torch.testing import assert_close
 
 from dcbench.methods import Batch, build_method, infinite_class
-from dcbench.methods.infinite_class import infinite_class_loss
+from dcbench.methods.infinite_class import contrast, infinite_class_loss, mixed_scores
 from dcbench.methods.mixing import mixed_class_ids, mixed_labels
 
 CLASSES, FEATURES = 5, 7
@@ -172,6 +172,60 @@ def test_gradient_is_that_of_finite_differences(generator):
     logits = some_logits(5, generator).requires_grad_()
     soft = soft_labels(5, generator)
     assert torch.autograd.gradcheck(lambda each: infinite_class_loss(each, soft), (logits,))
+
+
+# --- scores without a matrix product -------------------------------------------------------------
+
+
+def pairs(size: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+    """Labels, partners' labels and shares; the first pair is within a class."""
+    labels = torch.randint(CLASSES, (size,), generator=generator)
+    partner_labels = torch.randint(CLASSES, (size,), generator=generator)
+    partner_labels[0] = labels[0]
+    return labels, partner_labels, torch.rand(size, generator=generator, dtype=torch.float64)
+
+
+def test_indexed_scores_and_their_gradient_are_those_of_the_product_with_mixed_labels(generator):
+    labels, partner_labels, shares = pairs(12, generator)
+    logits = some_logits(9, generator).requires_grad_()
+    weights = torch.randn(9, 12, generator=generator, dtype=torch.float64)
+    product = logits @ mixed_labels(labels, partner_labels, shares, CLASSES).T
+    indexed = mixed_scores(logits, labels, partner_labels, shares)
+    assert_close(indexed, product)
+    found, expected = (
+        torch.autograd.grad((weights * scores).sum(), logits)[0] for scores in (indexed, product)
+    )
+    assert_close(found, expected)
+
+
+def test_indexed_scores_round_each_of_their_two_products_once(generator):
+    labels, partner_labels, shares = pairs(50, generator)
+    logits, shares = 30 * some_logits(50, generator).float(), shares.float()
+    soft = mixed_labels(labels, partner_labels, shares, CLASSES).double()
+    exact = logits.double() @ soft.T
+    scores = mixed_scores(logits, labels, partner_labels, shares)
+    largest = logits.abs().max().item()
+    # TF32 keeps 10 bits behind the point where float32 keeps 23.
+    assert (scores.double() - exact).abs().max() < 2 * largest * 2**-23
+    assert scores.dtype == torch.float32
+
+
+def test_methods_use_indexed_scores_where_products_are_rounded_to_tf32(generator, monkeypatch):
+    batch, network = some_batch(generator), linear_network(generator)
+    for settings in ({}, {"duplicates": "share"}, {"axes": "pair"}):
+        method = build_method("ic-mixup", settings)
+        expected = method.loss(network, batch)
+        with monkeypatch.context() as patch:
+            patch.setattr(infinite_class, "_products_are_rounded", lambda logits: True)
+            patch.setattr(infinite_class, "infinite_class_loss", None)
+            assert_close(method.loss(network, batch), expected)
+
+
+def test_contrast_is_the_cross_entropy_of_the_diagonal(generator):
+    scores = torch.randn(6, 6, generator=generator, dtype=torch.float64)
+    assert_close(contrast(scores, "class"), axis_loss(scores))
+    assert_close(contrast(scores, "pair"), axis_loss(scores.T))
+    assert_close(contrast(scores, "both"), axis_loss(scores) + axis_loss(scores.T))
 
 
 # --- pairs of one mixed class --------------------------------------------------------------------
