@@ -117,6 +117,8 @@ class Method(Config):
         back to the host, or branches on them.
     ranges : dict
         Search ranges of settings, for tuning: (low, high), or a list of choices.
+    retired : dict
+        Values of settings that published runs may have and new runs may not, each with the reason.
     """
 
     name: ClassVar[str] = ""
@@ -125,6 +127,7 @@ class Method(Config):
     twin: ClassVar[str] = ""
     capturable: ClassVar[bool] = True
     ranges: ClassVar[Mapping[str, tuple[float, float] | list[Any]]] = {}
+    retired: ClassVar[Mapping[str, Mapping[Any, str]]] = {}
     source_sha256: ClassVar[str | None] = None
     distribution: ClassVar[str | None] = None
 

@@ -5,18 +5,23 @@ Mensink and Mettes, Infinite Class Mixup, BMVC 2023 (arXiv 2305.10293).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Literal
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, ClassVar, Literal, cast
 
 from pydantic import Field
 
-from dcbench.methods.base import Batch
+from dcbench.methods.base import Batch, Method, Network
 from dcbench.methods.lazy import functional, torch
-from dcbench.methods.mixing import mixed_class_ids
 from dcbench.methods.mixup import Mixup, RegMixup, Remix
 from dcbench.methods.registry import register
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from collections.abc import Callable
+
+    from torch import Tensor, nn
+
+    from dcbench.methods.base import Task
+    from dcbench.models.past_pairs import PastPairs
 
 Axes = Literal["class", "pair", "both"]
 
@@ -83,7 +88,15 @@ def mixed_scores(
     return share * own + (1 - share) * other
 
 
-def contrast(scores: Tensor, axes: Axes, class_ids: Tensor | None = None) -> Tensor:
+def contrast(
+    scores: Tensor,
+    axes: Axes,
+    class_ids: Tensor | None = None,
+    *,
+    further_classifiers: Tensor | None = None,
+    further_images: Tensor | None = None,
+    image_offsets: Tensor | None = None,
+) -> Tensor:
     """The cross-entropy of square scores against their diagonal, along the axes asked for.
 
     Parameters
@@ -92,6 +105,13 @@ def contrast(scores: Tensor, axes: Axes, class_ids: Tensor | None = None) -> Ten
         Images by mixed classifiers.
     axes, class_ids
         As for `infinite_class_loss`.
+    further_classifiers : [batch, past], optional
+        Scores of the batch's images under other classifiers, which the class axis also has among
+        its negatives. Where one is -inf, it is not there.
+    further_images : [past, batch], optional
+        Scores of other images under the batch's classifiers, likewise for the pair axis.
+    image_offsets : [batch] or [batch + past], optional
+        Added to the scores of each image, and of each further one, on the pair axis.
     """
     if class_ids is None:
         targets = torch.arange(len(scores), device=scores.device)
@@ -100,33 +120,119 @@ def contrast(scores: Tensor, axes: Axes, class_ids: Tensor | None = None) -> Ten
         targets = same / same.sum(dim=1, keepdim=True)
     loss = scores.new_zeros(())
     if axes in ("class", "both"):
-        loss = loss + functional.cross_entropy(scores, targets)
+        rows = scores
+        if further_classifiers is not None:
+            rows = torch.cat([rows, further_classifiers], dim=1)
+        loss = loss + functional.cross_entropy(rows, targets)
     if axes in ("pair", "both"):
-        loss = loss + functional.cross_entropy(scores.T, targets)
+        columns = scores.T
+        if further_images is not None:
+            columns = torch.cat([columns, further_images.T], dim=1)
+        if image_offsets is not None:
+            columns = columns + image_offsets
+        loss = loss + functional.cross_entropy(columns, targets)
     return loss
 
 
+def log_frequencies(
+    labels: Tensor, partner_labels: Tensor, coefficients: Tensor, class_counts: Tensor
+) -> Tensor:
+    """Mean logarithm of the classes' shares of the training images, in each mixture [batch].
+
+    A class without images counts as one of a single image.
+    """
+    counts = class_counts.clamp(min=1)
+    logs = (counts / counts.sum()).log()
+    return coefficients * logs[labels] + (1 - coefficients) * logs[partner_labels]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class BatchWithPast(Batch):
+    """A batch, the pairs of batches before, and where this batch's logits are left for later."""
+
+    past: PastPairs
+    logits: list[Tensor] = field(default_factory=list)
+
+
 class InfiniteClass(Mixup):
-    """Turns a method that mixes pairs into its Infinite Class variant."""
+    """Turns a method that mixes pairs into its Infinite Class variant.
+
+    Beyond the paper: a temperature of the scores, a prior of images on the pair axis, and a queue
+    of pairs of earlier batches, for small ones. A past pair's classifier is mixed from the weights
+    of now; its image keeps the logits that it had.
+    """
 
     paper: ClassVar[str] = "Mensink and Mettes, Infinite Class Mixup, BMVC 2023 (arXiv 2305.10293)"
+    retired: ClassVar = {
+        "duplicates": {
+            "share": "equal classifiers have equal scores, so that sharing the target among them "
+            "gives the loss and the gradient of 'negative'; published rows keep it"
+        }
+    }
 
     axes: Axes = Field("both", description="softmax over classifiers, over images, or both summed")
     duplicates: Literal["negative", "share"] = Field(
-        "negative", description="pairs of one mixed class: negatives, or they share the target"
+        "negative", description="pairs of one mixed class are negatives of each other"
     )
+    temperature: float = Field(1.0, gt=0, description="scores are divided by it")
+    prior: float = Field(
+        0.0, description="times the log frequency of its classes an image has on the pair axis"
+    )
+    queue: int = Field(0, ge=0, description="pairs of earlier batches that are negatives too")
+
+    def network(self, build: Callable[[], nn.Module], task: Task) -> nn.Module:
+        """The recipe's network, and where there is a queue, with room for its pairs."""
+        network = super().network(build, task)
+        if self.queue:
+            from dcbench.models.past_pairs import PastPairs
+
+            network.add_module(_QUEUE, PastPairs(self.queue, task.num_classes))
+        return network
+
+    def backward(self, network: nn.Module, batch: Batch) -> Tensor:
+        """The loss's gradient; then the batch's pairs join the queue, if there is one."""
+        if not self.queue:
+            return super().backward(network, batch)
+        past = cast("PastPairs", network.get_submodule(_QUEUE))
+        known = BatchWithPast(
+            **{each.name: getattr(batch, each.name) for each in fields(batch)}, past=past
+        )
+        loss = super().backward(network, known)
+        # Only now: the gradient needs the queue as the loss saw it.
+        partner_labels = batch.labels[batch.partners]
+        past.push(known.logits[0], batch.labels, partner_labels, self.label_coefficients(batch))
+        return loss
 
     def target_loss(self, logits: Tensor, batch: Batch) -> Tensor:
         """What the mixed images are asked to be: one class among those of the batch."""
-        class_ids = None
-        partner_labels = batch.labels[batch.partners]
-        shares = self.label_coefficients(batch)
-        if self.duplicates == "share":
-            class_ids = mixed_class_ids(batch.labels, partner_labels, shares, batch.num_classes)
-        if _products_are_rounded(logits):
-            scores = mixed_scores(logits, batch.labels, partner_labels, shares)
-            return contrast(scores, self.axes, class_ids)
-        return infinite_class_loss(logits, self.mixed_labels(batch), self.axes, class_ids)
+        changed = self.temperature != 1 or self.prior != 0 or isinstance(batch, BatchWithPast)
+        if changed or _products_are_rounded(logits):
+            return self._indexed_loss(logits, batch)
+        return infinite_class_loss(logits, self.mixed_labels(batch), self.axes)
+
+    def _indexed_loss(self, logits: Tensor, batch: Batch) -> Tensor:
+        """The same loss by `mixed_scores`, with what goes beyond the paper."""
+        pairs = (batch.labels, batch.labels[batch.partners], self.label_coefficients(batch))
+        scores = mixed_scores(logits, *pairs) / self.temperature
+        offsets = log_frequencies(*pairs, batch.class_counts)
+        of_classifiers = of_images = None
+        if isinstance(batch, BatchWithPast):
+            past = batch.past
+            batch.logits.append(logits.detach())
+            of_classifiers = past.masked(mixed_scores(logits, *past.pairs) / self.temperature, 1)
+            of_images = past.masked(mixed_scores(past.logits, *pairs) / self.temperature, 0)
+            past_offsets = log_frequencies(*past.pairs, batch.class_counts)
+            offsets = torch.cat([offsets, past_offsets])
+        return contrast(
+            scores,
+            self.axes,
+            further_classifiers=of_classifiers,
+            further_images=of_images,
+            image_offsets=self.prior * offsets.to(scores.dtype) if self.prior else None,
+        )
+
+
+_QUEUE = "past_pairs"
 
 
 def _products_are_rounded(logits: Tensor) -> bool:
@@ -163,3 +269,23 @@ class ICRegMixup(RegMixup, InfiniteClass):
 
     paper: ClassVar[str] = InfiniteClass.paper
     twin: ClassVar[str] = "regmixup"
+
+
+@register("ic-erm")
+class ICERM(Method):
+    """IC-ERM: each image among the classes of its batch, unmixed; a diagnostic.
+
+    Its class axis alone has the gradient of balanced softmax with the counts of the batch, and its
+    loss is that one and the mean logarithm of these counts.
+    """
+
+    paper: ClassVar[str] = InfiniteClass.paper
+    twin: ClassVar[str] = "erm"
+
+    axes: Axes = Field("both", description="softmax over classifiers, over images, or both summed")
+
+    def loss(self, network: Network, batch: Batch) -> Tensor:
+        """The contrast of a batch's logits at the labels of its images."""
+        logits = network(batch.images)
+        precise = logits.to(torch.promote_types(logits.dtype, torch.float32))
+        return contrast(precise.index_select(1, batch.labels), self.axes)

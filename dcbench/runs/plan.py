@@ -144,6 +144,9 @@ def choose(entry: Entry, method: type[Method], asked: Mapping[str, Any]) -> Choi
             raise unknown(f"setting of {method.name} or its recipe", key, known)
     given = entry.methods.get(method.name, {})
     chosen = validated(method, {**given, **own}, f"method {method.name}")
+    for key, reasons in method.retired.items():
+        if (value := getattr(chosen, key)) in reasons:
+            raise UsageError(f"method {method.name}: {key}={value!r} is retired: {reasons[value]}")
     training = entry.training.model_dump()
     recipe = validated(Recipe, {**training, **of_recipe}, "recipe")
     defaults = method.default_settings()

@@ -218,7 +218,13 @@ def test_methods_of_v1_have_the_settings_of_the_sources(recipe, mixup, regmixup)
     found = {name: choose(entry, method_class(name), {}).method.settings for name in METHODS}
     remix = {"alpha": mixup, "coefficient": "batch", "kappa": 3.0, "tau": 0.5}
     separate = {"alpha": regmixup, "coefficient": "batch", "eta": 1.0, "forward": "separate"}
-    infinite = {"axes": "both", "duplicates": "negative"}
+    infinite = {
+        "axes": "both",
+        "duplicates": "negative",
+        "temperature": 1.0,
+        "prior": 0.0,
+        "queue": 0,
+    }
     assert found == {
         "erm": {},
         "mixup": {"alpha": mixup, "coefficient": "batch"},

@@ -167,7 +167,15 @@ def test_settings_are_plain_and_build_the_same_method_again(name):
         ("regmixup", {"alpha": 10.0, "coefficient": "batch", "eta": 0.5, "forward": "joint"}),
         (
             "ic-mixup",
-            {"alpha": 0.2, "coefficient": "batch", "axes": "pair", "duplicates": "share"},
+            {
+                "alpha": 0.2,
+                "coefficient": "batch",
+                "axes": "pair",
+                "duplicates": "share",
+                "temperature": 0.5,
+                "prior": -1.0,
+                "queue": 64,
+            },
         ),
     ],
 )

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -8,9 +9,27 @@ from torch import Tensor, nn
 from torch.nn.functional import log_softmax, one_hot, softmax
 from torch.testing import assert_close
 
-from dcbench.methods import Batch, build_method, infinite_class
-from dcbench.methods.infinite_class import contrast, infinite_class_loss, mixed_scores
+from dcbench.config.protocol import load_protocol
+from dcbench.errors import UsageError
+from dcbench.methods import Batch, Task, build_method, infinite_class, method_class
+from dcbench.methods.infinite_class import (
+    contrast,
+    infinite_class_loss,
+    log_frequencies,
+    mixed_scores,
+)
 from dcbench.methods.mixing import mixed_class_ids, mixed_labels
+from dcbench.models.past_pairs import PastPairs
+from dcbench.runs.plan import choose
+from tests.training.test_trainer import (
+    a_trainer,
+    assert_same,
+    losses,
+    read,
+    stored_after,
+    train,
+    weights,
+)
 
 CLASSES, FEATURES = 5, 7
 AXES = pytest.mark.parametrize("axes", ["class", "pair", "both"])
@@ -212,7 +231,7 @@ def test_indexed_scores_round_each_of_their_two_products_once(generator):
 
 def test_methods_use_indexed_scores_where_products_are_rounded_to_tf32(generator, monkeypatch):
     batch, network = some_batch(generator), linear_network(generator)
-    for settings in ({}, {"duplicates": "share"}, {"axes": "pair"}):
+    for settings in ({}, {"axes": "class"}, {"axes": "pair"}):
         method = build_method("ic-mixup", settings)
         expected = method.loss(network, batch)
         with monkeypatch.context() as patch:
@@ -411,49 +430,184 @@ def test_ic_remix_builds_classes_from_the_labels_share_and_images_from_the_image
     assert_close(build_method("ic-remix", {}).loss(network, batch), expected)
 
 
-@pytest.fixture
-def shared_ids(monkeypatch: pytest.MonkeyPatch) -> list[Tensor | None]:
-    """The class ids of every loss that a method asks for."""
-    seen: list[Tensor | None] = []
-
-    def spy(logits: Tensor, soft: Tensor, axes: str = "both", class_ids: Tensor | None = None):
-        seen.append(class_ids)
-        return infinite_class_loss(logits, soft, axes, class_ids)
-
-    monkeypatch.setattr(infinite_class, "infinite_class_loss", spy)
-    return seen
+@pytest.mark.parametrize("name", ["ic-mixup", "ic-remix", "ic-regmixup"])
+def test_sharing_a_target_is_refused_for_new_runs_and_read_in_old_ones(name, generator):
+    entry = load_protocol("v1-lite").entry("digits")
+    with pytest.raises(UsageError, match="duplicates='share' is retired: equal classifiers have"):
+        choose(entry, method_class(name), {"duplicates": "share"})
+    network, batch = linear_network(generator), some_batch(generator)
+    old, new = (build_method(name, {"duplicates": each}) for each in ("share", "negative"))
+    assert torch.equal(old.loss(network, batch), new.loss(network, batch))
 
 
-def test_only_the_setting_makes_mirrored_and_unmixed_pairs_share(generator, shared_ids):
-    batch = Batch(
-        images=torch.randn(4, 3, 2, 2, generator=generator, dtype=torch.float64),
-        labels=torch.tensor([0, 1, 2, 2]),
-        partners=torch.tensor([1, 0, 3, 2]),
-        coefficients=torch.tensor([0.25, 0.75, 0.6, 0.1], dtype=torch.float64),
-        class_counts=torch.ones(CLASSES, dtype=torch.float64),
+# --- beyond the paper ----------------------------------------------------------------------------
+
+
+def test_temperature_divides_the_scores(generator):
+    batch, network = some_batch(generator), linear_network(generator)
+    halved = nn.Sequential(network, Halved())
+    warm = build_method("ic-mixup", {"temperature": 2.0})
+    assert_close(warm.loss(network, batch), build_method("ic-mixup", {}).loss(halved, batch))
+
+
+class Halved(nn.Module):
+    def forward(self, logits: Tensor) -> Tensor:
+        return logits / 2
+
+
+def test_prior_is_the_mean_log_frequency_of_the_classes_of_a_mixture():
+    found = log_frequencies(
+        torch.tensor([0, 1, 2]),
+        torch.tensor([1, 1, 0]),
+        torch.tensor([0.25, 0.9, 1.0]),
+        torch.tensor([6.0, 2, 0]),  # the class without images counts as one of one: 9 in all
     )
-    network = linear_network(generator)
-    build_method("ic-mixup", {}).loss(network, batch)
-    build_method("ic-mixup", {"duplicates": "share"}).loss(network, batch)
-    assert shared_ids[0] is None
-    first, second, third, fourth = shared_ids[1].tolist()
-    assert first == second != third == fourth
+    logs = [0.25 * math.log(6 / 9) + 0.75 * math.log(2 / 9), math.log(2 / 9), math.log(1 / 9)]
+    assert_close(found, torch.tensor(logs))
 
 
-def test_ic_remix_shares_by_the_labels_share_and_not_by_the_images(generator, shared_ids):
-    # Class 0 has ten times the images of the others: every pair of 0 and 1 becomes all of 1.
-    batch = Batch(
-        images=torch.randn(4, 3, 2, 2, generator=generator, dtype=torch.float64),
-        labels=torch.tensor([0, 1, 0, 1]),
-        partners=torch.tensor([1, 2, 3, 0]),
-        coefficients=torch.tensor([0.2, 0.9, 0.4, 0.7], dtype=torch.float64),
-        class_counts=torch.tensor([100.0, 10, 10, 10, 10], dtype=torch.float64),
+def test_prior_weighs_the_images_of_the_pair_axis_by_a_power_of_their_frequency(generator):
+    counts = [100, 30, 8, 2, 1]
+    batch, network = (
+        some_batch(generator, coefficient=1.0, counts=counts),
+        linear_network(generator),
     )
-    network = linear_network(generator)
-    loss = build_method("ic-remix", {"duplicates": "share", "axes": "class"}).loss(network, batch)
-    assert len(set(shared_ids[0].tolist())) == 1
-    # One mixed class of four pairs: every classifier is the same, and the loss is log 4.
-    assert loss.item() == pytest.approx(math.log(4))
+    scores = network(batch.images)[:, batch.labels]
+    frequency = batch.class_counts[batch.labels] / 141
+    for power in (1.0, -0.5):
+        weights = frequency**power
+        shares = weights * scores.exp().T / (weights * scores.exp().T).sum(dim=1, keepdim=True)
+        expected = -shares.diagonal().log().mean()
+        settings = {"axes": "pair", "prior": power}
+        assert_close(build_method("ic-mixup", settings).loss(network, batch), expected)
+        settings["axes"] = "class"
+        assert_close(build_method("ic-mixup", settings).loss(network, batch), axis_loss(scores))
+
+
+def queued_network(size: int, generator: torch.Generator) -> nn.Module:
+    task = Task((2, 2), (20,) * CLASSES)
+    method = build_method("ic-mixup", {"queue": size})
+    return method.network(lambda: linear_network(generator), task).double()
+
+
+def test_first_batch_of_a_queue_has_the_loss_and_gradient_without_one(generator):
+    network, batch = queued_network(7, generator), some_batch(generator)
+    plain, queued = (build_method("ic-mixup", each) for each in ({}, {"queue": 7}))
+    expected = plain.loss(network, batch)
+    gradient = torch.autograd.grad(expected, list(network.parameters()))
+    assert_close(queued.backward(network, batch), expected)
+    assert_close([each.grad for each in network.parameters()], list(gradient))
+
+
+@pytest.mark.parametrize("method", ["ic-mixup", "ic-remix"])
+@pytest.mark.parametrize("prior", [0.0, 0.7])
+def test_queue_adds_past_classifiers_of_now_and_past_images_as_they_were(method, prior, generator):
+    counts = [100, 30, 8, 2, 1]
+    network = queued_network(9, generator)
+    queued = build_method(method, {"queue": 9, "temperature": 0.5, "prior": prior})
+    past = some_batch(generator, size=6, counts=counts)
+    with torch.no_grad():
+        past_logits = network(queued.mixed_images(past))
+    queued.backward(network, past)
+    with torch.no_grad():
+        for weight in network.parameters():
+            weight.mul_(1.5)
+    network.zero_grad()
+    batch = some_batch(generator, size=4, counts=counts)
+    logits = network(queued.mixed_images(batch))
+    soft, past_soft = queued.mixed_labels(batch), queued.mixed_labels(past)
+    classes = torch.cat([logits @ soft.T, logits @ past_soft.T], dim=1) / 0.5
+    images = torch.cat([logits @ soft.T, past_logits @ soft.T]) / 0.5
+    logs = (torch.tensor(counts, dtype=torch.float64) / sum(counts)).log()
+    images = images + prior * torch.cat([soft @ logs, past_soft @ logs]).unsqueeze(1)
+    expected = axis_loss(classes) + axis_loss(images.T)
+    gradient = torch.autograd.grad(expected, list(network.parameters()))
+    assert_close(queued.backward(network, batch), expected)
+    assert_close([each.grad for each in network.parameters()], list(gradient))
+
+
+def test_queue_keeps_the_last_pairs_and_overwrites_the_oldest():
+    past = PastPairs(4, 2)
+
+    def push(*labels: int) -> list[int]:
+        ones = torch.ones(len(labels))
+        logits = torch.stack([torch.tensor(labels) * 1.0, ones], dim=1)
+        past.push(logits, torch.tensor(labels), torch.tensor(labels) + 10, ones / 2)
+        assert past.logits[:, 0].tolist() == past.labels.tolist()
+        return past.labels.tolist()
+
+    assert push(1, 2, 3) == [1, 2, 3, 0]
+    scores = torch.zeros(1, 4)
+    assert past.masked(scores, 1).tolist() == [[0, 0, 0, -math.inf]]
+    assert past.masked(scores.T, 0).tolist() == [[0], [0], [0], [-math.inf]]
+    assert push(4, 5) == [5, 2, 3, 4]
+    assert past.masked(scores, 1).tolist() == [[0, 0, 0, 0]]
+    assert sorted(push(6, 7, 8, 9, 10, 11)) == [8, 9, 10, 11]
+    assert past.partner_labels.tolist() == [each + 10 for each in past.labels.tolist()]
+
+
+@pytest.mark.parametrize("name", ["ic-mixup", "ic-remix", "ic-regmixup", "ic-cutmix"])
+def test_queue_goes_on_after_a_kill_and_is_empty_for_another_seed(name):
+    method = build_method(name, {"queue": 24})
+    whole = a_trainer(method)
+    train(whole)
+    assert whole.network.past_pairs.pushed > 24
+    for steps in (3, 8):
+        resumed = a_trainer(method)
+        resumed.restore(read(stored_after(a_trainer(method), steps)))
+        train(resumed)
+        assert_same(weights(whole), weights(resumed))
+        assert losses(whole) == losses(resumed)
+    whole.begin_again(seed=whole.seed)
+    assert whole.network.past_pairs.pushed == 0
+    train(whole)
+    assert_same(weights(whole), weights(resumed))
+
+
+# --- the diagnostic ------------------------------------------------------------------------------
+
+
+def unmixed_batch(generator: torch.Generator) -> tuple[nn.Module, Batch]:
+    return linear_network(generator), some_batch(generator)
+
+
+def test_ic_erm_has_the_gradient_of_balanced_softmax_with_the_counts_of_the_batch(generator):
+    network, batch = unmixed_batch(generator)
+    counts = torch.bincount(batch.labels, minlength=CLASSES).double()
+    assert len(set(counts.tolist())) > 1
+    loss = build_method("ic-erm", {"axes": "class"}).loss(network, batch)
+    balanced = -log_softmax(network(batch.images) + counts.log(), dim=1)
+    expected = balanced[torch.arange(12), batch.labels].mean()
+    assert_close(loss, expected + counts[batch.labels].log().mean())
+    found, wanted = (
+        torch.autograd.grad(each, list(network.parameters())) for each in (loss, expected)
+    )
+    assert_close(found, wanted)
+
+
+@AXES
+def test_ic_erm_is_ic_mixup_of_unmixed_images(axes, generator):
+    network, batch = unmixed_batch(generator)
+    unmixed = replace(batch, coefficients=torch.ones(12, dtype=torch.float64))
+    expected = build_method("ic-mixup", {"axes": axes}).loss(network, unmixed)
+    assert_close(build_method("ic-erm", {"axes": axes}).loss(network, batch), expected)
+
+
+@pytest.mark.parametrize(("axes", "expected"), [("class", 1.778249), ("pair", 1.794536)])
+def test_ic_erm_gives_the_losses_worked_out_apart(axes, expected):
+    logits = torch.tensor([[0, 0.5, 2], [1, 1, 2], [0.5, 0, 0.5], [2, 1, 1]])
+    batch = Batch(
+        images=torch.zeros(4, 3, 2, 2),
+        labels=torch.tensor([0, 1, 2, 1]),
+        partners=torch.tensor([2, 0, 3, 1]),
+        coefficients=torch.full((4,), 0.3),
+        class_counts=torch.tensor([50.0, 10, 5]),
+    )
+    loss = build_method("ic-erm", {"axes": axes}).loss(lambda _: logits, batch)
+    assert loss.item() == pytest.approx(expected, abs=2e-6)
+
+
+# --- what the methods start from -----------------------------------------------------------------
 
 
 def test_mixed_labels_of_a_pair_within_a_class_are_that_class():
@@ -468,6 +622,9 @@ def test_defaults_are_those_of_the_base_method_and_the_release():
         "coefficient": "batch",
         "axes": "both",
         "duplicates": "negative",
+        "temperature": 1.0,
+        "prior": 0.0,
+        "queue": 0,
     }
     remix, regmixup = (
         build_method("ic-remix", {}).settings,

@@ -32,6 +32,7 @@ BUILT_IN = [
     "grad-l2",
     "harmonic",
     "ic-cutmix",
+    "ic-erm",
     "ic-mixup",
     "ic-regmixup",
     "ic-remix",
