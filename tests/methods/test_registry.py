@@ -101,7 +101,7 @@ def test_the_methods_are_those_that_are_promised():
 @pytest.mark.parametrize(
     ("pattern", "found"),
     [
-        ("ic-*", ["ic-cutmix", "ic-mixup", "ic-regmixup", "ic-remix"]),
+        ("ic-*", ["ic-cutmix", "ic-erm", "ic-mixup", "ic-regmixup", "ic-remix"]),
         ("*mix", ["cutmix", "ic-cutmix", "ic-remix", "remix"]),
         ("er?", ["erm"]),
         ("nothing", []),
