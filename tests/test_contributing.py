@@ -17,7 +17,7 @@ def block(language: str) -> str:
 
 def test_method_that_contributors_are_shown_runs(tmp_path: Path):
     declared = tomllib.loads(block("toml"))["project"]["entry-points"]["dcbench.methods"]
-    module, name = declared["label-smoothing"].split(":")
+    module, name = declared["confidence-penalty"].split(":")
     (tmp_path / f"{module}.py").write_text(block("python"))
     result = CliRunner().invoke(
         app,
@@ -27,4 +27,6 @@ def test_method_that_contributors_are_shown_runs(tmp_path: Path):
         ],
     )
     assert result.exit_code == 0, result.output
-    assert len(list(tmp_path.rglob("v1/digits/subset-0/label-smoothing*/seed-0/record.json"))) == 1
+    assert (
+        len(list(tmp_path.rglob("v1/digits/subset-0/confidence-penalty*/seed-0/record.json"))) == 1
+    )
