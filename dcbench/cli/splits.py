@@ -68,7 +68,7 @@ def show_split(
             f"{len(split.train)} training and {len(split.val)} validation images",
             f"index_sha256 {split.hashes.index_sha256}",
             f"source: {split.config.source}",
-            f"licence: {split.config.licence}",
+            f"license: {split.config.licence}",
         ],
     )
 

@@ -80,10 +80,14 @@ def _keys_beside(model: type[BaseModel], location: tuple[str | int, ...]) -> lis
     return sorted(schema.get("properties", {}))
 
 
+_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""The safe loader in C where there is one: it takes a tenth of the time."""
+
+
 def read_yaml(path: Path) -> Any:
     """The content of a YAML file; an error names the file and the line."""
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
+        return yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 - it is a safe one
     except FileNotFoundError:
         raise UsageError(f"{path}: no such file") from None
     except (OSError, UnicodeDecodeError) as problem:

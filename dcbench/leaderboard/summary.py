@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from itertools import product
 
 import pandas as pd
-from scipy import stats
 
 from dcbench.config.protocol import RequiredRuns
 from dcbench.leaderboard.columns import COSTS, SPREAD, averaged
@@ -20,7 +19,10 @@ def half_width_95(values: Sequence[float]) -> float:
     """Half of the 95 % interval of the mean by Student's t; NaN for fewer than two values."""
     if len(values) < 2:
         return math.nan
-    return float(stats.t.ppf(0.975, len(values) - 1)) * _deviation(values) / math.sqrt(len(values))
+    from scipy.special import stdtrit  # in here: showing a table needs no interval
+
+    quantile = float(stdtrit(len(values) - 1, 0.975))
+    return quantile * _deviation(values) / math.sqrt(len(values))
 
 
 def _mean(values: Sequence[float]) -> float:
