@@ -261,6 +261,7 @@ class ICRemix(Remix, InfiniteClass):
 
     paper: ClassVar[str] = InfiniteClass.paper
     twin: ClassVar[str] = "remix"
+    _on_equal_classes: ClassVar[str] = "ic-mixup"
 
 
 @register("ic-regmixup")

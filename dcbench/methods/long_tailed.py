@@ -14,7 +14,7 @@ from pydantic import Field
 from dcbench.methods.base import Batch, Method, Network, Task
 from dcbench.methods.lazy import functional, torch
 from dcbench.methods.mixup import ERM, Mixup, Remix
-from dcbench.methods.registry import register
+from dcbench.methods.registry import as_method, register
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -181,6 +181,10 @@ class LDAMDRW(Deferred, LDAM):
     family: ClassVar[str] = "ldam"
     twin: ClassVar[str] = "ldam"
 
+    def same_as(self, *, long_tailed: bool) -> Method | None:
+        """Where classes are equal, LDAM: they weigh alike."""
+        return None if long_tailed else as_method(self, "ldam")
+
     def weights(self, batch: Batch) -> Tensor:
         """Equal at first, then by the effective number."""
         return self.class_weights(batch)
@@ -226,3 +230,4 @@ class RemixDRW(DeferredMixup, Remix):
     paper: ClassVar[str] = Remix.paper
     family: ClassVar[str] = "remix"
     twin: ClassVar[str] = "remix"
+    _on_equal_classes: ClassVar[str] = "mixup-drw"

@@ -10,7 +10,7 @@ from dcbench.draws import BetaMixing
 from dcbench.methods.base import Batch, Method, Network
 from dcbench.methods.lazy import functional, torch
 from dcbench.methods.mixing import mix_images, mixed_labels, remix_label_coefficients
-from dcbench.methods.registry import register
+from dcbench.methods.registry import as_method, register
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -87,10 +87,15 @@ class Remix(Mixup):
         "Chou et al., Remix: Rebalanced Mixup, ECCV 2020 workshops (arXiv 2007.03943)"
     )
     family: ClassVar[str] = "remix"
+    _on_equal_classes: ClassVar[str] = "mixup"
     ranges: ClassVar = {**Mixup.ranges, "kappa": (1.5, 10.0), "tau": (0.1, 0.9)}
 
     kappa: float = Field(3.0, gt=1, description="how many times more frequent a class has to be")
     tau: float = Field(0.5, ge=0, le=1, description="how weak the minority's image may be")
+
+    def same_as(self, *, long_tailed: bool) -> Method | None:
+        """Where classes are equal, Mixup: no label moves unless one is kappa times as frequent."""
+        return None if long_tailed else as_method(self, self._on_equal_classes)
 
     def label_coefficients(self, batch: Batch) -> Tensor:
         """The images' share, moved to 0 or 1 where one class is much rarer."""

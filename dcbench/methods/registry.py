@@ -66,6 +66,13 @@ def build_method(name: str, settings: Mapping[str, Any]) -> Method:
     return validated(method_class(name), dict(settings), f"method {name}")
 
 
+def as_method(method: Method, name: str) -> Method:
+    """The method of another name, with the settings that both have."""
+    found = method_class(name)
+    shared = {key: value for key, value in method.settings.items() if key in found.model_fields}
+    return build_method(name, shared)
+
+
 def _load_entry_points() -> None:
     for entry_point in entry_points(group="dcbench.methods"):
         if entry_point.name in _methods:

@@ -183,9 +183,16 @@ def test_methods_that_are_not_known_to_be_one_need_a_footnote_to_agree(whole: Pa
         ("digits", "ic-mixup[axes=class]", "ic-remix", False),
         ("digits", "mixup", "ic-remix", False),
         ("cifar10-lt-100", "mixup", "remix", False),
+        ("digits", "mixup-drw", "remix-drw", True),
+        ("digits", "mixup-drw[begin=0.5]", "remix-drw", False),
+        ("digits", "mixup", "remix-drw", False),
+        ("digits", "ldam", "ldam-drw[beta=0.9]", True),
+        ("digits", "ldam[margin=0.1]", "ldam-drw", False),
+        ("digits", "no-such-method", "remix", False),
+        ("cifar10-lt-100", "ldam", "ldam-drw", False),
     ],
 )
-def test_remix_may_be_mixup_where_classes_are_of_one_size(split, one, other, agree):
+def test_methods_may_agree_that_are_one_where_classes_are_of_one_size(split, one, other, agree):
     rows = [
         {"subset": "0", "method": method, "seed": "0", "predictions_sha256": "a" * 64}
         for method in (one, other)

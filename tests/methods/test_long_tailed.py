@@ -9,7 +9,10 @@ from dcbench.errors import UsageError
 from dcbench.methods import Task, build_method
 from dcbench.methods.long_tailed import effective_number_weights, ldam_margins
 from dcbench.models import build_model
+from dcbench.training.augment import DeviceImages
+from dcbench.training.trainer import Trainer
 from tests.methods.networks import CLASSES, COUNTS, Small, a_batch
+from tests.training.test_trainer import a_trainer, assert_same, train, weights
 
 EQUAL = torch.full((CLASSES,), 50.0)
 EARLY, LATE = torch.tensor(0.79), torch.tensor(0.8)
@@ -194,3 +197,48 @@ def test_ldam_has_the_papers_number_of_weights_on_cifar_100():
 def test_ldam_refuses_a_network_without_a_linear_classifier():
     with pytest.raises(UsageError, match=r"network ReLU: the method needs a torch\.nn\.Linear"):
         build_method("ldam", {}).network(torch.nn.ReLU, Task((4, 4), tuple(COUNTS)))
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "other", "kept"),
+    [
+        ("remix", {"alpha": 0.5, "kappa": 2.0}, "mixup", {"alpha": 0.5}),
+        ("ic-remix", {"axes": "pair", "tau": 0.3}, "ic-mixup", {"axes": "pair"}),
+        ("remix-drw", {"begin": 0.5, "kappa": 2.0}, "mixup-drw", {"begin": 0.5}),
+        ("ldam-drw", {"scale": 20.0, "begin": 0.5}, "ldam", {"scale": 20.0}),
+        ("mixup", {}, None, {}),
+        ("mixup-drw", {}, None, {}),
+    ],
+)
+def test_method_says_which_one_it_is_where_classes_are_equal(name, settings, other, kept):
+    method = build_method(name, settings)
+    assert method.same_as(long_tailed=True) is None
+    expected = build_method(other, kept) if other else None
+    assert method.same_as(long_tailed=False) == expected
+
+
+@pytest.mark.parametrize("name", ["ldam-drw", "remix-drw"])
+def test_method_trains_to_the_bits_of_the_one_that_it_says_it_is(name):
+    method = build_method(name, {"begin": 0.2})
+    equal = np.arange(24) % CLASSES
+    one, other = (
+        equal_trainer(each, equal) for each in (method, method.same_as(long_tailed=False))
+    )
+    train(one)
+    train(other)
+    assert_same(weights(one), weights(other))
+
+
+def equal_trainer(method, labels: np.ndarray) -> Trainer:
+    given = a_trainer(method)
+    generator = np.random.default_rng(0)
+    pixels = generator.integers(0, 256, (len(labels), 8, 8, 3), dtype=np.uint8)
+    images = DeviceImages(
+        pixels,
+        mean=np.float32([0.5] * 3),
+        std=np.float32([0.25] * 3),
+        device=torch.device("cpu"),
+        padding=given.recipe.padding,
+        border=given.recipe.border,
+    )
+    return Trainer(images, labels, CLASSES, method, given.recipe, 0)

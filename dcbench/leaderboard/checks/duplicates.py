@@ -6,19 +6,13 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
 from dcbench.config.names import parse_method
+from dcbench.errors import UsageError
 from dcbench.leaderboard.checks.read import RowsFile
 from dcbench.leaderboard.columns import METHOD
 from dcbench.leaderboard.rows import Row, key_of, run_title
+from dcbench.methods import build_method
 
 SAME = "same predictions as"
-
-_ON_EQUAL_CLASSES = {
-    "remix": ("mixup", {"kappa", "tau"}),
-    "ic-remix": ("ic-mixup", {"kappa", "tau"}),
-}
-"""Methods that are another one where all classes have equally many images, and the settings that do
-nothing there. Remix (Chou et al. 2020, equation 5) moves a label only between classes of which one
-is at least kappa > 1 times as frequent."""
 
 
 def twin_problems(files: Iterable[RowsFile]) -> Iterator[str]:
@@ -55,9 +49,12 @@ def _names(row: Row, twin: Row) -> bool:
 
 
 def _reduced(row: Row) -> object:
-    """The method with its settings, as what it is where all classes are of one size."""
-    if not METHOD.holds(row["method"]):
+    """The method, as what it says that it is where all classes are of one size."""
+    # A table that somebody sends may name a file, which `build_method` would run.
+    if not METHOD.holds(row["method"]) or ".py:" in row["method"]:
         return row["method"]
-    name, settings = parse_method(row["method"])
-    name, idle = _ON_EQUAL_CLASSES.get(name, (name, set()))
-    return name, {key: value for key, value in settings.items() if key not in idle}
+    try:
+        method = build_method(*parse_method(row["method"]))
+    except UsageError:
+        return row["method"]
+    return method.same_as(long_tailed=False) or method
