@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
@@ -41,12 +41,19 @@ def effective_number_weights(class_counts: Tensor, beta: float) -> Tensor:
     return weights / weights.mean()
 
 
+def log_priors(class_counts: Tensor) -> Tensor:
+    """Logarithms of the classes' shares of the training images [classes]."""
+    counts = present_counts(class_counts)
+    return (counts / counts.sum()).log()
+
+
 @register("logit-adjustment")
 class LogitAdjustment(ERM):
     """Logit adjustment: logits learn what is left once the frequency of the classes is added.
 
     Menon et al., Long-Tail Learning via Logit Adjustment, ICLR 2021: the loss of its equation 10.
     Predictions are of the logits alone. With tau 1 it is `balanced-softmax`, with 0 ERM.
+    `when="prediction"` is its equation 9: ERM, whose predictions are adjusted after training.
     """
 
     paper: ClassVar[str] = (
@@ -55,13 +62,32 @@ class LogitAdjustment(ERM):
     twin: ClassVar[str] = "erm"
     ranges: ClassVar = {"tau": (0.25, 3.0)}
 
-    tau: float = Field(1.0, ge=0, description="how much of the log frequencies is added")
+    tau: float = Field(1.0, ge=0, description="how much of the log frequencies is meant")
+    when: Literal["loss", "prediction"] = Field(
+        "loss", description="add them while learning, or subtract them from predictions"
+    )
+
+    def network(self, build: Callable[[], nn.Module], task: Task) -> nn.Module:
+        """The recipe's network, which holds what is subtracted, if anything is."""
+        network = build()
+        if self.when == "prediction":
+            counts = torch.tensor(task.class_counts, dtype=torch.float32)
+            network.register_buffer("adjustment", self.tau * log_priors(counts))
+        return network
 
     def loss(self, network: Network, batch: Batch) -> Tensor:
-        """Mean cross-entropy of logits + tau log frequency."""
-        counts = present_counts(batch.class_counts)
-        adjusted = network(batch.images) + self.tau * (counts / counts.sum()).log()
-        return functional.cross_entropy(adjusted, batch.labels)
+        """Mean cross-entropy of logits + tau log frequency, or of the logits."""
+        logits = network(batch.images)
+        if self.when == "loss":
+            logits = logits + self.tau * log_priors(batch.class_counts)
+        return functional.cross_entropy(logits, batch.labels)
+
+    def logits(self, network: nn.Module, images: Tensor) -> Tensor:
+        """The network's logits, adjusted if predictions are."""
+        logits: Tensor = network(images)
+        if self.when == "loss":
+            return logits
+        return logits - network.get_buffer("adjustment")
 
 
 @register("balanced-softmax")

@@ -50,6 +50,22 @@ def test_logit_adjustment_adds_tau_times_the_log_frequency_while_it_learns(tau):
     assert torch.equal(method.logits(network, batch.images), network(batch.images))
 
 
+@pytest.mark.parametrize("tau", [0.0, 1.5])
+def test_adjusted_predictions_are_those_of_erm_less_tau_times_the_log_frequency(tau):
+    adjusted = a_trainer(build_method("logit-adjustment", {"tau": tau, "when": "prediction"}))
+    plain = a_trainer("erm")
+    train(adjusted)
+    train(plain)
+    found = {key: value for key, value in weights(adjusted).items() if key != "adjustment"}
+    assert_same(found, weights(plain))
+    counts = np.maximum(adjusted._task.class_counts, 1)
+    images = torch.randn(5, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        expected = plain.network(images).double().numpy() - tau * np.log(counts / counts.sum())
+        logits = adjusted.method.logits(adjusted.network, images)
+    assert_close(logits.double(), torch.from_numpy(expected), rtol=1e-5, atol=1e-5)
+
+
 def test_balanced_softmax_counts_each_class_as_often_as_it_has_images():
     batch, network = a_batch(), Small()
     logits = network(batch.images).detach().double().numpy()
