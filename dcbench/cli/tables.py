@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Sequence
 
 from rich import box
@@ -24,18 +25,19 @@ _GAP = 2
 
 def laid_out(table: Table, width: int | None) -> RenderableType:
     """A table in `width` characters, without its title; None: as wide as it is."""
-    cells = [[_text(value) for value in row] for row in table.rows]
-    columns = [[title, *(row[index] for row in cells)] for index, title in enumerate(table.columns)]
+    titles = [_spelled(title) for title in table.columns]
+    cells = [[_spelled(_text(value)) for value in row] for row in table.rows]
+    columns = [[title, *(row[index] for row in cells)] for index, title in enumerate(titles)]
     natural = [max(cell_len(line) for text in each for line in _lines(text)) for each in columns]
     least = [_least(each) for each in columns]
     room = None if width is None else width - _GAP * (len(columns) - 1)
     if room is not None and sum(least) > room:
-        return _stacked(table.columns, cells, width or 0)
+        return _stacked(titles, cells, width or 0)
     numeric = [
         bool(table.rows) and all(isinstance(row[index], (int, float)) for row in table.rows)
         for index in range(len(columns))
     ]
-    return _side_by_side(table.columns, cells, _shrunk(natural, least, room), numeric)
+    return _side_by_side(titles, cells, _shrunk(natural, least, room), numeric)
 
 
 def _shrunk(natural: Sequence[int], least: Sequence[int], room: int | None) -> list[int]:
@@ -92,6 +94,14 @@ def _least(texts: Iterable[str]) -> int:
 
 def _lines(text: str) -> list[str]:
     return text.splitlines() or [""]
+
+
+def _spelled(text: str) -> str:
+    """The text as standard output will spell it: ± as +/- in ASCII, which is wider."""
+    encoding, errors = getattr(sys.stdout, "encoding", None), getattr(sys.stdout, "errors", None)
+    if not encoding or not errors or errors == "strict":
+        return text
+    return text.encode(encoding, errors).decode(encoding)
 
 
 def _text(value: object) -> str:

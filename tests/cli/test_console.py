@@ -201,6 +201,15 @@ def test_output_that_cannot_encode_a_sign_spells_it():
     assert b"+/-" in program("leaderboard", "latex", "--help", env=plain).stdout
 
 
+def test_columns_stand_below_each_other_where_a_sign_is_spelled():
+    plain = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    shown = program("leaderboard", "show", "digits", "--protocol", "v1-lite", env=plain).stdout
+    _, header, _, *rows = shown.decode("ascii").split("\n\n")[0].splitlines()
+    assert "+/-" in rows[0]
+    edges = [at for at, character in enumerate(header) if character == "|"]
+    assert all(row[at] == "|" for row in rows for at in edges)
+
+
 def test_reader_that_is_gone_ends_a_command_quietly():
     command = f"{sys.executable} -m dcbench splits | head -0; exit ${{PIPESTATUS[0]}}"
     done = subprocess.run(
