@@ -96,6 +96,12 @@ class Split:
     val_labels: Rows
     hashes: SubsetHashes
 
+    def __repr__(self) -> str:
+        return (
+            f"<Split: {self.name}, subset {self.subset}; {len(self.train)} training and "
+            f"{len(self.val)} validation images of {self.num_classes} classes>"
+        )
+
     @property
     def name(self) -> str:
         """As its file under `splits/` and its leaderboards are called."""

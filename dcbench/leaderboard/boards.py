@@ -20,7 +20,7 @@ from dcbench.leaderboard.tables import (
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Board:
     """The results on one split under one protocol.
 
@@ -36,6 +36,13 @@ class Board:
     split: str
     runs: pd.DataFrame
     summary: pd.DataFrame
+
+    def __repr__(self) -> str:
+        methods = self.summary["method"].nunique()
+        return (
+            f"<Board: {self.split}, protocol {self.protocol}; "
+            f".rows: {len(self.runs)} runs of {methods} methods, .summary: their means and ranks>"
+        )
 
     @property
     def rows(self) -> pd.DataFrame:

@@ -104,6 +104,11 @@ class LoadedSplit:
     test: SplitDataset
     ood: dict[str, SplitDataset]
 
+    def __repr__(self) -> str:
+        parts = {"train": self.train, "val": self.val, "test": self.test, **self.ood}
+        counts = ", ".join(f"{name} {len(part)}" for name, part in parts.items())
+        return f"<LoadedSplit: {self.listed.name}, subset {self.listed.subset}; images: {counts}>"
+
 
 @overload
 def load_split(name: str, subset: int = 0, *, images: Literal[False] = False) -> Split: ...

@@ -117,6 +117,19 @@ def test_split_with_images_feeds_a_data_loader():
     assert len(labels) == 4
 
 
+def test_split_and_leaderboard_are_shown_in_a_line_and_not_with_their_arrays():
+    assert repr(dcbench.load_split("digits")) == (
+        "<Split: digits, subset 0; 100 training and 50 validation images of 10 classes>"
+    )
+    loaded = dcbench.load_split("digits", images=True)
+    counts = "train 100, val 50, test 1197, gaussian 2000, uniform 2000"
+    assert repr(loaded) == f"<LoadedSplit: digits, subset 0; images: {counts}>"
+    assert repr(loaded.train) == "100 images of 8 x 8 pixels, 10 classes"
+    board = repr(dcbench.load_leaderboard("digits", "v1-lite"))
+    assert board.startswith("<Board: digits, protocol v1-lite; .rows: ")
+    assert "\n" not in board
+
+
 def test_transform_is_given_a_pillow_image():
     split = dcbench.load_split("digits", images=True, transform=lambda image: image.size)
     assert split.test[0][0] == (8, 8)
