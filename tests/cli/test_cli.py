@@ -416,7 +416,7 @@ def test_methods_are_listed_with_their_defaults():
     assert rows["ic-mixup"]["settings"]["axes"] == "both"
     assert all(row["summary"] for row in rows.values())
     names = [row["name"] for row in json.loads(Outcome("methods", "ic-*", "--json").out)]
-    assert names == ["ic-mixup", "ic-regmixup", "ic-remix"]
+    assert names == ["ic-cutmix", "ic-erm", "ic-mixup", "ic-regmixup", "ic-remix"]
     assert "alpha=20.0" in "".join(Outcome("methods", "regmixup").out.split())
 
 
