@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
@@ -33,6 +35,25 @@ def cuda() -> torch.device:
     if not torch.cuda.is_available():
         pytest.skip("there is no CUDA device")
     return torch.device("cuda")
+
+
+@pytest.fixture(autouse=True)
+def log_as_it_was() -> Iterator[None]:
+    """A command that was called in this process sets the log up for its own terminal."""
+    log = logging.getLogger("dcbench")
+    loggers = [
+        log,
+        *(
+            logging.getLogger(name)
+            for name in logging.root.manager.loggerDict
+            if name.startswith("dcbench.")
+        ),
+    ]
+    before = [(each, each.level, each.propagate, list(each.handlers)) for each in loggers]
+    yield
+    for each, level, propagate, handlers in before:
+        each.level, each.propagate, each.handlers = level, propagate, handlers
+        each.setLevel(level)
 
 
 @pytest.fixture(autouse=True, scope="session")

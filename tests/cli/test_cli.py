@@ -149,7 +149,10 @@ def test_module_runs_as_a_program_and_ends_with_the_exit_code():
         (["--method", "erm", "--set", "modle=digits-cnn"], "did you mean model"),
         (["--method", "erm", "--set", "alpha=1"], "unknown setting of erm or its recipe 'alpha'"),
         (["--method", "mixup", "--set", "alhpa=1"], "did you mean alpha"),
-        (["--method", "mixup", "--set", "alpha=0"], "alpha=0: input should be greater than 0"),
+        (
+            ["--method", "mixup", "--set", "alpha=0"],
+            "alpha=0: input should be greater than or equal to 0.001",
+        ),
         (["--method", "mixup", "--set", "alpha=-1"], "alpha=-1"),
         (["--method", "mixup", "--set", "alpha=inf"], "alpha='inf'"),
         (["--method", "mixup", "--set", "alpha=much"], "alpha='much': input should be a valid"),
