@@ -205,11 +205,11 @@ def test_finished_run_is_found_and_not_repeated(tmp_path: Path, said):
     folder = folder_of(tmp_path)
     before = {name: (folder / name).stat().st_mtime_ns for name in FILES}
     plan = plan_run("erm", "digits", settings=SHORT)
-    before = len(said())
+    noted = len(said())
     again = execute(plan, Store(tmp_path), Session(Folder(tmp_path), CPU))
     assert again == first
     assert {name: (folder / name).stat().st_mtime_ns for name in FILES} == before
-    assert said()[before:] == [f"found {folder / 'record.json'}; not run again"]
+    assert said()[noted:] == [f"found {folder / 'record.json'}; not run again"]
 
 
 def test_restart_repeats_a_finished_run(tmp_path: Path):
