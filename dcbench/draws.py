@@ -26,9 +26,10 @@ def stream(seed: int, name: str, epoch: int = 0) -> np.random.RandomState:
     return np.random.RandomState(np.random.Philox(key=key))
 
 
-def weights_seed(seed: int) -> int:
-    """The seed for torch's generator while a network is being built."""
-    return int(stream(seed, "weights").randint(2**31))
+def weights_seed(seed: int, stage: int = 0) -> int:
+    """The seed for torch's generator while a network, or what a stage resets, is being built."""
+    name = f"weights/stage-{stage}" if stage else "weights"
+    return int(stream(seed, name).randint(2**31))
 
 
 class BetaMixing(NamedTuple):
@@ -193,8 +194,10 @@ def _order(
     classes = generator.randint(len(members), size=num_images)
     shares = generator.uniform(size=num_images)
     sizes = np.array([len(each) for each in members])
+    starts = np.cumsum(sizes) - sizes
     places = (shares * sizes[classes]).astype(np.int64)
-    return np.array([members[k][at] for k, at in zip(classes, places, strict=True)], dtype=np.int64)
+    order: NDArray[np.int64] = np.concatenate(members)[starts[classes] + places]
+    return order
 
 
 def _drawn(generator: np.random.RandomState, sizes: list[int], law: Law) -> NDArray[np.generic]:

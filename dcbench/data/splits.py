@@ -115,7 +115,7 @@ class Split:
     @property
     def class_counts(self) -> list[int]:
         """Number of images of each class in `train`."""
-        return [int(n) for n in np.bincount(self.train_labels, minlength=self.num_classes)]
+        return self.counts_of("train")
 
     def counts_of(self, fit: Literal["train", "trainval"]) -> list[int]:
         """Number of images of each class that are trained on."""

@@ -23,7 +23,13 @@ from dcbench.errors import DcbenchError
 from dcbench.methods import Batch, Method, build_method
 from dcbench.training.augment import DeviceImages
 from dcbench.training.loop import Training, train_together
-from dcbench.training.recording import READS_BACK, Recording, as_on_a_gpu, train_by_recordings
+from dcbench.training.recording import (
+    READS_BACK,
+    Recording,
+    as_on_a_gpu,
+    train_by_recordings,
+    train_by_steps,
+)
 from dcbench.training.trainer import Trainer
 
 CLASSES = (2, 10, 100)
@@ -292,21 +298,12 @@ def _is_capturable(method: Method) -> str | None:
     if read:
         return f"reads values back to the host ({', '.join(sorted(read))}); say capturable = False"
     taken, replayed = (as_on_a_gpu(_trainer(method, 10)) for _ in range(2))
-    _train_first_stage(taken)
+    train_by_steps(taken)
     train_by_recordings(replayed)
     difference = _difference(dict(taken.network.state_dict()), dict(replayed.network.state_dict()))
     if difference:
         return f"steps that are replayed are others ({difference}); say capturable = False"
     return None
-
-
-def _train_first_stage(trainer: Trainer) -> None:
-    """The recipe's epochs, step by step."""
-    trainer.network.train()
-    for epoch in range(trainer.recipe.epochs):
-        trainer.load(epoch)
-        for step in range(trainer.steps_per_epoch):
-            trainer.train_step.take(trainer.size_of(step))
 
 
 _PROMISES = (

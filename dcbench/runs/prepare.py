@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -81,8 +81,8 @@ class ReadyRun:
     trainer: Trainer
     step: StepCost
     estimate: Estimate
+    started: str
     together: int = 1
-    started: str = field(default_factory=lambda: now())
 
     @property
     def checkpoint(self) -> Checkpoint:
@@ -106,6 +106,7 @@ def prepare(
     DataError
         Images are missing or damaged, or the checkpoint is damaged or of another run.
     """
+    started = now()
     data, trainer = session.data(plan), session.trainer(plan)
     _note_missing(plan, data)
     state = Checkpoint(folder, plan.identity).read() if resume else None
@@ -114,7 +115,7 @@ def prepare(
         progress = trainer.progress
         _log.info("going on from epoch %d, step %d", progress.epoch, progress.step)
     step, estimate = _measured(plan, session, data, trainer)
-    return ReadyRun(plan, folder, session, data, trainer, step, estimate, together)
+    return ReadyRun(plan, folder, session, data, trainer, step, estimate, started, together)
 
 
 def _note_missing(plan: Plan, data: DeviceData) -> None:

@@ -7,6 +7,7 @@ GPU whether a method's step may be captured.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -58,16 +59,26 @@ def as_on_a_gpu(trainer: Trainer) -> Trainer:
 
 def train_by_recordings(trainer: Trainer) -> None:
     """A whole training of one stage, each size of batch taken once and then only replayed."""
-    trainer.network.train()
     recordings: dict[int, Recording] = {}
+    for size in _sizes(trainer):
+        if size in recordings:
+            recordings[size].replay()
+            continue
+        trainer.train_step.optimizer.zero_grad()
+        recordings[size] = Recording()
+        with recordings[size]:
+            trainer.train_step.take(size)
+
+
+def train_by_steps(trainer: Trainer) -> None:
+    """The same training with every step taken."""
+    for size in _sizes(trainer):
+        trainer.train_step.take(size)
+
+
+def _sizes(trainer: Trainer) -> Iterator[int]:
+    """The size of each batch of the recipe's epochs, whose draws are put on the device."""
+    trainer.network.train()
     for epoch in range(trainer.recipe.epochs):
         trainer.load(epoch)
-        for step in range(trainer.steps_per_epoch):
-            size = trainer.size_of(step)
-            if size in recordings:
-                recordings[size].replay()
-                continue
-            trainer.train_step.optimizer.zero_grad()
-            recordings[size] = Recording()
-            with recordings[size]:
-                trainer.train_step.take(size)
+        yield from map(trainer.size_of, range(trainer.steps_per_epoch))

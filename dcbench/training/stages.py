@@ -20,18 +20,18 @@ _BUILDING = threading.Lock()
 
 
 def new_network(
-    method: Method, recipe: Recipe, task: Task, seed: int, *, torch_seed: int | None = None
+    method: Method, recipe: Recipe, task: Task, seed: int, *, stage: int = 0
 ) -> nn.Module:
     """The network of a method with the initial weights of a seed: the same on every device.
 
     Parameters
     ----------
-    torch_seed : int, optional
-        Of torch's generator, where it is not the one that the seed gives to initial weights.
+    stage : int
+        Of the training: each draws other weights for what it resets.
     """
     # torch's generator is the process's: two threads that build at once would share its numbers.
     with _BUILDING, torch.random.fork_rng(devices=()):
-        torch.manual_seed(weights_seed(seed) if torch_seed is None else torch_seed)
+        torch.manual_seed(weights_seed(seed, stage))
         return method.network(lambda: build_model(recipe.model, task.num_classes), task)
 
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from dcbench.config.recipe import Recipe
-from dcbench.draws import Draws, draw_epoch, stream
+from dcbench.draws import Draws, draw_epoch
 from dcbench.errors import RunError
 from dcbench.methods import Method
 from dcbench.methods.base import Task
@@ -189,11 +189,12 @@ class Trainer:
         """Begin another stage: what it freezes is frozen, what it resets has new weights."""
         stage = self.stages[number]
         self.progress.stage = number
-        seed = int(stream(self.seed, f"weights/stage-{number}").randint(2**31))
-        # Built whole, so that a module that is reset has the initial law that its network gives it.
-        fresh = new_network(self.method, stage.recipe, self._task, self.seed, torch_seed=seed)
-        for name in stage.reset:
-            self.network.get_submodule(name).load_state_dict(fresh.get_submodule(name).state_dict())
+        if stage.reset:
+            # Built whole: what is reset then has the initial law that its network gives it.
+            fresh = new_network(self.method, stage.recipe, self._task, self.seed, stage=number)
+            for name in stage.reset:
+                weights = fresh.get_submodule(name).state_dict()
+                self.network.get_submodule(name).load_state_dict(weights)
         self._set_modes()
         self.train_step = self._new_step()
 
