@@ -113,7 +113,7 @@ def test_data_that_is_missing_fails_its_runs_alone(tmp_path: Path):
 def test_every_run_that_ends_is_told_with_the_time_that_is_left(tmp_path: Path, caplog):
     with caplog.at_level(logging.INFO, logger="dcbench.sweep"):
         sweep(asked(seeds="0"), a_site(tmp_path), serial)
-    told = [record.getMessage() for record in caplog.records]
+    told = [r.getMessage() for r in caplog.records if r.name == "dcbench.sweep.scheduler"]
     assert told[0] == "2 runs: 0 recorded, 2 to do"
     assert told[1].startswith("[1/2] erm[epochs=2] on digits, subset 0, seed 0: accuracy ")
     assert told[1].endswith(" left")
