@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from dcbench.config.text import duration
 from dcbench.records.store import Finished
@@ -37,7 +38,8 @@ def sweep(
         One for each request, in the order in which they ended; those that were there come first.
     """
     there = [each for each in requests if _is_found(each, site)]
-    missing = [each for each in requests if each not in set(there)]
+    found = set(there)
+    missing = [each for each in requests if each not in found]
     outcomes = [Outcome(request, "found", 0.0) for request in there]
     _log.info("%d runs: %d recorded, %d to do", len(requests), len(there), len(missing))
     clock = _Clock(missing, workers)
@@ -60,35 +62,68 @@ def _line(outcome: Outcome) -> str:
     return f"{title}: accuracy {100 * outcome.accuracy:.2f} % in {duration(outcome.seconds)}"
 
 
+Kind = tuple[str, ...]
+"""Runs of one kind take about as long as one another."""
+
+
+def _kind(request: Request) -> Kind:
+    return request.protocol, request.split, request.method, request.settings
+
+
+@dataclass
+class _Tally:
+    """How many runs of a kind are missing, and what those that were done have taken."""
+
+    missing: int = 0
+    done: int = 0
+    seconds: float = 0.0
+
+    @property
+    def forecast(self) -> tuple[int, float]:
+        """The missing runs whose time is known from others of their kind, and that time."""
+        if not self.done:
+            return 0, 0.0
+        return self.missing, self.missing * self.seconds / self.done
+
+
 class _Clock:
-    """How long the rest of a sweep will take, by what the runs that ended have taken."""
+    """How long the rest of a sweep will take, by what the runs that ended have taken.
+
+    Sums are kept for each kind, so that a run that ends costs the same however many are missing.
+    """
 
     def __init__(self, missing: Sequence[Request], workers: int) -> None:
         self._missing, self._workers = {*missing}, workers
-        self._taken: dict[tuple[str, ...], list[float]] = defaultdict(list)
-        self._all: list[float] = []
+        self._kinds: dict[Kind, _Tally] = defaultdict(_Tally)
+        for request in self._missing:
+            self._kinds[_kind(request)].missing += 1
+        self._all = _Tally(len(self._missing))
+        self._known_runs, self._known_seconds = 0, 0.0
         self.ended = 0
 
     def count(self, outcome: Outcome) -> None:
         """A run has ended."""
         self.ended += 1
+        gone = outcome.request in self._missing
         self._missing.discard(outcome.request)
-        if outcome.state == "done":
-            self._taken[_kind(outcome.request)].append(outcome.seconds)
-            self._all.append(outcome.seconds)
+        kind = self._kinds[_kind(outcome.request)]
+        runs_before, seconds_before = kind.forecast
+        for tally in (kind, self._all):
+            tally.missing -= gone
+            if outcome.state == "done":
+                tally.done += 1
+                tally.seconds += outcome.seconds
+        runs, seconds = kind.forecast
+        self._known_runs += runs - runs_before
+        self._known_seconds += seconds - seconds_before
 
     def left(self) -> str:
         """In words; runs of a kind that has not been seen count as the mean of all."""
-        if not self._missing:
+        missing, done = self._all.missing, self._all.done
+        if not missing:
             return "none left"
-        if not self._all:
-            return f"{len(self._missing)} left"
-        seconds = 0.0
-        for request in self._missing:
-            taken = self._taken.get(_kind(request)) or self._all
-            seconds += sum(taken) / len(taken)
+        if not done:
+            return f"{missing} left"
+        mean = self._all.seconds / done
+        seconds = self._known_seconds + (missing - self._known_runs) * mean
         return f"about {duration(seconds / self._workers)} left"
-
-
-def _kind(request: Request) -> tuple[str, ...]:
-    return request.protocol, request.split, request.method, request.settings
