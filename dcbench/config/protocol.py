@@ -1,7 +1,9 @@
 """Protocols: versioned sets of rules, read from `baselines/` and checked.
 
 A protocol gives every split its recipe, every method its settings there, and says which subsets and
-seeds make a result. A run that departs from it in anything is `custom`.
+seeds make a result. A run that departs from it in anything is `custom`. A setting of a method that
+it does not list is no departure: with another value, the method is another one, under a name that
+says so.
 """
 
 from __future__ import annotations
@@ -50,6 +52,16 @@ class Entry(Config):
         {}, description="settings that may take any of these values and stay in the protocol"
     )
     sources: dict[str, str] = Field(description="where each number comes from, by key")
+
+    def allowed(self, method: str, key: str) -> tuple[Any, ...] | None:
+        """The values of a recipe's field or of a method's setting that stay in the protocol.
+
+        None for a setting that the protocol does not list: it is the method's own, part of its
+        name, and may have any value.
+        """
+        listed = {**self.training.model_dump(mode="json"), **self.methods.get(method, {})}
+        given = (listed[key],) if key in listed else ()
+        return (*given, *self.variants.get(key, ())) or None
 
 
 class Protocol(Config):

@@ -105,10 +105,9 @@ def _flat(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def departures(record: Record, entry: Entry) -> list[str]:
     """In what the recipe and settings of a record are not those of the protocol as it is now."""
-    given = {**entry.training.model_dump(mode="json"), **entry.methods.get(record.method, {})}
     used = {**record.recipe.model_dump(mode="json"), **record.settings}
     return [
-        f"{key}={used[key]!r} instead of {given[key]!r}"
-        for key in used
-        if key in given and used[key] not in (given[key], *entry.variants.get(key, ()))
+        f"{key}={value!r} instead of {allowed[0]!r}"
+        for key, value in used.items()
+        if (allowed := entry.allowed(record.method, key)) is not None and value not in allowed
     ]

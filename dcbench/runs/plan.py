@@ -114,7 +114,8 @@ class Choice:
     Attributes
     ----------
     label : str
-        Name with the asked settings that differ, as in `ic-mixup[axes=class]`: the run's folder.
+        Name with the asked settings that differ, as in `ic-mixup[axes=class]`: the method's name in
+        tables, and the run's folder.
     departures : tuple of str
         In what the choice departs from the protocol; empty if it follows it.
     """
@@ -147,11 +148,11 @@ def choose(entry: Entry, method: type[Method], asked: Mapping[str, Any]) -> Choi
     for key, reasons in method.retired.items():
         if (value := getattr(chosen, key)) in reasons:
             raise UsageError(f"method {method.name}: {key}={value!r} is retired: {reasons[value]}")
-    training = entry.training.model_dump()
+    training = entry.training.model_dump(mode="json")
     recipe = validated(Recipe, {**training, **of_recipe}, "recipe")
     defaults = method.default_settings()
     before = {**training, **defaults, **given}
-    after = {**recipe.model_dump(), **chosen.settings}
+    after = {**recipe.model_dump(mode="json"), **chosen.settings}
     differing = {key: after[key] for key in sorted(asked) if after[key] != before[key]}
     pairs = [f"{key}={as_text(value)}" for key, value in differing.items()]
     return Choice(
@@ -161,6 +162,6 @@ def choose(entry: Entry, method: type[Method], asked: Mapping[str, Any]) -> Choi
         departures=tuple(
             f"{key}={as_text(value)} instead of {as_text(before[key])}"
             for key, value in differing.items()
-            if value not in entry.variants.get(key, ())
+            if (allowed := entry.allowed(method.name, key)) is not None and value not in allowed
         ),
     )

@@ -368,6 +368,14 @@ def test_departure_is_named_with_the_protocols_value():
     assert choice.recipe.epochs == 60
 
 
+def test_setting_that_the_protocol_does_not_list_is_a_name_and_no_departure():
+    choice = chosen("digits", "label-smoothing", smoothing=0.2)
+    assert (choice.label, choice.departures) == ("label-smoothing[smoothing=0.2]", ())
+    listed = chosen("digits", "ic-mixup", temperature=0.5, alpha=0.2)
+    assert listed.label == "ic-mixup[alpha=0.2,temperature=0.5]"
+    assert listed.departures == ("alpha=0.2 instead of 1.0",)
+
+
 def test_label_does_not_depend_on_the_order_of_the_settings():
     one = chosen("digits", "ic-mixup", axes="pair", alpha=0.2)
     other = chosen("digits", "ic-mixup", alpha=0.2, axes="pair")

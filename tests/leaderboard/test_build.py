@@ -135,6 +135,25 @@ def test_custom_run_is_left_out_and_named(results: Path, board: Path):
     assert f"left out, custom: {results / 'b' / 'record.json'}" in said
 
 
+def test_method_with_a_setting_of_its_own_is_a_row_under_that_name(results: Path, board: Path):
+    name = "label-smoothing[smoothing=0.2]"
+    own = {"method": "label-smoothing", "settings": {"smoothing": 0.2}, "label": name}
+    for seed in range(2):
+        put(results, str(seed), seed=seed, **own)
+    build(results, board)
+    assert [row["method"] for row in table(board / "v1/runs/digits.csv")] == [name, name]
+    _, said, _ = command("check", board)
+    assert "a custom run" not in said
+
+
+def test_listed_setting_with_another_value_is_refused_though_its_record_says_protocol(
+    results: Path, board: Path
+):
+    put(results, "a", method="mixup", settings={"alpha": 0.2}, label="mixup[alpha=0.2]")
+    with pytest.raises(RunError, match=r"alpha=0\.2 instead of 1\.0"):
+        build(results, board)
+
+
 def test_custom_runs_alone_make_no_leaderboard(results: Path, board: Path):
     put(results, "a", status="custom", departures=["epochs=1 instead of 60"])
     assert build(results, board).boards == []

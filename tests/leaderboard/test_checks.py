@@ -89,7 +89,8 @@ def test_cell_that_is_not_of_its_column_is_named_with_what_would_be_right(
         ({"status": "custom"}, "a custom run: no leaderboard takes it"),
         ({"seed": "10"}, "seed=10: the protocol asks for 0, 1, 2"),
         ({"subset": "3"}, "subset=3: the protocol asks for 0, 1, 2"),
-        ({"method": "erm[fit=train]"}, "fit=train: a custom run; fit should be the protocol's"),
+        ({"method": "erm[fit=train]"}, "fit=train: a custom run; fit should be trainval"),
+        ({"method": "mixup[alpha=0.2]"}, "alpha=0.2: a custom run; alpha should be 1.0"),
         (
             {"method": "ic-mixup[axes=none]"},
             "axes=none: a custom run; axes should be one of class, pair, both",

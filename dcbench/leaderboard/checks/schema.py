@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import cache
 from itertools import pairwise
+from typing import Any
 
 from dcbench.config.names import as_text, parse_method
+from dcbench.config.protocol import Entry
 from dcbench.data.splits import load_split
 from dcbench.errors import UsageError
 from dcbench.leaderboard.checks.read import RowsFile
@@ -81,11 +83,17 @@ def _rule_problems(row: Row, file: RowsFile) -> Iterator[str]:
             yield f"{key}={row[key]}: the protocol asks for {listed}; others are custom runs"
     yield from _index_problems(row, file)
     if METHOD.holds(row["method"]):
-        for key, value in parse_method(row["method"]).settings.items():
-            allowed = [as_text(each) for each in file.entry.variants.get(key, ())]
-            if as_text(value) not in allowed:
-                instead = f"one of {', '.join(allowed)}" if allowed else "the protocol's"
-                yield f"{key}={as_text(value)}: a custom run; {key} should be {instead}"
+        yield from _settings_problems(*parse_method(row["method"]), file.entry)
+
+
+def _settings_problems(method: str, settings: dict[str, Any], entry: Entry) -> Iterator[str]:
+    """Where a name has another value of what the protocol lists; other settings are a method's."""
+    for key, value in settings.items():
+        allowed = entry.allowed(method, key)
+        right = None if allowed is None else [as_text(each) for each in allowed]
+        if right is not None and as_text(value) not in right:
+            instead = f"one of {', '.join(right)}" if right[1:] else right[0]
+            yield f"{key}={as_text(value)}: a custom run; {key} should be {instead}"
 
 
 def _index_problems(row: Row, file: RowsFile) -> Iterator[str]:
