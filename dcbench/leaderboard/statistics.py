@@ -57,7 +57,11 @@ def paired_difference(
     UsageError
         An unknown method or metric, or no run that both have.
     """
-    values = _by_method(runs, metric)
+    return _difference(values_by_method(runs, metric), method, against, metric)
+
+
+def _difference(values: pd.DataFrame, method: str, against: str, metric: str) -> Difference:
+    """`paired_difference` of the values of a metric, as `values_by_method` gives them."""
     for name in (method, against):
         if name not in values:
             raise unknown("method of this leaderboard", name, map(str, values))
@@ -107,28 +111,34 @@ def differences_to(
     for subsets, rows in board.summary.groupby("subsets", sort=True):
         chosen = runs[runs["subset"] == 0] if subsets == "0" else runs
         ranked = set(rows.loc[rows["rank"].notna(), "method"])
-        found[str(subsets)] = _differences(chosen, ranked, against, metric)
+        found[str(subsets)] = _differences_within(chosen, ranked, against, metric)
     return found
 
 
-def _differences(
+def _differences_within(
     runs: pd.DataFrame, ranked: set[str], against: str, metric: str
 ) -> list[Difference]:
-    values = _by_method(runs, metric)
+    values = values_by_method(runs, metric)
     whole = [str(name) for name in values if name in ranked and values[name].notna().all()]
     corrected = pairwise(values.loc[:, whole])
     found = []
     for method in map(str, values):
         shared = against in values and (values[method] - values[against]).notna().any()
         if method != against and shared:
-            difference = paired_difference(runs, method, against, metric)
+            difference = _difference(values, method, against, metric)
             p_holm = corrected.get(frozenset((method, against)))
             found.append(replace(difference, p_holm=p_holm))
     return found
 
 
-def _by_method(runs: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """Values of a metric: one row a subset and seed, one column a method."""
+def values_by_method(runs: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """Values of a metric: one row a subset and seed, one column a method.
+
+    Raises
+    ------
+    UsageError
+        An unknown metric.
+    """
     if metric not in runs.columns or not pd.api.types.is_numeric_dtype(runs[metric]):
         numbers = runs.select_dtypes("number").columns.difference(["subset", "seed"])
         raise unknown("metric", metric, numbers)
