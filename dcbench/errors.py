@@ -35,6 +35,7 @@ class DataError(DcbenchError):
 def unknown(kind: str, name: str, known: Iterable[str]) -> UsageError:
     """The error for a name that nothing carries, with the nearest names that exist."""
     choices = sorted(known)
+    name = name if len(name) <= 200 else f"{name[:200]}…"  # matching takes the square of it
     near = difflib.get_close_matches(name, choices, n=3, cutoff=0.5)
     hint = f"did you mean {' or '.join(near)}?" if near else f"there are: {', '.join(choices)}"
     return UsageError(f"unknown {kind} '{name}'; {hint}")

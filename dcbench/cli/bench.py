@@ -36,7 +36,9 @@ def bench(
     device: DeviceOption = "auto",
     threads: Annotated[
         int | None,
-        typer.Option(min=1, help="Of each process.", show_default="1; on a GPU PyTorch's own"),
+        typer.Option(
+            min=1, max=4096, help="Of each process.", show_default="1; on a GPU PyTorch's own"
+        ),
     ] = None,
     processes: Annotated[int, typer.Option(min=1, help="Processes, one after another.")] = 3,
     pairs: Annotated[int, typer.Option(min=8, help="Pairs of blocks in each process.")] = 8,

@@ -37,7 +37,9 @@ class EngineName(StrEnum):
 Methods = Annotated[
     str | None, typer.Option(help="Joined by commas, with settings in brackets or not.")
 ]
-Threads = Annotated[int, typer.Option(min=1, help="Of each process, on a CPU; results differ.")]
+Threads = Annotated[
+    int, typer.Option(min=1, max=4096, help="Of each process, on a CPU; results differ.")
+]
 
 
 def sweep(

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from dcbench.errors import DcbenchError, UsageError
@@ -78,20 +77,3 @@ def _keys_beside(model: type[BaseModel], location: tuple[str | int, ...]) -> lis
             inner = schema.get("properties", {}).get(step, others)
         schema = resolved(inner if isinstance(inner, dict) else {})
     return sorted(schema.get("properties", {}))
-
-
-_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""The safe loader in C where there is one: it takes a tenth of the time."""
-
-
-def read_yaml(path: Path) -> Any:
-    """The content of a YAML file; an error names the file and the line."""
-    try:
-        return yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 - it is a safe one
-    except FileNotFoundError:
-        raise UsageError(f"{path}: no such file") from None
-    except (OSError, UnicodeDecodeError) as problem:
-        raise UsageError(f"{path}: cannot be read: {problem}") from None
-    except yaml.YAMLError as problem:
-        first = " ".join(str(problem).split())
-        raise UsageError(f"{path}: not valid YAML: {first}") from None

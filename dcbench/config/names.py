@@ -5,9 +5,13 @@ from __future__ import annotations
 import re
 from typing import Any, NamedTuple
 
-import yaml
-
+from dcbench.config.strict_yaml import YAMLTextError, parse_yaml
 from dcbench.errors import UsageError
+
+MOST_SEEDS = 100_000
+"""Numbers that one range or list may name."""
+
+LARGEST_SEED = 10**9 - 1
 
 
 def parse_seeds(text: str | int, what: str = "seed") -> tuple[int, ...]:
@@ -16,26 +20,41 @@ def parse_seeds(text: str | int, what: str = "seed") -> tuple[int, ...]:
     Raises
     ------
     UsageError
-        Not numbers, a range that runs backwards, or a number given twice.
+        Not numbers, numbers that are too large or too many, a range that runs backwards, or a
+        number given twice.
     """
+    said = f"{what}s '{shortened(str(text))}'"
     seeds: list[int] = []
     for part in str(text).split(","):
-        match = re.fullmatch(r"\s*(\d+)(?:\s*-\s*(\d+))?\s*", part)
+        match = re.fullmatch(r"\s*([0-9]+)(?:\s*-\s*([0-9]+))?\s*", part)
         if match is None:
-            raise UsageError(f"{what}s '{text}': write a number, a range (0-9) or a list (0,2,5)")
+            raise UsageError(f"{said}: write a number, a range (0-9) or a list (0,2,5)")
+        if max(map(len, filter(None, match.groups()))) > len(str(LARGEST_SEED)):
+            raise UsageError(f"{said}: {what}s go up to {LARGEST_SEED}")
         first, last = int(match[1]), int(match[2] or match[1])
         if last < first:
-            raise UsageError(f"{what}s '{text}': the range runs backwards; write {last}-{first}")
+            raise UsageError(f"{said}: the range runs backwards; write {last}-{first}")
+        if len(seeds) + last - first >= MOST_SEEDS:
+            raise UsageError(f"{said}: more than {MOST_SEEDS} {what}s; ask for fewer at once")
         seeds += range(first, last + 1)
     if len(set(seeds)) != len(seeds):
-        raise UsageError(f"{what}s '{text}': a {what} is given twice")
+        raise UsageError(f"{said}: a {what} is given twice")
     return tuple(seeds)
+
+
+def shortened(text: str, limit: int = 60) -> str:
+    """A text as a sentence can hold it."""
+    return text if len(text) <= limit else f"{text[:limit]}…"
 
 
 def as_text(value: Any) -> str:
     """A value as it stands in a label, and so in a folder's name."""
     text = "-".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
     return re.sub(r"[^A-Za-z0-9.+-]", "_", text)
+
+
+MOST_METHOD = 1000
+"""Characters of a method with its settings."""
 
 
 class MethodSpec(NamedTuple):
@@ -47,15 +66,28 @@ class MethodSpec(NamedTuple):
 
 def parse_method(text: str) -> MethodSpec:
     """Split `name[key=value,…]` into the name and its settings."""
-    match = re.fullmatch(r"([^\[\]\s]+)\s*(?:\[(.*)\])?", text.strip())
+    if len(text) > MOST_METHOD:
+        raise UsageError(f"method '{shortened(text)}': longer than {MOST_METHOD} characters")
+    match = re.fullmatch(r"([^\[\]]*[^\[\]\s])\s*(?:\[(.*)\])?", text.strip())
     if match is None:
-        raise UsageError(f"method '{text}': write name or name[key=value,…]")
+        raise UsageError(f"method '{shortened(text)}': write name or name[key=value,…]")
     return MethodSpec(match[1], parse_settings(split_list(match[2] or "")))
 
 
 def split_list(text: str) -> list[str]:
     """The items of a list, at the commas that stand in no brackets; of nothing, none."""
-    return [each.strip() for each in re.split(r",(?![^\[]*\])", text)] if text else []
+    if not text:
+        return []
+    items, begin, depth = [], 0, 0
+    for bracket in re.finditer(r"[\[\],]", text):
+        if bracket[0] == "[":
+            depth += 1
+        elif bracket[0] == "]":
+            depth = max(depth - 1, 0)
+        elif not depth:
+            items.append(text[begin : bracket.start()])
+            begin = bracket.end()
+    return [each.strip() for each in (*items, text[begin:])]
 
 
 def parse_settings(pairs: list[str]) -> dict[str, Any]:
@@ -64,13 +96,13 @@ def parse_settings(pairs: list[str]) -> dict[str, Any]:
     for pair in pairs:
         key, equals, value = pair.partition("=")
         if not equals or not key.strip() or not value.strip():
-            raise UsageError(f"setting '{pair}': write key=value")
+            raise UsageError(f"setting '{shortened(pair)}': write key=value")
         if key.strip() in settings:
-            raise UsageError(f"setting '{pair}': {key.strip()} is given twice")
+            raise UsageError(f"setting '{shortened(pair)}': {key.strip()} is given twice")
         try:
-            settings[key.strip()] = yaml.safe_load(value)
-        except yaml.YAMLError:
-            raise UsageError(f"setting '{pair}': the value is not valid YAML") from None
+            settings[key.strip()] = parse_yaml(value)
+        except YAMLTextError as problem:
+            raise UsageError(f"setting '{shortened(pair)}': {problem}") from None
     return settings
 
 
@@ -82,7 +114,7 @@ def parse_duration(text: str) -> float:
     UsageError
         It is none of these, or nothing.
     """
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smh])", text.strip())
+    match = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)\s*([smh])", text.strip())
     if match is None or not float(match[1]):
-        raise UsageError(f"duration '{text}': write 90s, 9m or 1.5h")
+        raise UsageError(f"duration '{shortened(text)}': write 90s, 9m or 1.5h")
     return float(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2]]

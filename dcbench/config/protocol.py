@@ -15,9 +15,10 @@ from typing import Any
 
 from pydantic import Field, field_validator
 
-from dcbench.config.base import Config, read_yaml, validated
+from dcbench.config.base import Config, validated
 from dcbench.config.names import parse_seeds
 from dcbench.config.paths import shipped_root
+from dcbench.config.reading import read_yaml
 from dcbench.config.recipe import Recipe
 from dcbench.errors import UsageError, unknown
 

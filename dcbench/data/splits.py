@@ -6,12 +6,10 @@ dataset's training part (`subset-<k>.csv`) and what they hash to (`hashes.json`)
 
 from __future__ import annotations
 
-import csv
 import fnmatch
 import hashlib
-import io
-import json
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,10 +18,13 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import Field
 
-from dcbench.config.base import Config, read_yaml, validated
+from dcbench.config.base import Config, validated
 from dcbench.config.paths import shipped_root
+from dcbench.config.reading import parse_csv, parse_json, read_file, read_yaml
 from dcbench.data.rules import Rows, Rule
 from dcbench.errors import DataError, UsageError, unknown
+
+_PARTS = ("train", "val")
 
 
 class ExcludedRows(Config):
@@ -134,8 +135,8 @@ class Split:
         excluded = self.config.test.exclude
         if excluded is None:
             return np.empty(0, dtype=np.int64)
-        listed = _read_csv(splits_folder() / self.name / excluded.file, excluded.sha256)
-        return np.array([int(row["index"]) for row in listed], dtype=np.int64)
+        path = splits_folder() / self.name / excluded.file
+        return _columns(path, excluded.sha256, ("index",))[:, 0]
 
     def summary(self) -> dict[str, Any]:
         """The subset as plain values, for `dcbench splits show --json`."""
@@ -209,19 +210,17 @@ def load_split(name: str, subset: int = 0) -> Split:
     if subset not in recorded:
         raise DataError(f"{folder / 'hashes.json'}: has no subset {subset}; restore the file")
     hashes = recorded[subset]
-    parts: dict[str, list[tuple[int, int]]] = {"train": [], "val": []}
-    for row in _read_csv(folder / f"subset-{subset}.csv", hashes.csv_sha256):
-        parts[row["part"]].append((int(row["index"]), int(row["label"])))
-    train, val = (np.array(parts[part], dtype=np.int64).reshape(-1, 2) for part in parts)
+    path = folder / f"subset-{subset}.csv"
+    rows = _columns(path, hashes.csv_sha256, ("part", "index", "label"))
+    if len(rows) and rows[:, 2].max() >= len(config.class_names):
+        raise DataError(f"{path}: label {rows[:, 2].max()} of {len(config.class_names)} classes")
+    train, val = (rows[rows[:, 0] == number, 1:] for number in range(len(_PARTS)))
     return Split(config, subset, train[:, 0], val[:, 0], train[:, 1], val[:, 1], hashes)
 
 
 def read_hashes(path: Path) -> SplitHashes:
     """The hashes recorded beside a split's lists."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as problem:
-        raise DataError(f"{path}: cannot be read: {problem}") from None
+    content = parse_json(read_file(path), path, hint="; restore the file")
     return validated(SplitHashes, content, path, DataError)
 
 
@@ -230,16 +229,36 @@ def index_sha256(train: Rows, val: Rows) -> str:
     return hashlib.sha256(np.concatenate([train, val]).astype("<i8").tobytes()).hexdigest()
 
 
-def _read_csv(path: Path, sha256: str) -> list[dict[str, str]]:
-    """The rows of a list that is whole: its bytes have the recorded hash."""
-    try:
-        content = path.read_bytes()
-    except OSError as problem:
-        raise DataError(f"{path}: cannot be read: {problem.strerror}") from None
+def _columns(path: Path, sha256: str, names: Sequence[str]) -> Rows:
+    """Columns of a list that is whole, [N, columns]: its bytes have the recorded hash.
+
+    A part stands as its place in `_PARTS`.
+    """
+    content = read_file(path)
     found = hashlib.sha256(content).hexdigest()
     if found != sha256:
         raise DataError(
             f"{path}: SHA-256 is {found}, recorded is {sha256}: the list is damaged; restore it, "
             f"or `dcbench splits derive {path.parent.name}` writes it again"
         )
-    return list(csv.DictReader(io.StringIO(content.decode())))
+    header, lines = parse_csv(content, path)
+    if not set(names) <= set(header):
+        raise DataError(f"{path}: should have the columns {', '.join(names)}")
+    places = [header.index(name) for name in names]
+    try:
+        cells = [
+            [_number(name, line[at]) for name, at in zip(names, places, strict=True)]
+            for line in lines
+        ]
+    except ValueError as problem:
+        raise DataError(f"{path}: {problem}") from None
+    return np.array(cells, dtype=np.int64).reshape(-1, len(names))
+
+
+def _number(column: str, cell: str) -> int:
+    if column == "part" and cell in _PARTS:
+        return _PARTS.index(cell)
+    if column == "part" or not re.fullmatch(r"[0-9]{1,9}", cell):
+        right = " or ".join(_PARTS) if column == "part" else "a whole number"
+        raise ValueError(f"{column}='{cell[:40]}': should be {right}")
+    return int(cell)

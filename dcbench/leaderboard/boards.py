@@ -10,7 +10,7 @@ import pandas as pd
 from dcbench.config.paths import shipped_root
 from dcbench.config.protocol import load_protocol
 from dcbench.data.splits import split_config
-from dcbench.errors import UsageError
+from dcbench.errors import DataError, UsageError
 from dcbench.leaderboard.tables import (
     read_rows,
     read_summary,
@@ -84,5 +84,8 @@ def _load(folder: Path, split: str) -> Board:
             raise UsageError(
                 f"{path}: there is no leaderboard of {split} under protocol {folder.name} yet"
             )
-    runs = with_numbers(read_rows(rows), rows)
+    listed = read_rows(rows)
+    if not listed:
+        raise DataError(f"{rows}: holds no row; remove it and its summary")
+    runs = with_numbers(listed, rows)
     return Board(folder.name, split, runs, read_summary(summary))

@@ -35,12 +35,14 @@ class Kind(NamedTuple):
 
     def holds(self, cell: str) -> bool:
         """Whether a cell is of this kind."""
-        whole = re.fullmatch(self.pattern, cell) is not None
+        whole = re.fullmatch(self.pattern, cell, re.ASCII) is not None
         return whole and (self.largest is None or float(cell) <= self.largest)
 
 
 _SIX = r"\d+\.\d{6}"
-TEXT = Kind(r"(?![=+\-@\t\r ])[^\r\n]*", "text on one line that does not begin with = + - @")
+TEXT = Kind(
+    r"(?![=+\-@ ])[^\x00-\x1f\x7f-\x9f]*", "text on one line that does not begin with = + - @"
+)
 WHOLE = Kind(r"\d+", "a whole number", numeric=True)
 FRACTION = Kind(_SIX, "a fraction from 0 to 1 with six decimals", 1, numeric=True)
 POSITIVE = Kind(_SIX, "a number of 0 or more with six decimals", numeric=True)

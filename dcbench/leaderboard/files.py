@@ -27,7 +27,8 @@ def rows_in(folder: Path) -> dict[str, list[Row]]:
     """The rows of every split in the folder of a protocol; also where they once lay."""
     paths = {path.stem: path for path in sorted(folder.glob("*.csv")) if is_rows(path)}
     paths |= {path.stem: path for path in sorted((folder / "runs").glob("*.csv"))}
-    return {split: read_rows(path) for split, path in paths.items()}
+    tables = {split: read_rows(path) for split, path in paths.items()}
+    return {split: rows for split, rows in tables.items() if rows}
 
 
 def protocol_files(

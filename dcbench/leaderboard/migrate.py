@@ -51,7 +51,7 @@ def migrate(folder: Path, *, dry_run: bool = False) -> list[FileChange]:
     superseded: list[Path] = []
     found = {}
     for each in sorted(path for path in folder.iterdir() if path.is_dir()):
-        rows = {split: table for split, table in rows_in(each).items() if table}
+        rows = rows_in(each)
         if rows:
             rules = read_frozen(each) or freeze(load_protocol(each.name), used_by(rows))
             contents |= protocol_files(each, rows, rules)

@@ -21,6 +21,11 @@ def row_of(record: Record, footnote: str = "") -> Row:
     return {**cells, "footnote": footnote}
 
 
+def is_whole(cell: str) -> bool:
+    """Whether a cell is a whole number that any column may hold: up to nine digits of ASCII."""
+    return cell.isascii() and cell.isdecimal() and len(cell) <= 9
+
+
 def key_of(row: Row) -> Key:
     """What a row is found by, and sorted by."""
     return int(row["subset"]), row["method"], int(row["seed"])

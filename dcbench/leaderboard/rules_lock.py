@@ -8,8 +8,9 @@ from typing import Any
 
 import yaml
 
-from dcbench.config.base import read_yaml, validated
+from dcbench.config.base import validated
 from dcbench.config.protocol import Entry, Protocol
+from dcbench.config.reading import read_yaml
 from dcbench.config.recipe import RENAMED
 from dcbench.data.splits import split_config
 from dcbench.errors import DataError

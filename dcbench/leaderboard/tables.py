@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pandas as pd
 
+from dcbench.config.reading import MOST_TABLE, parse_csv, read_file
 from dcbench.errors import DataError
 from dcbench.leaderboard.columns import (
     COSTS,
@@ -19,7 +18,7 @@ from dcbench.leaderboard.columns import (
     is_known,
     summary_names,
 )
-from dcbench.leaderboard.rows import Row, in_order, key_of, run_title
+from dcbench.leaderboard.rows import Row, in_order, is_whole, key_of, run_title
 from dcbench.records.atomic import write_whole
 
 _LARGEST = 1e100
@@ -52,10 +51,10 @@ def read_rows(path: Path) -> list[Row]:
 
 def parse_rows(content: bytes, where: Path | str) -> list[Row]:
     """The rows in the bytes of a file; as `read_rows`."""
-    rows = parse_cells(content, where)
+    rows = _parse(content, where, REQUIRED)
     for line, row in enumerate(rows, start=2):
         for name in ("subset", "seed"):
-            if not row[name].isdecimal():
+            if not is_whole(row[name]):
                 raise DataError(f"{where}, line {line}: {name}='{row[name]}' is no whole number")
     keys = [key_of(row) for row in rows]
     seen = set()
@@ -66,9 +65,9 @@ def parse_rows(content: bytes, where: Path | str) -> list[Row]:
     return in_order(rows)
 
 
-def parse_cells(content: bytes, where: Path | str) -> list[Row]:
-    """The rows in the bytes of a file, whatever their cells hold; errors of the table alone."""
-    return _parse(content, where, REQUIRED)
+def read_cells(path: Path) -> list[Row]:
+    """The rows of a file, whatever their cells hold; errors of the table alone."""
+    return _parse(_content(path), path, REQUIRED)
 
 
 def read_summary_rows(path: Path) -> list[Row]:
@@ -139,27 +138,12 @@ def has_rows(content: bytes) -> bool:
 
 
 def _content(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as problem:
-        raise DataError(f"{path}: cannot be read: {problem.strerror}") from None
+    return read_file(path, most=MOST_TABLE)
 
 
 def _parse(content: bytes, where: Path | str, required: Sequence[str]) -> list[Row]:
-    try:
-        text = io.StringIO(content.decode(), newline="")
-        header, *lines = list(csv.reader(text, strict=True)) or [[]]
-    except (UnicodeDecodeError, csv.Error) as problem:
-        raise DataError(f"{where}: cannot be read: {problem}") from None
+    header, lines = parse_csv(content, where)
     lacking = [column for column in required if column not in header]
     if lacking:
         raise DataError(f"{where}: not such a table: there is no column {', '.join(lacking)}")
-    twice = [column for column in dict.fromkeys(header) if header.count(column) > 1]
-    if twice:
-        raise DataError(f"{where}: column {', '.join(twice)} is there twice")
-    for number, line in enumerate(lines, start=2):
-        if len(line) != len(header):
-            raise DataError(
-                f"{where}, line {number}: {len(line)} cells where the header has {len(header)}"
-            )
     return [dict(zip(header, line, strict=True)) for line in lines]

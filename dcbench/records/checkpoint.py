@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,15 @@ from typing import Any
 import torch
 
 from dcbench.config.base import validated
+from dcbench.config.reading import parse_json
 from dcbench.errors import DataError
 from dcbench.records.atomic import write_whole
 from dcbench.records.files import CHECKPOINT, read_whole
 from dcbench.records.identity import Configuration, Identity
 
 CHECKPOINT_VERSION = 2
+
+_AGAIN = "; begin again with --restart"
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,14 +72,35 @@ class Checkpoint:
         digest, payload = stored[:32], stored[32:]
         if hashlib.sha256(payload).digest() != digest:
             raise DataError(f"{self.path}: the checkpoint is damaged; begin again with --restart")
-        content = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
+        content = _unpacked(payload, self.path)
         if content.get("version") != CHECKPOINT_VERSION:
             raise DataError(f"{self.path}: written by another version; begin again with --restart")
-        found = validated(Configuration, json.loads(content["configuration"]), self.path, DataError)
+        stored_configuration = str(content.get("configuration")).encode(errors="replace")
+        configuration = parse_json(stored_configuration, self.path, hint=_AGAIN)
+        found = validated(Configuration, configuration, self.path, DataError)
         difference = self.run.difference(found)
         if difference:
             raise DataError(
                 f"{self.path}: the checkpoint is of a run with {difference}; begin again with "
                 "--restart, or choose another folder with --results"
             )
-        return dict(content["state"])
+        state = content.get("state")
+        if not isinstance(state, dict):
+            raise DataError(f"{self.path}: holds no state of a training{_AGAIN}")
+        return state
+
+
+def _unpacked(payload: bytes, path: Path) -> dict[str, Any]:
+    """What a checkpoint holds; an archive that would unfold to more than its bytes is refused."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(payload)) as archive:
+            unfolded = sum(member.file_size for member in archive.infolist())
+        if unfolded > len(payload):
+            raise ValueError(f"its parts would take {unfolded} bytes of its {len(payload)}")
+        content = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
+    except Exception as problem:  # whatever ZIP and PyTorch make of bytes that are no checkpoint
+        said = " ".join(str(problem).split())[:200] or type(problem).__name__
+        raise DataError(f"{path}: not a checkpoint: {said}{_AGAIN}") from None
+    if not isinstance(content, dict):
+        raise DataError(f"{path}: not a checkpoint: holds a {type(content).__name__}{_AGAIN}")
+    return content

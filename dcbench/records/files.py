@@ -17,6 +17,7 @@ from typing import BinaryIO
 import numpy as np
 
 from dcbench.config.base import validated
+from dcbench.config.reading import GIB, MOST_TEXT, parse_json, read_file
 from dcbench.errors import DataError
 from dcbench.metrics.measure import Predictions
 from dcbench.records.atomic import write_whole, writing
@@ -24,6 +25,9 @@ from dcbench.records.schema import SCHEMA_VERSION, EpochSummary, Record, StoredF
 
 RECORD, PREDICTIONS, HISTORY = "record.json", "predictions.npz", "history.csv"
 WEIGHTS, CHECKPOINT = "model.safetensors", "checkpoint.pt"
+
+MOST_BYTES = {PREDICTIONS: GIB, WEIGHTS: 4 * GIB, CHECKPOINT: 16 * GIB}
+"""Bytes of a file beyond which it is refused unread; of those that are not named, `MOST_TEXT`."""
 
 
 def write_predictions(folder: Path, predictions: Predictions) -> StoredFile:
@@ -120,12 +124,7 @@ def read_record(path: Path) -> Record:
 
 def parse_record(text: bytes, path: Path) -> Record:
     """A record from the content of its file; `path` is for the error, as for `read_record`."""
-    try:
-        content = json.loads(text)
-    except (ValueError, RecursionError) as problem:
-        raise DataError(
-            f"{path}: cut off or not JSON: {problem}; run again with --restart"
-        ) from None
+    content = parse_json(text, path, hint="; run again with --restart")
     version = content.get("schema_version") if isinstance(content, dict) else None
     if version != SCHEMA_VERSION:
         raise DataError(
@@ -151,9 +150,4 @@ def remove(folder: Path, *names: str) -> None:
 
 def read_whole(path: Path) -> bytes:
     """The content of a file; `DataError` where there is none or it cannot be read."""
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file") from None
-    except OSError as problem:
-        raise DataError(f"{path}: cannot be read: {problem.strerror}") from None
+    return read_file(path, most=MOST_BYTES.get(path.name, MOST_TEXT))

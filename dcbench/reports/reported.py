@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,6 +10,7 @@ from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 
 from dcbench.config.base import Config, validated
 from dcbench.config.paths import shipped_root
+from dcbench.config.reading import parse_csv, read_file
 from dcbench.errors import DataError
 from dcbench.metrics.table import METRICS, find_metric
 
@@ -98,12 +98,10 @@ def load_reported(path: Path | None = None) -> tuple[Reported, ...]:
         The file cannot be read, or a cell is not what its column requires.
     """
     path = path or shipped_root() / "baselines" / "reported.csv"
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file, restkey="(beyond the header)", strict=True))
-    except (OSError, UnicodeDecodeError, csv.Error) as problem:
-        raise DataError(f"{path}: cannot be read: {problem}") from None
+    header, lines = parse_csv(read_file(path, links=True), path)
     return tuple(
-        validated(Reported, row, f"{path}, line {line}", DataError)
-        for line, row in enumerate(rows, start=2)
+        validated(
+            Reported, dict(zip(header, line, strict=True)), f"{path}, line {number}", DataError
+        )
+        for number, line in enumerate(lines, start=2)
     )

@@ -7,12 +7,14 @@ import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dcbench.config.progress import NoProgress, ProgressTask
 from dcbench.config.text import duration
+from dcbench.errors import DataError
 from dcbench.records.checkpoint import Checkpoint
 from dcbench.runs.machine import device_title
 from dcbench.runs.plan import Plan
@@ -111,11 +113,27 @@ def prepare(
     _note_missing(plan, data)
     state = Checkpoint(folder, plan.identity).read() if resume else None
     if state is not None:
-        trainer.restore(state)
+        _restore(trainer, state, Checkpoint(folder, plan.identity).path)
         progress = trainer.progress
         _log.info("going on from epoch %d, step %d", progress.epoch, progress.step)
     step, estimate = _measured(plan, session, data, trainer)
     return ReadyRun(plan, folder, session, data, trainer, step, estimate, started, together)
+
+
+def _restore(trainer: Trainer, state: dict[str, Any], path: Path) -> None:
+    """Go on from a state, which may be anything that a file with a right hash can hold."""
+    try:
+        trainer.restore(state)
+        progress = trainer.progress
+        if not (0 <= progress.epoch <= trainer.epochs and progress.step >= 0):
+            raise ValueError(f"epoch {progress.epoch}, step {progress.step}")
+        if progress.step > trainer.steps_per_epoch or len(progress.history) != progress.epoch:
+            raise ValueError(f"step {progress.step} after {len(progress.history)} epochs")
+    except Exception as problem:  # a key that lacks, a shape that differs, a text for a number
+        said = " ".join(str(problem).split())[:200] or type(problem).__name__
+        raise DataError(
+            f"{path}: does not fit the run: {said}; begin again with --restart"
+        ) from None
 
 
 def _note_missing(plan: Plan, data: DeviceData) -> None:

@@ -11,9 +11,10 @@ from typing import Annotated, Any, NamedTuple, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from dcbench.config.base import Config, read_yaml, validated
+from dcbench.config.base import Config, validated
 from dcbench.config.names import parse_method, parse_seeds
 from dcbench.config.protocol import load_protocol
+from dcbench.config.reading import read_yaml
 from dcbench.config.text import span
 from dcbench.data.splits import split_config
 from dcbench.errors import UsageError

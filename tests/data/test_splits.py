@@ -247,7 +247,7 @@ def test_damaged_list_says_how_to_get_it_back(copied_splits: Path):
 def test_missing_list_is_refused_by_name(copied_splits: Path):
     path = copied_splits / "cifair10/subset-0.csv"
     path.unlink()
-    with pytest.raises(DataError, match=f"{path}: cannot be read"):
+    with pytest.raises(DataError, match=f"{path}: no such file"):
         load_split("cifair10")
 
 

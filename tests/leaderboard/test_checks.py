@@ -123,7 +123,7 @@ def test_every_problem_is_told_on_a_line_of_its_own(whole: Path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "there is no column subset"),
+        (b"", "is empty; should begin with a line of column names"),
         (b"\xff\xfe", "cannot be read"),
         (b"subset,method\n0,erm\n", "there is no column seed"),
         (b'subset,"method\n', "cannot be read"),

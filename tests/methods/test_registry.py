@@ -191,7 +191,7 @@ def test_setting_without_key_or_value_is_refused(pair):
 
 
 def test_setting_that_is_not_yaml_is_refused():
-    with pytest.raises(UsageError, match=r"setting 'a=\[1': the value is not valid YAML"):
+    with pytest.raises(UsageError, match=r"setting 'a=\[1': not valid YAML"):
         parse_settings(["a=[1"])
 
 

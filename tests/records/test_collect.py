@@ -251,7 +251,7 @@ def make_it_a_folder(folder: Path) -> None:
         (lose("model.safetensors"), "model.safetensors: no such file; the record names SHA-256"),
         (cut, "record.json: cut off or not JSON"),
         (nest, "record.json: cut off or not JSON"),
-        (make_it_a_folder, "record.json: cannot be read"),
+        (make_it_a_folder, "record.json: is a folder"),
         (rewrite(lambda content: content.update(schema_version=2)), "schema_version=2"),
         (rewrite(lambda content: content.pop("seed")), "key 'seed' is missing"),
         (

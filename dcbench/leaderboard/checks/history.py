@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from dcbench.config.names import parse_seeds
-from dcbench.errors import UsageError
+from dcbench.config.names import parse_seeds, shortened
+from dcbench.config.reading import MOST_TABLE, read_file, read_text
+from dcbench.errors import DataError, UsageError
 from dcbench.leaderboard.checks.read import RowsFile
 from dcbench.leaderboard.rows import Key, Row, key_of, run_title
 from dcbench.leaderboard.tables import has_rows, parse_rows
@@ -23,8 +24,8 @@ from dcbench.leaderboard.tables import has_rows, parse_rows
 CHANGELOG = "CHANGELOG.md"
 
 _ENTRY = re.compile(
-    r"- (?P<board>[\w.-]+/[\w.-]+), subset (?P<subset>\d+), method (?P<method>\S+), "
-    r"seeds? (?P<seeds>[\d, -]+): \S.*"
+    r"- (?P<board>[\w.-]+/[\w.-]+), subset (?P<subset>[0-9]{1,9}), method (?P<method>\S+), "
+    r"seeds? (?P<seeds>[0-9, -]+): \S.*"
 )
 _MAIN = ("origin/HEAD", "origin/main", "origin/master", "main", "master")
 
@@ -53,8 +54,11 @@ def find_base(folder: Path, asked: str | None) -> Base | None:
         return _at(folder, commit) if commit else None
     earlier = Path(asked)
     if earlier.is_dir():
-        paths = [path for path in earlier.rglob("*") if path.is_file()]
-        files = {path.relative_to(earlier).as_posix(): path.read_bytes() for path in paths}
+        paths = [path for path in earlier.rglob("*.csv") if path.is_file()]
+        paths += [path for path in (earlier / CHANGELOG,) if path.is_file()]
+        files = {
+            path.relative_to(earlier).as_posix(): read_file(path, most=MOST_TABLE) for path in paths
+        }
         return Base(asked, files)
     commit = _commit(folder, asked)
     if commit is None:
@@ -107,16 +111,19 @@ class _Run(NamedTuple):
 def history_problems(folder: Path, files: Iterable[RowsFile], base: Base) -> Iterator[str]:
     """One line for each old row that is gone or changed and not named in the changelog."""
     changelog = folder / CHANGELOG
-    text = changelog.read_text(encoding="utf-8") if changelog.exists() else ""
+    try:
+        text = read_text(changelog) if changelog.exists() else ""
+    except DataError as problem:
+        yield str(problem)
+        return
     before = set(base.files.get(CHANGELOG, b"").decode(errors="replace").splitlines())
     lines = [line for line in text.splitlines() if line.startswith("- ") and line not in before]
+    named: set[_Run] = set()
     for line in lines:
-        if _ENTRY.fullmatch(line) is None:
-            yield (
-                f"{changelog}: '{line}': should read "
-                "'- <protocol>/<split>, subset 0, method erm, seeds 0-2: why'"
-            )
-    named = {run for line in lines for run in _named(line)}
+        try:
+            named |= _named(line)
+        except UsageError as problem:
+            yield f"{changelog}: '{shortened(line)}': {problem}"
     now = {
         _Run(f"{file.rules.name}/{file.split.name}", key_of(row)): row
         for file in files
@@ -134,11 +141,14 @@ def history_problems(folder: Path, files: Iterable[RowsFile], base: Base) -> Ite
             )
 
 
-def _named(line: str) -> Iterator[_Run]:
+def _named(line: str) -> set[_Run]:
+    """The runs that a line of the changelog names."""
     entry = _ENTRY.fullmatch(line)
-    if entry is not None:
-        for seed in parse_seeds(entry["seeds"]):
-            yield _Run(entry["board"], (int(entry["subset"]), entry["method"], seed))
+    if entry is None:
+        example = "'- <protocol>/<split>, subset 0, method erm, seeds 0-2: why'"
+        raise UsageError(f"should read {example}")
+    subset, method = int(entry["subset"]), entry["method"]
+    return {_Run(entry["board"], (subset, method, seed)) for seed in parse_seeds(entry["seeds"])}
 
 
 def _old_rows(base: Base) -> dict[_Run, Row]:

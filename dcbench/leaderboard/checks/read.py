@@ -10,8 +10,8 @@ from dcbench.config.protocol import Entry, Protocol, load_protocol
 from dcbench.data.splits import SplitConfig, split_config
 from dcbench.errors import DataError, UsageError
 from dcbench.leaderboard.columns import COLUMNS, LAST_COLUMNS, Column, ood_columns
-from dcbench.leaderboard.rows import Row, key_of, run_title
-from dcbench.leaderboard.tables import is_rows, parse_cells, runs_path, summary_path
+from dcbench.leaderboard.rows import Row, is_whole, key_of, run_title
+from dcbench.leaderboard.tables import is_rows, read_cells, runs_path, summary_path
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class RowsFile:
 
 def has_key(row: Row) -> bool:
     """Whether subset and seed of a row are whole numbers."""
-    return row["subset"].isdecimal() and row["seed"].isdecimal()
+    return is_whole(row["subset"]) and is_whole(row["seed"])
 
 
 def _title(row: Row) -> str:
@@ -84,11 +84,16 @@ def read_folder(folder: Path, problems: list[str]) -> list[RowsFile]:
             try:
                 split = split_config(path.stem)
                 rules.entry(split.recipe)
-                files.append(RowsFile(path, rules, split, parse_cells(path.read_bytes(), path)))
+                rows = read_cells(path)
             except DataError as problem:
                 problems.append(str(problem))
             except UsageError as problem:
                 problems.append(f"{path}: {problem}")
+            else:
+                if rows:
+                    files.append(RowsFile(path, rules, split, rows))
+                else:
+                    problems.append(f"{path}: holds no row; remove it and its summary")
     return files
 
 

@@ -13,7 +13,7 @@ from dcbench.data.splits import load_split
 from dcbench.errors import UsageError
 from dcbench.leaderboard.checks.read import RowsFile
 from dcbench.leaderboard.columns import METHOD, REQUIRED, ood_columns
-from dcbench.leaderboard.rows import Key, Row, key_of
+from dcbench.leaderboard.rows import Key, Row, is_whole, key_of
 from dcbench.metrics.table import METRICS, find_metric
 
 _GROUPS = tuple(metric.key for metric in METRICS if metric.long_tailed)
@@ -78,7 +78,7 @@ def _rule_problems(row: Row, file: RowsFile) -> Iterator[str]:
     if row.get("status") == "custom":
         yield "a custom run: no leaderboard takes it; remove the row"
     for key, choices in (("subset", asked.subsets), ("seed", asked.seeds)):
-        if row[key].isdecimal() and int(row[key]) not in choices:
+        if is_whole(row[key]) and int(row[key]) not in choices:
             listed = ", ".join(map(str, choices))
             yield f"{key}={row[key]}: the protocol asks for {listed}; others are custom runs"
     yield from _index_problems(row, file)
@@ -97,7 +97,7 @@ def _settings_problems(method: str, settings: dict[str, Any], entry: Entry) -> I
 
 
 def _index_problems(row: Row, file: RowsFile) -> Iterator[str]:
-    if not row["subset"].isdecimal() or "index_sha256" in file.empty_columns:
+    if not is_whole(row["subset"]) or "index_sha256" in file.empty_columns:
         return
     try:
         listed = _index_sha256(file.split.name, int(row["subset"]))
