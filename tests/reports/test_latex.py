@@ -83,7 +83,7 @@ def test_method_without_runs_on_a_split_has_an_empty_cell_there():
 def test_reported_numbers_stand_apart_and_are_never_bold():
     table = paper_table([a_board()], ["accuracy"], reported=load_reported())
     found = {(line.method, line.cells[0].text) for line in table.reported}
-    assert {("erm", "58.2"), ("ic-regmixup", "61.8"), ("gradl2", "51.0")} <= found
+    assert {("erm", "58.2"), ("ic-regmixup", "61.8"), ("grad-l2", "51.0")} <= found
     assert not any(cell.best for line in table.reported for cell in line.cells)
     text = to_latex(table)
     assert text.index("Reported") > text.index("regmixup")

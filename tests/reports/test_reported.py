@@ -38,7 +38,7 @@ def found(table: str, split: str, method: str, metric: str = "accuracy") -> list
         ("poster", "cifar10-lt-10", "remix", 0.8957),
         ("poster", "cifar10-lt-100", "ic-mixup", 0.7681),
         ("poster", "cifair10", "erm", 0.5822),
-        ("poster", "cifair10", "gradl2", 0.5103),
+        ("poster", "cifair10", "grad-l2", 0.5103),
         ("poster", "cifair10", "ic-regmixup", 0.6184),
         ("DEIC", "cifair100", "erm", 0.5342),
         ("others", "cifar100-lt-100", "balms", 0.508),
