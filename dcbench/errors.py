@@ -20,6 +20,10 @@ class OutOfTimeError(RunError):
     """A run that had to stop before its end; asked again, it goes on from its checkpoint."""
 
 
+class BusyError(RunError):
+    """Another process holds what is needed."""
+
+
 class UsageError(DcbenchError, ValueError):
     """Wrong use: an unknown name, key or value; a `ValueError` too, for callers in Python."""
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import asdict
-from enum import StrEnum
-from functools import partial
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,7 +15,7 @@ from dcbench.cli.report import Report, Table
 from dcbench.config.text import duration
 
 if TYPE_CHECKING:
-    from dcbench.sweep.engines import Outcome, Site
+    from dcbench.sweep.engines.base import Engine, Outcome, Site
     from dcbench.sweep.forecast import Forecast
     from dcbench.sweep.grid import Request
 
@@ -25,13 +23,6 @@ SWEEP_EXAMPLE = (
     "Example:  dcbench sweep --methods erm,ic-mixup --splits digits --seeds 0-4 --engine loky"
 )
 PLAN_EXAMPLE = "Example:  dcbench plan cifair10-common --protocol v1-lite"
-
-
-class EngineName(StrEnum):
-    """Who carries the runs out."""
-
-    serial = "serial"
-    loky = "loky"
 
 
 Methods = Annotated[
@@ -55,10 +46,13 @@ def sweep(
         list[str] | None, typer.Option("--set", help="key=value for every run; may be repeated.")
     ] = None,
     engine: Annotated[
-        EngineName, typer.Option(help="In this process, or in several workers.")
-    ] = EngineName.serial,
+        str, typer.Option(help="Who carries the runs out; `dcbench engines` lists them.")
+    ] = "serial",
+    engine_options: Annotated[
+        Path | None, typer.Option(metavar="FILE.yaml", help="Options of the engine.")
+    ] = None,
     jobs: Annotated[
-        int | None, typer.Option(min=1, help="Workers of loky; one a GPU, or one a core.")
+        int | None, typer.Option(min=1, help="Workers on this machine; one a GPU, or one a core.")
     ] = None,
     pack: Annotated[int, typer.Option(min=1, help="Runs that share a device at once.")] = 1,
     threads: Threads = 1,
@@ -78,7 +72,9 @@ def sweep(
     Asked again, it goes on. With --budget it ends in time with exit code 0 and says what is left.
     """
     from dcbench.config.names import parse_settings, split_list
+    from dcbench.sweep.engines.registry import load_engine
 
+    chosen = load_engine(engine, engine_options, workers=jobs)
     changes = _changes(
         methods=split_list(methods or ""),
         splits=split_list(splits or ""),
@@ -89,10 +85,9 @@ def sweep(
     )
     requests = _requests(queue, changes)
     site = _site(results, data, device, allow_unverified_data, threads, budget)
-    workers = _workers(engine, jobs, device)
     if dry_run:
-        return _forecast(requests, site, workers)
-    return _outcomes(_swept(requests, site, engine, pack, workers))
+        return _forecast(requests, site, chosen.workers(device))
+    return _outcomes(_swept(requests, site, chosen, pack))
 
 
 def plan(
@@ -126,7 +121,7 @@ def _site(
     from dcbench.config.paths import results_root
     from dcbench.data.source import open_source
     from dcbench.records.store import Store
-    from dcbench.sweep.engines import Site
+    from dcbench.sweep.engines.base import Site
 
     return Site(
         store=Store(results_root(results)),
@@ -154,28 +149,12 @@ def _requests(queue: Path | None, changes: dict[str, Any]) -> list[Request]:
     return requests_of([validated(Block, changes, "the flags")])
 
 
-def _workers(engine: EngineName, jobs: int | None, device: str) -> int:
-    if engine is EngineName.serial:
-        return 1
-    from dcbench.runs.machine import count_devices
-
-    return count_devices(device) if jobs is None else jobs
-
-
-def _swept(
-    requests: list[Request], site: Site, engine: EngineName, pack: int, workers: int
-) -> list[Outcome]:
+def _swept(requests: list[Request], site: Site, engine: Engine[Any], pack: int) -> list[Outcome]:
     from dcbench.cli.console import ConsoleProgress, hushed
-    from dcbench.sweep.engines import loky, serial
     from dcbench.sweep.scheduler import sweep
 
     with hushed("dcbench.runs"), ConsoleProgress() as progress:
-        chosen = (
-            partial(serial, progress=progress)
-            if engine is EngineName.serial
-            else partial(loky, workers=workers)
-        )
-        return sweep(requests, site, chosen, pack=pack, workers=workers)
+        return sweep(requests, replace(site, progress=progress), engine, pack=pack)
 
 
 def _outcomes(outcomes: list[Outcome]) -> Report:

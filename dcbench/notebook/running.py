@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, overload
@@ -20,7 +19,8 @@ from dcbench.runs.execute import execute
 from dcbench.runs.machine import find_device
 from dcbench.runs.plan import plan_run
 from dcbench.runs.session import Session
-from dcbench.sweep.engines import Site, serial
+from dcbench.sweep.engines.base import Site
+from dcbench.sweep.engines.serial import Serial
 from dcbench.sweep.grid import Block, plan_of, requests_of
 from dcbench.sweep.scheduler import sweep
 
@@ -169,9 +169,9 @@ def run_many(
     )
     requests, store = requests_of([block]), Store(results_root(results))
     source = open_source(data, allow_unverified=allow_unverified_data)
-    site = Site(store, source, device, threads=threads, deadline=None)
     with _shown(progress) as shown:
-        outcomes = sweep(requests, site, functools.partial(serial, progress=shown))
+        site = Site(store, source, device, threads, progress=shown)
+        outcomes = sweep(requests, site, Serial())
     failed = [each for each in outcomes if each.state == "failed"]
     if failed:
         said = "; ".join(f"{plan_of(each.request).title}: {each.message}" for each in failed)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import filelock
 
-from dcbench.errors import DataError, DcbenchError, RunError
+from dcbench.errors import BusyError, DataError, DcbenchError, RunError
 from dcbench.records.atomic import writing
 from dcbench.records.files import CHECKPOINT, PREDICTIONS, RECORD, WEIGHTS, read_record
 from dcbench.records.identity import Configuration, Identity, address
@@ -129,7 +129,9 @@ def locked(folder: Path, *, busy: str | None = None) -> Iterator[None]:
     Raises
     ------
     RunError
-        The folder cannot be written; or another process holds it, and `busy` is given.
+        The folder cannot be written.
+    BusyError
+        Another process holds it, and `busy` is given.
     """
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -138,13 +140,24 @@ def locked(folder: Path, *, busy: str | None = None) -> Iterator[None]:
             lock.acquire(timeout=0)
         except filelock.Timeout:
             if busy is not None:
-                raise RunError(f"another process is at work in {folder}; {busy}") from None
+                raise BusyError(f"another process is at work in {folder}; {busy}") from None
             _log.info("another process is at work in %s; waiting for it to finish", folder)
             lock.acquire()
     try:
         yield
     finally:
         lock.release()
+
+
+def is_held(folder: Path) -> bool:
+    """Whether another process is at work in a run's folder."""
+    if not folder.is_dir():
+        return False
+    try:
+        with locked(folder, busy="look again"):
+            return False
+    except BusyError:
+        return True
 
 
 def address_of(record: Record) -> Path:

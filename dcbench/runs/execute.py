@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
 
 from dcbench.config.progress import NoProgress, Progress
-from dcbench.errors import DcbenchError, OutOfTimeError
+from dcbench.errors import BusyError, DcbenchError, OutOfTimeError
 from dcbench.records import files
 from dcbench.records.schema import Record
 from dcbench.records.store import Differs, Finished, Store, locked
@@ -50,6 +50,8 @@ def execute_together(
     restart: bool = False,
     progress: Progress | None = None,
     deadline: float | None = None,
+    interrupted: Callable[[], bool] | None = None,
+    wait: bool = True,
 ) -> list[Record | DcbenchError]:
     """Carry several plans out, training them at once on one device.
 
@@ -62,11 +64,20 @@ def execute_together(
     deadline
         On the clock of `time.monotonic`: what does not fit before is checkpointed and left, and its
         outcome is `OutOfTimeError`.
+    interrupted
+        Asked after each step whether to store all and stop, as SIGINT and SIGTERM do.
+    wait
+        For another process that is at one of the runs; else its outcome is `BusyError`.
 
     Returns
     -------
     list
         For each plan its record, or why it failed; the others go on.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        Interrupted; all states have been saved.
     """
     progress = progress or NoProgress()
     outcomes: dict[int, Record | DcbenchError] = {}
@@ -75,10 +86,14 @@ def execute_together(
     missing = [number for number in range(len(plans)) if number not in outcomes]
     with contextlib.ExitStack() as stack:
         # In the order of their names, so that two processes never wait for one another.
-        for folder in sorted({store.folder(plans[number].identity) for number in missing}):
-            stack.enter_context(locked(folder))
+        for number in sorted(missing, key=lambda each: store.folder(plans[each].identity)):
+            try:
+                folder = store.folder(plans[number].identity)
+                stack.enter_context(locked(folder, busy=None if wait else "ask again later"))
+            except BusyError as problem:
+                outcomes[number] = problem
         ready: dict[int, ReadyRun] = {}
-        for number in missing:
+        for number in (each for each in missing if each not in outcomes):
             begun = _begun(plans[number], store, session, restart, len(plans))
             if not isinstance(begun, ReadyRun):
                 outcomes[number] = begun
@@ -87,7 +102,7 @@ def execute_together(
             else:
                 outcomes[number] = OutOfTimeError("no time to begin")
         trainings = {number: _training(run, progress) for number, run in ready.items()}
-        failed = train_together(trainings, deadline)
+        failed = train_together(trainings, deadline, interrupted)
         for number, run in ready.items():
             outcomes[number] = failed.get(number) or _recorded(run, progress, deadline)
     return [outcomes[number] for number in range(len(plans))]

@@ -6,10 +6,12 @@ import logging
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from dcbench.config.text import duration
 from dcbench.records.store import Finished
-from dcbench.sweep.engines import Engine, Outcome, Site
+from dcbench.sweep.attempts import settled
+from dcbench.sweep.engines.base import Engine, Outcome, Site
 from dcbench.sweep.grid import Request, packs, plan_of
 
 _log = logging.getLogger(__name__)
@@ -18,10 +20,9 @@ _log = logging.getLogger(__name__)
 def sweep(
     requests: Sequence[Request],
     site: Site,
-    engine: Engine,
+    engine: Engine[Any],
     *,
     pack: int = 1,
-    workers: int = 1,
 ) -> list[Outcome]:
     """Do what is missing, and nothing twice.
 
@@ -29,8 +30,6 @@ def sweep(
     ----------
     pack
         How many runs share a device at once.
-    workers
-        How many jobs the engine does at once: for the time that is left.
 
     Returns
     -------
@@ -42,12 +41,11 @@ def sweep(
     missing = [each for each in requests if each not in found]
     outcomes = [Outcome(request, "found", 0.0) for request in there]
     _log.info("%d runs: %d recorded, %d to do", len(requests), len(there), len(missing))
-    clock = _Clock(missing, workers)
-    for ended in engine(packs(missing, pack), site):
-        for outcome in ended:
-            outcomes.append(outcome)
-            clock.count(outcome)
-            _log.info("[%d/%d] %s; %s", clock.ended, len(missing), _line(outcome), clock.left())
+    clock = _Clock(missing, engine.workers(site.device))
+    for outcome in settled(packs(missing, pack), site, engine):
+        outcomes.append(outcome)
+        clock.count(outcome)
+        _log.info("[%d/%d] %s; %s", clock.ended, len(missing), _line(outcome), clock.left())
     return outcomes
 
 

@@ -10,7 +10,7 @@ import contextlib
 import signal
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -40,7 +40,7 @@ class Training:
     Attributes
     ----------
     checkpoint : Checkpoint, optional
-        Written every so often, when the training is interrupted by SIGINT or SIGTERM or runs out
+        Written every so often, when the training is interrupted by a signal or runs out
         of time, and at the end; None keeps nothing.
     """
 
@@ -72,7 +72,9 @@ class Training:
 
 
 def train_together(
-    trainings: Mapping[int, Training], deadline: float | None = None
+    trainings: Mapping[int, Training],
+    deadline: float | None = None,
+    interrupted: Callable[[], bool] | None = None,
 ) -> dict[int, DcbenchError]:
     """Train several to the end, step by step in turns; on a GPU each on a stream of its own.
 
@@ -82,6 +84,8 @@ def train_together(
     ----------
     deadline
         On the clock of `time.monotonic`: whatever is not done by then is saved and left.
+    interrupted
+        Asked after each step of all: whether to interrupt, where no signal can say it.
 
     Returns
     -------
@@ -116,6 +120,7 @@ def train_together(
                     training.shown.close()
                     del running[key]
             late = deadline is not None and time.monotonic() >= deadline
+            interrupts.asked |= interrupted is not None and interrupted()
             if interrupts.asked or late:
                 for key, (training, stream, _) in running.items():
                     with stream:
@@ -148,11 +153,15 @@ def _stream(device: torch.device, *, alone: bool) -> contextlib.AbstractContextM
     return torch.cuda.stream(stream)
 
 
-class Interrupts:
-    """Notes the first SIGINT or SIGTERM, for the loop to end between two steps.
+LEAVING = (signal.SIGTERM, signal.SIGUSR2)
+"""What a cluster says before it ends a process."""
 
-    A second one ends the process as it would without this. Outside the main thread, where Python
-    takes no signals, nothing is changed.
+
+class Interrupts:
+    """Notes the first SIGINT, SIGTERM or SIGUSR2, for the loop to end between two steps.
+
+    A second one ends the process as it would without this, and so does SIGINT where it is ignored.
+    Outside the main thread, where Python takes no signals, nothing is changed.
     """
 
     def __init__(self) -> None:
@@ -161,8 +170,9 @@ class Interrupts:
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._previous[number] = signal.signal(number, self._note)
+            for number in (signal.SIGINT, *LEAVING):
+                if signal.getsignal(number) is not signal.SIG_IGN:
+                    self._previous[number] = signal.signal(number, self._note)
         return self
 
     def __exit__(self, *exception: object) -> None:

@@ -4,7 +4,6 @@ import logging
 import os
 import subprocess
 import sys
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,7 @@ from dcbench.cli import console as display
 from dcbench.cli.console import ConsoleProgress, hushed, show, speak
 from dcbench.cli.report import Report, Table
 from dcbench.cli.tables import laid_out
-from dcbench.sweep.engines import serial
+from dcbench.sweep.engines.serial import Serial
 from dcbench.sweep.grid import Block, requests_of
 from dcbench.sweep.scheduler import sweep
 from tests.sweep.test_scheduler import a_site
@@ -42,8 +41,8 @@ def test_run_that_failed_no_longer_counts_in_the_progress_of_the_next(tmp_path: 
         for settings in ({**SHORT, "learning_rate": 1e6}, SHORT)
     ]
     with ConsoleProgress() as progress, hushed("dcbench.runs"):
-        engine = partial(serial, progress=progress)
-        outcomes = sweep(requests_of(blocks), a_site(tmp_path), engine, pack=pack)
+        site = a_site(tmp_path, progress=progress)
+        outcomes = sweep(requests_of(blocks), site, Serial(), pack=pack)
     assert [outcome.state for outcome in outcomes] == ["failed", "done"]
     assert counts_shown(capsys) == ["1/4", "2/4", "3/4", "4/4"]
 

@@ -15,7 +15,7 @@ from dcbench.records.checkpoint import Checkpoint
 from dcbench.records.files import CHECKPOINT, RECORD
 from dcbench.records.store import Differs, Finished, HalfDone, Missing, Store
 from dcbench.runs.plan import plan_run
-from dcbench.sweep.engines import serial
+from dcbench.sweep.engines.serial import Serial
 from dcbench.sweep.scheduler import sweep
 from tests.sweep.test_scheduler import a_site, asked
 
@@ -167,9 +167,9 @@ def test_sweep_takes_no_run_of_a_method_whose_file_was_edited(tmp_path: Path, mo
     path = tmp_path / "my.py"
     path.write_text(METHOD)
     chosen = {"methods": [f"{path}:MyErm"], "seeds": "0"}
-    first = sweep(asked(**chosen), a_site(tmp_path / "r"), serial)
+    first = sweep(asked(**chosen), a_site(tmp_path / "r"), Serial())
     assert [outcome.state for outcome in first] == ["done"]
     path.write_text(METHOD.replace("batch.labels)", "batch.labels) * 2"))
-    again = sweep(asked(**chosen), a_site(tmp_path / "r"), serial)
+    again = sweep(asked(**chosen), a_site(tmp_path / "r"), Serial())
     assert [outcome.state for outcome in again] == ["failed"]
     assert "was made with another method_sha256" in again[0].message

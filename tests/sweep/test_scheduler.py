@@ -6,7 +6,6 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import filelock
@@ -21,7 +20,9 @@ from dcbench.records.store import Store
 from dcbench.runs.execute import execute, execute_together
 from dcbench.runs.plan import plan_run
 from dcbench.runs.session import Session
-from dcbench.sweep.engines import Site, loky, serial
+from dcbench.sweep.engines.base import Site, WorkerOptions
+from dcbench.sweep.engines.loky import Loky
+from dcbench.sweep.engines.serial import Serial
 from dcbench.sweep.forecast import forecast
 from dcbench.sweep.grid import Block, Request, plan_of, requests_of
 from dcbench.sweep.scheduler import sweep
@@ -54,9 +55,9 @@ def test_both_engines_packs_and_single_runs_leave_the_same_predictions_and_weigh
     requests = asked()
     for request in requests:
         execute(plan_of(request), Store(tmp_path / "alone"), Session(Folder(tmp_path), CPU))
-    sweep(requests, a_site(tmp_path / "serial"), serial)
-    sweep(requests, a_site(tmp_path / "packed"), serial, pack=3)
-    sweep(requests, a_site(tmp_path / "loky"), partial(loky, workers=2), workers=2)
+    sweep(requests, a_site(tmp_path / "serial"), Serial())
+    sweep(requests, a_site(tmp_path / "packed"), Serial(), pack=3)
+    sweep(requests, a_site(tmp_path / "loky"), Loky(WorkerOptions(workers=2)))
     alone = hashes(tmp_path / "alone")
     assert len(alone) == 4
     for name in ("serial", "packed", "loky"):
@@ -64,10 +65,10 @@ def test_both_engines_packs_and_single_runs_leave_the_same_predictions_and_weigh
 
 
 def test_nothing_is_done_twice(tmp_path: Path):
-    first = sweep(asked(seeds="0"), a_site(tmp_path), serial)
+    first = sweep(asked(seeds="0"), a_site(tmp_path), Serial())
     assert [outcome.state for outcome in first] == ["done", "done"]
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("record.json")}
-    second = sweep(asked(seeds="0-1", methods=["erm"]), a_site(tmp_path), serial)
+    second = sweep(asked(seeds="0-1", methods=["erm"]), a_site(tmp_path), Serial())
     assert [outcome.state for outcome in second] == ["found", "done"]
     assert all(path.stat().st_mtime_ns == stamp for path, stamp in before.items())
 
@@ -94,7 +95,7 @@ def broken(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.mark.parametrize("pack", [1, 4])
 def test_run_that_fails_stops_no_other(tmp_path: Path, broken, pack):
     requests = asked(methods=["erm", broken, "mixup"], seeds="0")
-    outcomes = sweep(requests, a_site(tmp_path / "r"), serial, pack=pack)
+    outcomes = sweep(requests, a_site(tmp_path / "r"), Serial(), pack=pack)
     assert [outcome.state for outcome in outcomes] == ["done", "failed", "done"]
     assert outcomes[1].message == "method broken: ValueError: of no use"
     assert 0 <= outcomes[0].accuracy <= 1
@@ -105,14 +106,14 @@ def test_data_that_is_missing_fails_its_runs_alone(tmp_path: Path):
         Block(methods=("erm",), splits=(split,), settings={"epochs": 1}, expected="")
         for split in ("cifar10-lt-100", "digits")
     ]
-    outcomes = sweep(requests_of(blocks), a_site(tmp_path), serial)
+    outcomes = sweep(requests_of(blocks), a_site(tmp_path), Serial())
     assert [outcome.state for outcome in outcomes] == ["failed", "done"]
     assert "no-data" in outcomes[0].message
 
 
 def test_every_run_that_ends_is_told_with_the_time_that_is_left(tmp_path: Path, caplog):
     with caplog.at_level(logging.INFO, logger="dcbench.sweep"):
-        sweep(asked(seeds="0"), a_site(tmp_path), serial)
+        sweep(asked(seeds="0"), a_site(tmp_path), Serial())
     told = [r.getMessage() for r in caplog.records if r.name == "dcbench.sweep.scheduler"]
     assert told[0] == "2 runs: 0 recorded, 2 to do"
     assert told[1].startswith("[1/2] erm[epochs=2] on digits, subset 0, seed 0: accuracy ")
@@ -122,10 +123,10 @@ def test_every_run_that_ends_is_told_with_the_time_that_is_left(tmp_path: Path, 
 
 def test_run_that_does_not_fit_is_left_and_goes_on_when_there_is_time(tmp_path: Path):
     requests = asked(methods=["erm"], seeds="0")
-    late = sweep(requests, a_site(tmp_path, deadline=time.time()), serial)
+    late = sweep(requests, a_site(tmp_path, deadline=time.time()), Serial())
     assert [outcome.state for outcome in late] == ["left"]
     assert hashes(tmp_path) == {}
-    assert [outcome.state for outcome in sweep(requests, a_site(tmp_path), serial)] == ["done"]
+    assert [outcome.state for outcome in sweep(requests, a_site(tmp_path), Serial())] == ["done"]
 
 
 def test_run_that_is_cut_off_by_its_budget_keeps_its_epochs(tmp_path: Path, monkeypatch):
@@ -140,7 +141,7 @@ def test_run_that_is_cut_off_by_its_budget_keeps_its_epochs(tmp_path: Path, monk
 
 
 def test_forecast_counts_what_is_there_and_writes_nothing(tmp_path: Path):
-    sweep(asked(seeds="0"), a_site(tmp_path), serial)
+    sweep(asked(seeds="0"), a_site(tmp_path), Serial())
     half = tmp_path / plan_of(asked(seeds="1", methods=["erm"])[0]).folder
     half.mkdir(parents=True)
     (half / files.CHECKPOINT).touch()

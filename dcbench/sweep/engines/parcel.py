@@ -1,0 +1,133 @@
+"""What is sent to a worker and what comes back: plain values, which any pickle can carry."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+
+from dcbench._version import __version__
+from dcbench.config.names import parse_method
+from dcbench.data.parts import Source
+from dcbench.errors import UsageError
+from dcbench.runs.plan import Plan
+from dcbench.sweep.engines.base import Job, Outcome
+from dcbench.sweep.grid import Request
+
+
+@dataclass(frozen=True)
+class MethodFile:
+    """A method's file as it was when its job was sent."""
+
+    name: str
+    source: bytes
+
+    @property
+    def sha256(self) -> str:
+        """Of the source, as 64 hex digits."""
+        return hashlib.sha256(self.source).hexdigest()
+
+
+@dataclass(frozen=True)
+class Parcel:
+    """A job with all that a worker needs to do it.
+
+    Attributes
+    ----------
+    results : Path or None
+        The results folder, which the worker sees; None where it sends its files back.
+    source : Source
+        The data; where a bundle is sent, its path is the worker's to choose.
+    bundle_sha256 : str or None
+        Of the bundle that is sent; None where the worker sees the data itself.
+    seconds_left : float or None
+        From when the job begins; the clock of the sender says nothing elsewhere.
+    claim : bool
+        Whether the worker chooses a GPU for itself; else whoever started it has done so.
+    methods : mapping
+        The files of methods, by the path that a request names.
+    versions : mapping
+        Of the packages that decide the numbers, by their names.
+    checkpoints : sequence of bytes or None
+        Where results are sent back: what each run goes on from; empty otherwise.
+    """
+
+    job: Job
+    results: Path | None
+    source: Source
+    device: str
+    threads: int
+    seconds_left: float | None = None
+    claim: bool = False
+    bundle_sha256: str | None = None
+    methods: Mapping[str, MethodFile] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+    checkpoints: Sequence[bytes | None] = ()
+
+
+class Delivery(NamedTuple):
+    """What a worker sends back.
+
+    Attributes
+    ----------
+    files : sequence of mapping
+        Where results are sent back: the files of each run, by name; empty otherwise.
+    interrupted : bool
+        Whether the worker was told to leave, by SIGTERM, SIGUSR2 or its engine.
+    """
+
+    outcomes: Sequence[Outcome]
+    files: Sequence[Mapping[str, bytes]] = ()
+    interrupted: bool = False
+
+
+def method_path(request: Request) -> str | None:
+    """The path of a request whose method is in a file."""
+    name = parse_method(request.method).name
+    return name.rpartition(":")[0] if ".py:" in name else None
+
+
+def method_files(job: Job) -> dict[str, MethodFile]:
+    """The files that a job needs, as they are now."""
+    paths = {path for request in job if (path := method_path(request)) is not None}
+    try:
+        return {path: MethodFile(Path(path).name, Path(path).read_bytes()) for path in paths}
+    except OSError as problem:
+        raise UsageError(f"method file {problem.filename}: {problem.strerror}") from None
+
+
+def versions_of(plans: Iterable[Plan]) -> dict[str, str]:
+    """Versions of dcbench, torch and the packages of methods; without how torch was built."""
+    packages = {each.choice.method.distribution for each in plans} - {None}
+    return {
+        "dcbench": __version__,
+        "torch": _public(torch.__version__),
+        **{name: number for name, _, number in (str(each).partition(" ") for each in packages)},
+    }
+
+
+def differing_version(asked: Mapping[str, str]) -> str | None:
+    """The first package whose version here is another, as a sentence; None if all are the same."""
+    here = versions_of([])
+    for name, wanted in asked.items():
+        found = here.get(name) or _installed(name)
+        if found != wanted:
+            return f"the sweep has {name} {wanted}, its worker has {found}; install the same there"
+    return None
+
+
+def _installed(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "none"
+
+
+def _public(number: str) -> str:
+    """A version without its local part: 2.6.0 of 2.6.0+cu124."""
+    return number.partition("+")[0]

@@ -1,0 +1,94 @@
+"""Which engines there are: those of dcbench, and installed ones of the group `dcbench.engines`."""
+
+from __future__ import annotations
+
+import importlib
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Any
+
+from dcbench.config.base import read_yaml, validated
+from dcbench.errors import UsageError, unknown
+from dcbench.sweep.engines.base import Engine
+
+_GROUP = "dcbench.engines"
+_BUILT_IN = {
+    "serial": "dcbench.sweep.engines.serial:Serial",
+    "loky": "dcbench.sweep.engines.loky:Loky",
+    "dask": "dcbench.sweep.engines.dask:Dask",
+}
+"""Where the class of each engine is; it is imported when it is asked for."""
+
+
+def engine_names() -> list[str]:
+    """Names of the engines, those of dcbench first; whether each can be loaded is not tried."""
+    return [*_BUILT_IN, *sorted(found.name for found in _installed())]
+
+
+def engine_class(name: str) -> type[Engine[Any]]:
+    """The class of an engine.
+
+    Raises
+    ------
+    UsageError
+        There is none of this name, a package that it needs is not installed, or it is broken.
+    """
+    if name in _BUILT_IN:
+        return _built_in(name)
+    for entry_point in _installed():
+        if entry_point.name == name:
+            return _loaded(entry_point)
+    raise unknown("engine", name, engine_names())
+
+
+def load_engine(name: str, options: Path | None = None, **flags: Any) -> Engine[Any]:
+    """An engine with its options.
+
+    Parameters
+    ----------
+    options : path, optional
+        A YAML file with the engine's options.
+    flags
+        Options that the command line gives; they win, and None is no value.
+
+    Raises
+    ------
+    UsageError
+        As `engine_class`; or an option that the engine does not have, or cannot have.
+    """
+    kind = engine_class(name)
+    content = {} if options is None else read_yaml(options) or {}
+    given = {key: value for key, value in flags.items() if value is not None}
+    for key in given:
+        if key not in kind.Options.model_fields:
+            raise UsageError(f"engine {name}: has no {key} to choose; try --engine loky")
+    if not isinstance(content, dict):
+        raise UsageError(f"{options}: should be options of engine {name}, as key: value")
+    where = f"engine {name}" if options is None else f"{options}: engine {name}"
+    return kind(validated(kind.Options, {**content, **given}, where))
+
+
+def _installed() -> list[EntryPoint]:
+    return [each for each in entry_points(group=_GROUP) if each.name not in _BUILT_IN]
+
+
+def _built_in(name: str) -> type[Engine[Any]]:
+    module, _, attribute = _BUILT_IN[name].partition(":")
+    try:
+        found: type[Engine[Any]] = getattr(importlib.import_module(module), attribute)
+    except ModuleNotFoundError as problem:
+        raise UsageError(
+            f"engine {name}: {problem.name} is not installed; "
+            f"run pip install 'dcbench-vision[{name}]'"
+        ) from None
+    return found
+
+
+def _loaded(entry_point: EntryPoint) -> type[Engine[Any]]:
+    try:
+        loaded = entry_point.load()
+        if not (isinstance(loaded, type) and issubclass(loaded, Engine)):
+            raise TypeError(f"{entry_point.value} is not an Engine")
+    except Exception as problem:
+        raise UsageError(f"engine '{entry_point.name}' cannot be loaded: {problem}") from None
+    return loaded
