@@ -10,7 +10,7 @@ import pytest
 from dcbench.data.source import Folder
 from dcbench.records.store import Store
 from dcbench.sweep import scheduler
-from dcbench.sweep.engines import Outcome, Site
+from dcbench.sweep.engines.base import Ended, Engine, Options, Outcome, Site
 from dcbench.sweep.grid import Request
 from dcbench.sweep.scheduler import sweep
 
@@ -19,14 +19,27 @@ def runs_of(method: str, count: int) -> list[Request]:
     return [Request(method, "digits", 0, seed, "v1", "{}") for seed in range(count)]
 
 
+class Told(Engine):
+    """An engine that says that runs ended so."""
+
+    def __init__(self, endings: list[Outcome], workers: int):
+        super().__init__(Options())
+        self.endings, self.number = endings, workers
+
+    def workers(self, device):
+        return self.number
+
+    def carry_out(self, jobs, site):
+        for outcome in self.endings:
+            yield Ended((outcome.request,), [outcome])
+
+
 def swept(
     requests: list[Request], endings: list[Outcome], results: Path, workers: int = 1
 ) -> list[Outcome]:
     """A sweep whose engine says that runs ended so."""
     site = Site(Store(results), Folder(results / "no-data"), "cpu", threads=1, deadline=None)
-    return sweep(
-        requests, site, lambda jobs, site: iter([[each] for each in endings]), workers=workers
-    )
+    return sweep(requests, site, Told(endings, workers))
 
 
 def told(caplog: pytest.LogCaptureFixture) -> list[str]:

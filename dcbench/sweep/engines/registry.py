@@ -7,7 +7,8 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 
-from dcbench.config.base import read_yaml, validated
+from dcbench.config.base import validated
+from dcbench.config.reading import read_yaml
 from dcbench.errors import UsageError, unknown
 from dcbench.sweep.engines.base import Engine
 
