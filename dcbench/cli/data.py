@@ -40,12 +40,20 @@ def data_status(data: DataOption = None) -> Report:
 @app.command("verify", epilog="Example:  dcbench data verify")
 @reporting
 def data_verify(data: DataOption = None) -> Report:
-    """Read and hash every file that is there."""
+    """Read and hash every file that is there, and what was decoded of them."""
+    from dcbench.data.maps import check_maps
     from dcbench.data.source import open_source
 
-    found = open_source(data).inventory(hashing=True)
-    damaged = any(status.state == "damaged" for status in found)
-    return replace(list_report(_rows(found), "file"), exit_code=3 if damaged else 0)
+    source = open_source(data)
+    rows = _rows(source.inventory(hashing=True))
+    for path, state in check_maps(source.path):
+        dataset, _, part = path.stem.rpartition("-")
+        row = {"dataset": dataset, "part": part, "state": state, "path": str(path), "md5": ""}
+        rows.append(row)
+        if state == "damaged":
+            _log.warning("%s is damaged: delete it; it is made again from the official files", path)
+    damaged = any(row["state"] == "damaged" for row in rows)
+    return replace(list_report(rows, "file"), exit_code=3 if damaged else 0)
 
 
 def _rows(found: list[FileStatus]) -> list[dict[str, Any]]:

@@ -19,10 +19,15 @@ def shipped_root() -> Path:
     return _PACKAGE / "_facts"
 
 
+def cache_root() -> Path:
+    """The user's cache folder of dcbench; it need not exist."""
+    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(cache, "dcbench").expanduser().absolute()
+
+
 def data_root(option: str | Path | None = None) -> Path:
     """Return the data folder or bundle: the option, ``$DCBENCH_DATA``, or the user's cache."""
-    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    chosen = option or os.environ.get("DCBENCH_DATA") or Path(cache, "dcbench", "data")
+    chosen = option or os.environ.get("DCBENCH_DATA") or cache_root() / "data"
     return Path(chosen).expanduser().absolute()
 
 

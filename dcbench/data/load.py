@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -9,7 +10,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from dcbench.data.parts import ImageSet, MissingData, Part, Source, UnverifiedData
+from dcbench.data.parts import ImageSet, MissingData, Source, UnverifiedData
 from dcbench.data.splits import Split
 from dcbench.draws import stream
 from dcbench.errors import DataError
@@ -50,8 +51,9 @@ def load_images(
         official ones where the source takes no others; or a file of an OOD set is damaged.
     """
     whole = source.part(split.config.dataset, "train")
-    _check_hash(split, whole)
-    rows = split.train if fit == "train" else np.concatenate([split.train, split.val])
+    listed = whole.take(np.concatenate([split.train, split.val]))
+    _check_hash(split, listed)
+    fitted = listed if fit == "trainval" else listed.rows(slice(0, len(split.train)))
     tested = source.part(split.config.test.dataset, "test")
     test = tested.take(split.kept_test_rows(len(tested.labels)))
     ood, missing = {}, {}
@@ -60,27 +62,31 @@ def load_images(
             ood[name] = _ood_set(name, test.images.shape[1:], source)
         except (MissingData, UnverifiedData) as problem:
             missing[name] = str(problem)
-    return SplitImages(whole.take(rows), test, ood, missing)
+    return SplitImages(fitted, test, ood, missing)
 
 
-def _check_hash(split: Split, whole: Part) -> None:
+def _check_hash(split: Split, listed: ImageSet) -> None:
     """Refuse images that are not those that were hashed when the subset was listed."""
-    if split.hashes.images_official != whole.official:
+    if split.hashes.images_official != listed.official:
         return
-    listed = whole.take(np.concatenate([split.train, split.val]))
     if listed.sha256() != split.hashes.images_sha256:
         raise DataError(
-            f"{whole.name}: the images of split {split.name}, subset {split.subset}, do not hash "
+            f"{listed.name}: the images of split {split.name}, subset {split.subset}, do not hash "
             f"to the recorded {split.hashes.images_sha256[:16]}…; see `dcbench splits verify "
             f"{split.name}`"
         )
 
 
 def _ood_set(name: str, shape: tuple[int, ...], source: Source) -> ImageSet:
-    if name not in NOISE:
-        return source.part(name, "test").take()
+    return _noise_set(name, shape) if name in NOISE else source.part(name, "test").take()
+
+
+@functools.lru_cache(maxsize=4)
+def _noise_set(name: str, shape: tuple[int, ...]) -> ImageSet:
+    """The same images in every process; to draw them takes longer than to open a memory map."""
     pixels = NOISE[name](stream(0, f"noise/{name}"), (NOISE_IMAGES, *shape))
     images = np.rint(pixels.clip(0, 1) * 255).astype(np.uint8)
+    images.flags.writeable = False  # they are shared
     return ImageSet(name, images, np.zeros(len(images), dtype=np.int64), official=True)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
@@ -64,6 +65,8 @@ class ImageSet:
         Whether every file it came from has its official MD5.
     files : tuple of FileStatus
         The files that were read for it; none for images that no file holds.
+    known_sha256 : str
+        Of the images, where it need not be computed; "" elsewhere.
     """
 
     name: str
@@ -71,13 +74,19 @@ class ImageSet:
     labels: NDArray[np.int64]
     official: bool
     files: tuple[FileStatus, ...] = ()
+    known_sha256: str = ""
 
     def rows(self, which: slice) -> ImageSet:
         """Some of the images."""
-        return replace(self, images=self.images[which], labels=self.labels[which])
+        images, labels = self.images[which], self.labels[which]
+        return replace(self, images=images, labels=labels, known_sha256="")
 
     def sha256(self) -> str:
         """Return the SHA-256 of the bytes of the images, in order, as 64 hex digits."""
+        return self.known_sha256 or self._hashed
+
+    @functools.cached_property
+    def _hashed(self) -> str:
         return hashlib.sha256(np.ascontiguousarray(self.images).data).hexdigest()
 
 
@@ -125,6 +134,8 @@ class Part:
         Whether every file it came from has its official MD5.
     files : tuple of FileStatus
         The files that it came from.
+    images_sha256 : str
+        Of the images, where it is known; "" elsewhere.
     """
 
     name: str
@@ -133,6 +144,7 @@ class Part:
     labels: Rows
     official: bool
     files: tuple[FileStatus, ...]
+    images_sha256: str = ""
 
     def take(self, rows: Rows | None = None) -> ImageSet:
         """The images of some rows, in that order; of the whole part, if none are named.
@@ -153,7 +165,8 @@ class Part:
             )
         whole = len(asked) == len(self.rows) and np.array_equal(places, np.arange(len(asked)))
         images = self.images if whole else self.images[places]
-        return ImageSet(self.name, images, self.labels[asked], self.official, self.files)
+        known = self.images_sha256 if whole else ""
+        return ImageSet(self.name, images, self.labels[asked], self.official, self.files, known)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -12,12 +12,13 @@ from dcbench.config.paths import data_root
 from dcbench.data.bundle import Bundle
 from dcbench.data.catalogue import DATASETS, DataFile, Dataset, get_dataset
 from dcbench.data.formats import FormatError, Piece, check_piece
+from dcbench.data.maps import origins_of, read_map, write_map
 from dcbench.data.parts import FileStatus, Part, Source, joined, refuse
 
 
 @dataclass(frozen=True)
 class Folder(Source):
-    """A data folder: every dataset as its authors' files."""
+    """A data folder: every dataset as its authors' files, and what was decoded of them."""
 
     def inventory(self, names: Iterable[str] = (), *, hashing: bool = False) -> list[FileStatus]:
         """What lies at the place of every file of the named datasets, or of all.
@@ -32,11 +33,21 @@ class Folder(Source):
         ]
 
     def _read(self, dataset: Dataset, part: str) -> Part:
+        origins = origins_of(self.path, dataset, part)  # before they are read: none changes later
+        mapped = read_map(self.path, dataset, part, origins)
+        if mapped is not None:
+            self._refuse(dataset, mapped.files)
+            return mapped
         found = [self._inspect(dataset, part, file) for file in dataset.parts[part]]
         statuses = tuple(status for status, _ in found)
-        refuse(dataset.title, statuses, how_to_get(dataset, self.path), self.allow_unverified)
+        self._refuse(dataset, statuses)
         pieces = [piece for _, piece in found if piece]
-        return joined(f"{dataset.name}/{part}", pieces, statuses)
+        whole = joined(f"{dataset.name}/{part}", pieces, statuses)
+        write_map(self.path, whole, origins)
+        return whole
+
+    def _refuse(self, dataset: Dataset, files: Sequence[FileStatus]) -> None:
+        refuse(dataset.title, files, how_to_get(dataset, self.path), self.allow_unverified)
 
     def _inspect(
         self, dataset: Dataset, part: str, file: DataFile, *, hashing: bool = True

@@ -64,7 +64,8 @@ def normalized_batches(
     """Images [N, H, W, 3] in their order, as float32 [size, 3, H, W] on the device."""
     center, scale = torch.from_numpy(mean).to(device), torch.from_numpy(std).to(device)
     for first in range(0, len(images), size):
-        pixels = torch.from_numpy(images[first : first + size]).to(device)
+        # A copy: memory maps cannot be written, of which `from_numpy` warns.
+        pixels = torch.tensor(images[first : first + size]).to(device)
         yield normalize(pixels, center, scale).permute(0, 3, 1, 2)
 
 
