@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from dcbench.errors import DataError, DcbenchError, OutOfTimeError, RunError, UsageError
     from dcbench.methods import Method, register
     from dcbench.notebook.loading import (
+        compare,
         list_methods,
         list_splits,
         load_leaderboard,
@@ -33,6 +34,7 @@ __all__ = [
     "RunError",
     "UsageError",
     "__version__",
+    "compare",
     "list_methods",
     "list_splits",
     "load_leaderboard",
@@ -48,8 +50,8 @@ _FROM = {
     "dcbench.errors": ("DataError", "DcbenchError", "OutOfTimeError", "RunError", "UsageError"),
     "dcbench.methods": ("Method", "register"),
     "dcbench.notebook.loading": (
-        *("list_methods", "list_splits", "load_leaderboard", "load_model"),
-        *("load_records", "load_split"),
+        *("compare", "list_methods", "list_splits", "load_leaderboard"),
+        *("load_model", "load_records", "load_split"),
     ),
     "dcbench.notebook.running": ("run", "run_many"),
     "dcbench.records.schema": ("Record",),

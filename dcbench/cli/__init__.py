@@ -10,6 +10,7 @@ from dcbench._version import __version__
 from dcbench.cli import (
     bench,
     collect,
+    compare,
     contract,
     data,
     export,
@@ -58,6 +59,7 @@ app.command(epilog=run.MEASURE_EXAMPLE)(reporting(run.measure))
 app.command(epilog=sweep.SWEEP_EXAMPLE)(reporting(sweep.sweep))
 app.command(epilog=sweep.PLAN_EXAMPLE)(reporting(sweep.plan))
 app.command(epilog=collect.EXAMPLE)(reporting(collect.collect))
+app.command(epilog=compare.EXAMPLE)(reporting(compare.compare))
 app.command("test-method", epilog=contract.EXAMPLE)(reporting(contract.test_method))
 app.command(epilog=bench.EXAMPLE)(reporting(bench.bench))
 app.command(epilog=growth.EXAMPLE)(reporting(growth.growth))

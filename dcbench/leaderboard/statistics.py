@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import pandas as pd
 
 from dcbench.errors import UsageError, unknown
 from dcbench.leaderboard.boards import Board
-from dcbench.leaderboard.ranks import paired_p, pairwise
+from dcbench.leaderboard.ranks import holm, paired_p, pairwise
 from dcbench.leaderboard.summary import half_width_95
 
 
@@ -27,7 +28,7 @@ class Difference:
     p : float
         Paired t-test, two-sided.
     p_holm : float or None
-        After Holm's correction over all pairs of complete methods; None for an incomplete one.
+        After Holm's correction over the tests that it is shown with; None where it is none of them.
     """
 
     method: str
@@ -121,14 +122,32 @@ def _differences_within(
     values = values_by_method(runs, metric)
     whole = [str(name) for name in values if name in ranked and values[name].notna().all()]
     corrected = pairwise(values.loc[:, whole])
-    found = []
+    return [
+        replace(each, p_holm=corrected.get(frozenset((each.method, against))))
+        for each in _differences_from(values, against, metric)
+    ]
+
+
+def differences_to_one(runs: pd.DataFrame, against: str, metric: str) -> list[Difference]:
+    """The difference of every other method to one, where they share a run; p is not corrected."""
+    return list(_differences_from(values_by_method(runs, metric), against, metric))
+
+
+def _differences_from(values: pd.DataFrame, against: str, metric: str) -> Iterator[Difference]:
     for method in map(str, values):
         shared = against in values and (values[method] - values[against]).notna().any()
         if method != against and shared:
-            difference = _difference(values, method, against, metric)
-            p_holm = corrected.get(frozenset((method, against)))
-            found.append(replace(difference, p_holm=p_holm))
-    return found
+            yield _difference(values, method, against, metric)
+
+
+def holm_corrected(differences: Sequence[Difference]) -> list[Difference]:
+    """The differences with p after Holm's correction over those of two pairs or more."""
+    tests = [number for number, each in enumerate(differences) if each.n > 1]
+    corrected = dict(zip(tests, holm([differences[number].p for number in tests]), strict=True))
+    return [
+        replace(each, p_holm=float(corrected[number]) if number in corrected else None)
+        for number, each in enumerate(differences)
+    ]
 
 
 def values_by_method(runs: pd.DataFrame, metric: str) -> pd.DataFrame:

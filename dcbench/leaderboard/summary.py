@@ -79,7 +79,7 @@ def _of_group(title: str, rows: pd.DataFrame, asked: RequiredRuns) -> list[dict[
         row["rank"] = standing.rank if standing else None
         row["tied"] = " ".join(standing.tied) if standing else ""
         for metric in metrics:
-            row.update(_spread(metric, runs[metric].tolist()))
+            row.update(spread_of(metric, runs[metric].tolist()))
         row |= {f"{cost}_mean": _mean(runs[cost].tolist()) for cost in COSTS}
         names = (name for cell in runs["unverified_data"] for name in cell.split())
         row["unverified_data"] = " ".join(dict.fromkeys(names))
@@ -87,6 +87,7 @@ def _of_group(title: str, rows: pd.DataFrame, asked: RequiredRuns) -> list[dict[
     return table
 
 
-def _spread(column: str, values: list[float]) -> dict[str, float]:
+def spread_of(column: str, values: Sequence[float]) -> dict[str, float]:
+    """Mean, standard deviation and half of the 95 % interval, under the names of a summary."""
     spread = (_mean(values), _deviation(values), half_width_95(values))
     return {f"{column}_{kind}": value for kind, value in zip(SPREAD, spread, strict=True)}

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
@@ -16,6 +16,7 @@ from dcbench.data.source import open_source
 from dcbench.data.splits import Split, split_names
 from dcbench.data.splits import load_split as listed_split
 from dcbench.leaderboard.boards import Board, load_board
+from dcbench.leaderboard.comparison import compare as compare_records
 from dcbench.leaderboard.rows import row_of
 from dcbench.leaderboard.tables import with_numbers
 from dcbench.methods.registry import method_names
@@ -71,6 +72,46 @@ def load_leaderboard(split: str, protocol: str = "v1", folder: str | Path | None
         A file is no such table.
     """
     return load_board(split, protocol, None if folder is None else Path(folder))
+
+
+def compare(
+    *results: str | Path,
+    against: str | None = None,
+    metrics: Sequence[str] = ("accuracy", "ece15", "nll"),
+) -> pd.DataFrame:
+    """Methods beside one of them, run by run, on records of any status.
+
+    Parameters
+    ----------
+    results : path
+        Results folders, or folders below them; by default `DCBENCH_RESULTS` or `./results`.
+    against : str, optional
+        The method that the others are compared with; by default `erm`.
+    metrics
+        Keys of metrics.
+
+    Returns
+    -------
+    DataFrame
+        A row for each protocol, split, metric and method: `n` pairs of equal subset and seed, the
+        mean of their differences, its 95 % interval `low` to `high`, `p` of the paired t-test, and
+        `p_holm` after Holm's correction over all tests of the metric.
+
+    Raises
+    ------
+    UsageError
+        An unknown method or metric, or nothing to compare.
+    DataError
+        A record is damaged.
+    """
+    roots = [results_root(each) for each in results or (None,)]
+    return pd.DataFrame(
+        [
+            {"protocol": group.board.protocol, "split": group.board.split, **asdict(each)}
+            for group in compare_records(roots, metrics, against)
+            for each in group.differences
+        ]
+    )
 
 
 def list_methods(pattern: str = "*") -> list[str]:

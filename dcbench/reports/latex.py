@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Iterator
 
-from dcbench.reports.paper import Line, PaperCell, PaperTable, column_title
+from dcbench.reports.paper import Line, PaperCell, PaperTable
 
 _LATEX = {
     "\\": r"\textbackslash{}",
@@ -42,7 +42,7 @@ def escape_markdown(text: str) -> str:
 
 def to_latex(table: PaperTable) -> str:
     """A `table` environment; it needs the package `booktabs`."""
-    count = len(table.metrics)
+    count = len(table.titles)
     lines = [
         "% needs \\usepackage{booktabs}",
         "\\begin{table}",
@@ -58,7 +58,7 @@ def to_latex(table: PaperTable) -> str:
         lines.append(f"    {''.join(heads)} \\\\")
         starts = (2 + count * number for number in range(len(table.splits)))
         lines.append("    " + " ".join(f"\\cmidrule(lr){{{at}-{at + count - 1}}}" for at in starts))
-    titles = [escape_latex(column_title(metric)) for metric in table.metrics] * len(table.splits)
+    titles = [escape_latex(title) for title in table.titles] * len(table.splits)
     lines += [f"    Method & {' & '.join(titles)} \\\\", "    \\midrule"]
     lines += [f"    {_latex_line(line)}" for line in table.measured]
     if table.reported:
@@ -94,9 +94,9 @@ def to_markdown(table: PaperTable) -> str:
     """A table as GitHub's Markdown has it, with the caption above and the sources below."""
     several = len(table.splits) > 1
     titles = [
-        f"{split}: {column_title(metric)}" if several else column_title(metric)
+        f"{split}: {title}" if several else title
         for split in table.splits
-        for metric in table.metrics
+        for title in table.titles
     ]
     lines = [escape_markdown(table.caption), "", f"| Method | {' | '.join(titles)} |"]
     lines.append(f"|---|{'---:|' * len(titles)}")

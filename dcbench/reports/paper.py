@@ -53,8 +53,8 @@ class PaperTable:
     Attributes
     ----------
     splits : tuple of str
-    metrics : tuple of Metric
-        Every split has a column for each metric.
+    titles : tuple of str
+        Every split has a column under each title.
     measured, reported : tuple of Line
         Reported lines have numbers of one source each, named in `sources`.
     caption : str
@@ -64,7 +64,7 @@ class PaperTable:
     """
 
     splits: tuple[str, ...]
-    metrics: tuple[Metric, ...]
+    titles: tuple[str, ...]
     measured: tuple[Line, ...]
     caption: str
     reported: tuple[Line, ...] = ()
@@ -102,7 +102,7 @@ def paper_table(
     quoted, sources = _quoted(list(reported), _splits(boards), shown)
     return PaperTable(
         splits=_splits(boards),
-        metrics=shown,
+        titles=tuple(map(column_title, shown)),
         measured=tuple(lines),
         caption=_caption(boards, spread, marked=any(best)),
         reported=quoted,
@@ -167,14 +167,17 @@ def _cell(board: Board, metric: Metric, method: str, spread: Spread, best: bool)
 
     def number(column: str) -> str:
         value = float(row.get(f"{metric.key}_{column}", math.nan))
-        return "" if math.isnan(value) else _text(metric, value)
+        return in_paper(metric, value)
 
     return PaperCell(number("mean"), "" if spread == "none" else number(spread), best)
 
 
-def _text(metric: Metric, value: float) -> str:
-    """A value with the decimals of a paper: one of a percentage, else those of the metric."""
-    return metric.text(value, 1 if metric.percent else None)
+def in_paper(metric: Metric, value: float) -> str:
+    """A value with the decimals of a paper: one of a percentage, else those of the metric.
+
+    Empty for NaN.
+    """
+    return "" if math.isnan(value) else metric.text(value, 1 if metric.percent else None)
 
 
 def _quoted(
@@ -194,7 +197,7 @@ def _quoted(
                     and (each.split, each.metric) == (split, metric.key)
                     and each.value is not None
                 ]
-                cells.append(PaperCell(_text(metric, values[0])) if values else PaperCell())
+                cells.append(PaperCell(in_paper(metric, values[0])) if values else PaperCell())
         if any(cell.text for cell in cells):
             lines.append(Line(method, tuple(cells)))
             sources.append(source)

@@ -26,7 +26,7 @@ def display_rows(summary: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
             _rank(row, shared),
             str(row["method"]),
             f"{row['n']}/{row['asked']}",
-            *(_with_interval(row, metric) for metric in shown),
+            *(mean_text(row, metric) for metric in shown),
         ]
         for row in order.to_dict("records")
     ]
@@ -55,7 +55,8 @@ def _rank(row: dict[Hashable, Any], shared: Any) -> str:
     return f"{row['rank']} =" if shared[row["subsets"], row["rank"]] > 1 else str(row["rank"])
 
 
-def _with_interval(row: dict[Hashable, Any], metric: Metric) -> str:
+def mean_text(row: Mapping[Hashable, Any], metric: Metric) -> str:
+    """The mean of a metric in a row of a summary, with half of its 95 % interval."""
     mean, half = row[f"{metric.key}_mean"], row.get(f"{metric.key}_ci95")
     digits = max(metric.decimals, 2)
     interval = "" if pd.isna(half) else f" ± {metric.text(half, digits)}"
@@ -93,19 +94,32 @@ def difference_rows(
 
 
 def _difference(each: Difference) -> list[str]:
-    metric = find_metric(each.metric)
-    show = "{:+.2%}" if metric is not None and metric.percent else "{:+.4g}"
-    mean, low, high = (show.format(value) for value in (each.mean, each.low, each.high))
     return [
         each.method,
         str(each.n),
-        mean,
-        f"{low} to {high}" if each.n > 1 else "–",
-        _p(each.p),
-        "–" if each.p_holm is None else _p(each.p_holm),
+        difference_text(each),
+        interval_text(each),
+        p_text(each.p),
+        "–" if each.p_holm is None else p_text(each.p_holm),
         "provisional" if each.p_holm is None else "yes" if each.p_holm < LEVEL else "no",
     ]
 
 
-def _p(value: float) -> str:
+def difference_text(each: Difference) -> str:
+    """The mean difference with its sign; of fractions in percentage points."""
+    return _signed(each, each.mean)
+
+
+def interval_text(each: Difference) -> str:
+    """The 95 % interval of the mean difference; a dash for a single pair."""
+    return f"{_signed(each, each.low)} to {_signed(each, each.high)}" if each.n > 1 else "–"
+
+
+def _signed(each: Difference, value: float) -> str:
+    metric = find_metric(each.metric)
+    return f"{value:+.2%}" if metric is not None and metric.percent else f"{value:+.4g}"
+
+
+def p_text(value: float) -> str:
+    """A p value with four decimals."""
     return "<0.0001" if value < 1e-4 else f"{value:.4f}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
@@ -103,13 +103,20 @@ def draw_figures(
     ]
     if not shown:
         raise UsageError("there is nothing to draw: no leaderboard has a run of subset 0")
+    return write_figures(_all_figures(shown, results), output, formats)
+
+
+def write_figures(
+    figures: Iterable[tuple[str, TitledFigure]], output: Path, formats: Sequence[Format]
+) -> list[Path]:
+    """Write figures, which are drawn one at a time, under their names; the files are returned."""
     with writing(output):
         output.mkdir(parents=True, exist_ok=True)
     files = []
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(settings())
-        for name, titled in _all_figures(shown, results):
+        for name, titled in figures:
             for form in formats:
                 path = output / f"{name}.{form}"
                 save(titled, path, form)
@@ -143,6 +150,11 @@ def _of_board(board: Board, runs: Sequence[RunData]) -> Iterator[tuple[str, Titl
         yield "accuracy", draw_accuracy([board])
         if has_values(board.runs, "train_seconds"):
             yield "cost", draw_cost(board)
+    yield from figures_of_runs(board, runs)
+
+
+def figures_of_runs(board: Board, runs: Sequence[RunData]) -> Iterator[tuple[str, TitledFigure]]:
+    """The figures of predictions and histories; none where there are no runs."""
     if not runs:
         return
     yield "reliability", draw_reliability(board, runs)

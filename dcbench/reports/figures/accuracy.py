@@ -14,14 +14,14 @@ from dcbench.metrics.table import metrics_of
 from dcbench.reports.absent import values_of
 from dcbench.reports.figures.layout import (
     TitledFigure,
+    beside,
     columns_and_width,
     num_rows,
     panel_grid,
     titled_figure,
 )
-from dcbench.reports.figures.palette import GRAY, sorted_methods, styles_of
+from dcbench.reports.figures.palette import sorted_methods, styles_of
 from dcbench.reports.figures.spread import mean_and_half, percent_texts, sentence_of
-from dcbench.reports.figures.style import SMALL
 
 _NOTE = (
     "Large mark: mean over runs of subset 0; bar: its 95 % interval (Student's t); dots: single "
@@ -57,7 +57,7 @@ def draw_accuracy(boards: Sequence[Board]) -> TitledFigure:
 
 def _panel(axes: Axes, board: Board, methods: Sequence[str]) -> None:
     required = board.summary.query("subsets == '0'").set_index("method")["asked"]
-    _beside(axes, -0.9, "runs")
+    beside(axes, -0.9, "runs")
     for row, (method, style) in enumerate(styles_of(methods).items()):
         own = board.runs[board.runs["method"] == method]
         values = 100 * np.array(values_of(own, _ACCURACY.key))
@@ -67,7 +67,7 @@ def _panel(axes: Axes, board: Board, methods: Sequence[str]) -> None:
         marks = style.line_kwargs() | {"linestyle": "none"}
         axes.plot(values, np.full(len(values), row + 0.28), ".", color="0.6", markersize=2.5)
         axes.errorbar(mean, row, xerr=half or None, capsize=2, elinewidth=1, **marks)
-        _beside(axes, row, f"{len(values)}/{required[method]}")
+        beside(axes, row, f"{len(values)}/{required[method]}")
     axes.set_yticks(range(len(methods)), methods)
     axes.set_ylim(len(methods) - 0.4, -0.6)
     axes.set_xlabel(_ACCURACY.paper_title)
@@ -75,17 +75,3 @@ def _panel(axes: Axes, board: Board, methods: Sequence[str]) -> None:
     axes.grid(axis="y", visible=False)
     sns.despine(ax=axes, left=True)
     axes.tick_params(axis="y", length=0)
-
-
-def _beside(axes: Axes, row: float, text: str) -> None:
-    """Write at the right of a panel."""
-    axes.annotate(
-        text,
-        (1, row),
-        (2, 0),
-        xycoords=axes.get_yaxis_transform(),
-        textcoords="offset points",
-        va="center",
-        size=SMALL,
-        color=GRAY,
-    )

@@ -115,6 +115,20 @@ def label_outside(panels: Sequence[Axes], columns: int, x: str, y: str) -> None:
         axes.tick_params(labelbottom=last and bool(x))
 
 
+def beside(axes: Axes, row: float, text: str) -> None:
+    """Write at the right of a panel."""
+    axes.annotate(
+        text,
+        (1, row),
+        (2, 0),
+        xycoords=axes.get_yaxis_transform(),
+        textcoords="offset points",
+        va="center",
+        size=SMALL,
+        color=GRAY,
+    )
+
+
 def plain_log(axes: Axes) -> None:
     """A logarithmic x axis with plain numbers, enough of them on a short one too."""
     low, high = axes.get_xlim()

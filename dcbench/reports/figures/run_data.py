@@ -20,7 +20,7 @@ from dcbench.records.store import find_records
 
 FloatArray = NDArray[np.float64]
 Key = tuple[str, str, int]
-"""Hash of the predictions, label of the method, seed."""
+"""Hash of the predictions, name of the method in tables, seed."""
 
 StoredRuns = Mapping[Key, tuple[Path, Record]]
 
@@ -78,13 +78,13 @@ def read_runs(rows: pd.DataFrame, found: StoredRuns) -> list[RunData]:
     DataError
         The predictions or the history of a run are missing, damaged, or make no sense.
     """
-    return [_read(*found[key]) for key in row_keys(rows) if key in found]
+    return [_read(key[1], *found[key]) for key in row_keys(rows) if key in found]
 
 
-def _read(folder: Path, record: Record) -> RunData:
+def _read(method: str, folder: Path, record: Record) -> RunData:
     predictions = read_predictions(folder, record)
     try:
-        return reduce_predictions(record.label, predictions, _losses(folder / HISTORY))
+        return reduce_predictions(method, predictions, _losses(folder / HISTORY))
     except UsageError as problem:
         raise DataError(f"{folder / record.predictions.file}: {problem}") from None
 
