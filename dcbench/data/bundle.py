@@ -12,6 +12,7 @@ import contextlib
 import functools
 import hashlib
 import io
+import math
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -26,6 +27,7 @@ from pydantic import Field, ValidationError
 
 from dcbench.config.base import Config
 from dcbench.config.progress import ProgressTask
+from dcbench.config.reading import MIB, parse_json
 from dcbench.data.catalogue import Dataset, get_dataset
 from dcbench.data.parts import FileStatus, MissingData, Part, Source, refuse
 from dcbench.data.rules import Rows
@@ -78,10 +80,11 @@ class Bundle(Source):
     def manifest(self) -> Manifest:
         """What is in the bundle."""
         with _opened(self.path) as archive:
-            manifest = Manifest.model_validate_json(archive.read(MANIFEST))
+            content = parse_json(_member(archive, MANIFEST, MIB), MANIFEST)
+            manifest = Manifest.model_validate(content)
             for stored in manifest.parts:
                 for name in stored.names:
-                    _official_md5(name, len(stored.files_md5))
+                    _check_promise(name, stored)
             return manifest
 
     def inventory(self, names: Iterable[str] = (), *, hashing: bool = False) -> list[FileStatus]:
@@ -132,15 +135,14 @@ class Bundle(Source):
     def _unpack(self, stored: StoredPart) -> tuple[NDArray[np.uint8], Rows, Rows]:
         """Images, rows and labels of a part, proved whole."""
         with _opened(self.path) as archive:
-            labels, rows = (
-                np.load(io.BytesIO(archive.read(f"{stored.folder}/{name}")), allow_pickle=False)
-                for name in (LABELS, ROWS)
-            )
-            strips = [archive.read(name) for name in stored.strips]
+            most = _most_images(stored.names[0])
+            labels = _numbers(archive, f"{stored.folder}/{LABELS}", most)
+            rows = _numbers(archive, f"{stored.folder}/{ROWS}", stored.images)
+            most = 2 * STRIP * math.prod(stored.shape) + MIB
+            strips = [_member(archive, name, most) for name in stored.strips]
             with ThreadPoolExecutor() as threads:
                 decoded = list(threads.map(_decode, strips, [stored.shape] * len(strips)))
         images = np.concatenate([np.empty((0, *stored.shape), np.uint8), *decoded])
-        labels, rows = labels.astype(np.int64), rows.astype(np.int64)
         found = _sha256(images, rows, labels)
         if found != stored.sha256:
             raise DataError(
@@ -193,6 +195,20 @@ def _official_md5(name: str, count: int) -> list[str]:
     return [file.md5 for file in files]
 
 
+def _most_images(name: str) -> int:
+    """What the official files of a part hold together: no fewer than it has images."""
+    dataset, _, part = name.partition("/")
+    return sum(file.count for file in get_dataset(dataset).parts[part])
+
+
+def _check_promise(name: str, stored: StoredPart) -> None:
+    """Refuse a part that promises more than its dataset has, before any of it is unpacked."""
+    _official_md5(name, len(stored.files_md5))
+    size = (*get_dataset(name.partition("/")[0]).image_size, 3)
+    if stored.shape != size or stored.images > _most_images(name):
+        raise ValueError(f"{stored.images} images of {stored.shape} are more than {name} has")
+
+
 def _sha256(images: NDArray[np.uint8], rows: Rows, labels: Rows) -> str:
     digest = hashlib.sha256(labels.astype("<i8").tobytes())
     digest.update(rows.astype("<i8").tobytes())
@@ -216,6 +232,28 @@ def _decode(strip: bytes, shape: tuple[int, int, int]) -> NDArray[np.uint8]:
         return np.asarray(column.convert("RGB")).reshape(-1, *shape)
 
 
+def _member(archive: zipfile.ZipFile, name: str, most: int) -> bytes:
+    """A file of the archive, which says before it is unpacked how large it will be."""
+    member = archive.getinfo(name)
+    if member.file_size > most:
+        raise ValueError(f"{name} would take {member.file_size:,} bytes, more than {most:,}")
+    return archive.read(member)
+
+
+def _numbers(archive: zipfile.ZipFile, name: str, most: int) -> Rows:
+    """Whole numbers [N] in NumPy's format, `most` of them or fewer."""
+    file = io.BytesIO(_member(archive, name, 8 * most + 4096))
+    if np.lib.format.read_magic(file) != (1, 0):
+        raise ValueError(f"{name} is an array of another version")
+    shape, _, kind = np.lib.format.read_array_header_1_0(file)
+    if len(shape) != 1 or shape[0] > most or kind.kind not in "iu":
+        raise ValueError(f"{name} is {kind} {list(shape)} where {most} whole numbers fit")
+    numbers = np.frombuffer(file.read(), kind)
+    if len(numbers) != shape[0]:
+        raise ValueError(f"{name} has {len(numbers)} numbers where its header says {shape[0]}")
+    return numbers.astype(np.int64)
+
+
 def _npy(numbers: Rows) -> bytes:
     """An array in NumPy's format, in as few bytes a number as will do."""
     target = io.BytesIO()
@@ -236,8 +274,6 @@ def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
     try:
         with zipfile.ZipFile(path) as archive:
             yield archive
-    except DataError:
-        raise
     except Exception as problem:  # whatever ZIP, NumPy and Pillow make of bytes that are no bundle
         detail = " ".join(str(problem).split())
         if isinstance(problem, ValidationError):

@@ -6,13 +6,12 @@ one whose parser could crash, SVHN's, is given the official file alone.
 
 from __future__ import annotations
 
-import _codecs
 import array
 import functools
 import gzip
 import importlib.util
 import io
-import pickle
+import math
 import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -21,9 +20,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-
-class FormatError(ValueError):
-    """The bytes of a file are not what its format asks for; the message says what is wrong."""
+from dcbench.data.pickles import FormatError as FormatError
+from dcbench.data.pickles import PickledArray, unpickle
 
 
 class Piece(NamedTuple):
@@ -42,6 +40,9 @@ class Piece(NamedTuple):
 
 
 Reader = Callable[[bytes], Piece]
+
+_MOST_IMAGES = 1_000_000
+"""Of a file: more than the largest of any dataset here, and little enough to unpack."""
 
 
 def read_cifar10(content: bytes) -> Piece:
@@ -171,89 +172,6 @@ def check_piece(piece: Piece, count: int, num_classes: int) -> None:
             raise FormatError(f"labels from {low} to {high} instead of 0 to {num_classes - 1}")
 
 
-def unpickle(content: bytes) -> Any:
-    """Load a pickle that holds nothing but plain containers, numbers, text and numpy arrays.
-
-    Byte strings that Python 2 wrote come back as text (latin1), and numpy arrays as objects that
-    `numpy.asarray` makes into arrays.
-
-    Raises
-    ------
-    FormatError
-        If the pickle is broken or asks for anything else; nothing of it has then been run.
-    """
-    try:
-        return _PlainUnpickler(io.BytesIO(content), encoding="latin1").load()
-    except Exception as error:  # damaged bytes can form any opcode, so any exception
-        raise FormatError(f"not a readable pickle ({error})") from None
-
-
-class _DType:
-    """Stands in for `numpy.dtype` in a pickle: numpy's own crashes on a damaged state."""
-
-    def __init__(self, code: str, *flags: object) -> None:
-        self.code = code
-        self.byte_order = "|"
-
-    def __setstate__(self, state: tuple[Any, ...]) -> None:
-        self.byte_order = state[1]
-
-    def numpy(self) -> np.dtype[Any]:
-        if self.code not in {"u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8", "f4", "f8"}:
-            raise FormatError(f"an array of '{self.code}'")
-        return np.dtype(self.byte_order + self.code)
-
-
-class _Array:
-    """Stands in for `numpy.ndarray` in a pickle."""
-
-    def __init__(self, *arguments: object) -> None:
-        self.state: tuple[Any, ...] = ()
-
-    def __setstate__(self, state: tuple[Any, ...]) -> None:
-        self.state = state
-
-    def __array__(self, dtype: None = None, copy: bool | None = None) -> NDArray[Any]:
-        _, shape, element, is_fortran, raw = self.state
-        values = np.frombuffer(
-            raw.encode("latin1") if isinstance(raw, str) else raw, element.numpy()
-        )
-        return values.reshape(shape, order="F" if is_fortran else "C")
-
-
-class _Scalar(_Array):
-    """Stands in for a single numpy number in a pickle."""
-
-    def __init__(self, element: _DType, raw: bytes) -> None:
-        self.state = (1, (), element, False, raw)
-
-    def __int__(self) -> int:
-        return int(self.__array__())
-
-
-class _PlainUnpickler(pickle.Unpickler):
-    """An unpickler that knows the constructors of plain arrays alone."""
-
-    allowed: Mapping[str, Any] = {
-        "numpy.core.multiarray._reconstruct": _Array,
-        "numpy._core.multiarray._reconstruct": _Array,
-        "numpy.core.multiarray.scalar": _Scalar,
-        "numpy._core.multiarray.scalar": _Scalar,
-        "numpy.ndarray": _Array,
-        "numpy.dtype": _DType,
-        "_codecs.encode": _codecs.encode,
-        "array.array": array.array,
-        "array._array_reconstructor": array.array("b").__reduce_ex__(3)[0],
-    }
-
-    def find_class(self, module: str, name: str) -> Any:
-        """Return what is allowed under that name."""
-        try:
-            return self.allowed[f"{module}.{name}"]
-        except KeyError:
-            raise pickle.UnpicklingError(f"it asks for {module}.{name}") from None
-
-
 def _read_cifar(content: bytes, label_key: str) -> Piece:
     entry = unpickle(content)
     if not isinstance(entry, dict):
@@ -267,10 +185,23 @@ def _array(entry: Mapping[str, Any], name: str) -> NDArray[Any]:
     """Return a value of a file as an array."""
     if name not in entry:
         raise FormatError(f"no '{name}'")
+    value = entry[name]
+    if isinstance(value, list):
+        # NumPy would look into what is in the list, and for ever into lists of lists of itself.
+        value = [each if isinstance(each, (int, float)) else _single(each, name) for each in value]
+    elif not isinstance(value, (PickledArray, array.array, np.ndarray)):
+        raise FormatError(f"'{name}' is not an array")
     try:
-        return np.asarray(entry[name])
+        return np.asarray(value)
     except Exception as error:  # a damaged array can fail in any way
         raise FormatError(f"'{name}' is not an array ({error})") from None
+
+
+def _single(value: Any, name: str) -> Any:
+    """A number of a list that NumPy wrote."""
+    if not isinstance(value, PickledArray):
+        raise FormatError(f"'{name}' is no list of whole numbers")
+    return value.__array__()[()]
 
 
 def _pixels(
@@ -298,16 +229,18 @@ def _labels(entry: Mapping[str, Any], name: str) -> NDArray[np.int64]:
 
 def _read_idx(content: bytes, shape: tuple[int, ...]) -> NDArray[np.uint8]:
     """Read the array uint8 [N, *shape] of a gzipped idx file (yann.lecun.com/exdb/mnist)."""
-    try:
-        raw = gzip.decompress(content)
-    except (OSError, EOFError, zlib.error) as error:
-        raise FormatError(f"not a readable gzip file ({error})") from None
     rank = 1 + len(shape)
     start = 4 * (1 + rank)
-    header = np.frombuffer(raw[:start].ljust(start, b"\0"), dtype=">u4").tolist()
-    if header[0] != 0x0800 + rank or tuple(header[2:]) != shape:
-        raise FormatError(f"idx header {header} instead of {[0x0800 + rank, 'N', *shape]}")
-    values = np.frombuffer(raw, dtype=np.uint8, offset=start)
-    if values.size != int(np.prod(header[1:])):
-        raise FormatError(f"{values.size:,} values where the header says {header[1:]}")
+    try:
+        with gzip.GzipFile(fileobj=io.BytesIO(content)) as file:
+            header = np.frombuffer(file.read(start).ljust(start, b"\0"), dtype=">u4").tolist()
+            if header[0] != 0x0800 + rank or tuple(header[2:]) != shape or header[1] > _MOST_IMAGES:
+                raise FormatError(f"idx header {header} instead of {[0x0800 + rank, 'N', *shape]}")
+            size = math.prod(header[1:])
+            values = np.frombuffer(file.read(size + 1), dtype=np.uint8)
+    except (OSError, EOFError, zlib.error) as error:
+        raise FormatError(f"not a readable gzip file ({error})") from None
+    if values.size != size:
+        found = "more" if values.size > size else f"{values.size:,}"
+        raise FormatError(f"{found} values where the header says {header[1:]}")
     return values.reshape(header[1:])

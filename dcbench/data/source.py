@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Literal
 
 from dcbench.config.paths import data_root
+from dcbench.config.reading import MIB, read_file
 from dcbench.data.bundle import Bundle
 from dcbench.data.catalogue import DATASETS, DataFile, Dataset, get_dataset
 from dcbench.data.formats import FormatError, Piece, check_piece
 from dcbench.data.maps import origins_of, read_map, write_map
 from dcbench.data.parts import FileStatus, Part, Source, joined, refuse
+from dcbench.errors import DataError
 
 
 @dataclass(frozen=True)
@@ -60,9 +62,10 @@ class Folder(Source):
         if not hashing:
             return replace(status, state="present"), None
         try:
-            content = path.read_bytes()
-        except OSError as error:
-            return replace(status, state="damaged", problem=str(error.strerror)), None
+            content = read_file(path, most=_most_bytes(dataset, file), links=True)
+        except DataError as error:
+            problem = str(error).removeprefix(f"{path}: ")
+            return replace(status, state="damaged", problem=problem), None
         md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
         try:
             if file.official_only and md5 != file.md5:
@@ -73,6 +76,12 @@ class Folder(Source):
             return replace(status, state="damaged", found_md5=md5, problem=str(error)), None
         state: Literal["official", "unverified"] = "official" if md5 == file.md5 else "unverified"
         return replace(status, state=state, found_md5=md5), piece
+
+
+def _most_bytes(dataset: Dataset, file: DataFile) -> int:
+    """Twice what the file's images take as pixels, and room for all else that it may hold."""
+    height, width = dataset.image_size
+    return 2 * file.count * height * width * 3 + 16 * MIB
 
 
 def open_source(option: str | Path | None = None, *, allow_unverified: bool = False) -> Source:

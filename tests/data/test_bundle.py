@@ -263,6 +263,66 @@ def test_inventory_reads_the_images_only_when_asked(bundle: Path):
     assert states[("cifar10", "test")] == "official"
 
 
+# --- sizes ---------------------------------------------------------------------------------------
+
+
+def promising(path: Path, **changes: object) -> Path:
+    """The bundle with other promises in its manifest."""
+    with zipfile.ZipFile(path) as archive:
+        manifest = json.loads(archive.read("bundle.json"))
+    manifest["parts"][0].update(changes)
+    return repacked(path, {"bundle.json": json.dumps(manifest).encode()})
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"images": 10**12}, "1000000000000 images"),
+        ({"images": 10_001}, "10001 images"),
+        ({"shape": [10**6, 10**6, 3]}, "are more than cifar10/test has"),
+    ],
+)
+def test_bundle_that_promises_more_than_a_dataset_has_is_refused_unread(
+    tmp_path: Path, changes, message
+):
+    path = promising(written(part_of(3), tmp_path / "a"), **changes)
+    with pytest.raises(DataError, match=f"{path}: not a whole bundle: .*{message}"):
+        Bundle(path).part("cifar10", "test")
+
+
+def npy(header: str, body: bytes = b"") -> bytes:
+    """An array in NumPy's format with a header of one's own."""
+    return b"\x93NUMPY\1\0" + len(header).to_bytes(2, "little") + header.encode() + body
+
+
+HUGE = "{'descr': '<i8', 'fortran_order': False, 'shape': (1000000000000,), }"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("labels.npy", npy(HUGE), "where 10000 whole numbers fit"),
+        ("rows.npy", npy(HUGE), "where 3 whole numbers fit"),
+        ("labels.npy", bytes(200_000), "would take 200,000 bytes, more than 84,096"),
+        ("rows.npy", npy(HUGE.replace("1000000000000", "3"), b"x" * 8), "1 numbers where"),
+        ("rows.npy", npy(HUGE.replace("<i8", "|O")), "is object"),
+        ("0000.webp", bytes(4_000_000), "0000.webp would take 4,000,000 bytes"),
+    ],
+)
+def test_member_that_would_grow_is_refused_before_it_is_unpacked(
+    tmp_path: Path, name, content, message
+):
+    path = repacked(written(part_of(3), tmp_path / "a"), {f"cifar10/test/{name}": content})
+    with pytest.raises(DataError, match=message):
+        Bundle(path).part("cifar10", "test")
+
+
+def test_manifest_without_an_end_is_refused_before_it_is_unpacked(tmp_path: Path):
+    path = repacked(written(part_of(3), tmp_path / "a"), {"bundle.json": b" " * 2_000_000})
+    with pytest.raises(DataError, match=r"bundle\.json would take 2,000,000 bytes"):
+        Bundle(path).inventory()
+
+
 # --- the file ------------------------------------------------------------------------------------
 
 

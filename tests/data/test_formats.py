@@ -4,6 +4,7 @@ import contextlib
 import gzip
 import os
 import pickle
+import resource
 from array import array
 from collections import OrderedDict
 from pathlib import Path
@@ -22,8 +23,8 @@ from dcbench.data.formats import (
     read_mnist_images,
     read_mnist_labels,
     read_svhn,
-    unpickle,
 )
+from dcbench.data.pickles import unpickle
 from tests.data import fakes
 
 
@@ -43,7 +44,7 @@ def test_cifar_pixel_lands_at_its_row_column_and_channel(batch, read, key):
     assert labels.tolist() == [4, 0, 9]
 
 
-@pytest.mark.parametrize("protocol", [2, 3, 4])
+@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
 @pytest.mark.parametrize(
     "labels", [[1, 2], np.array([1, 2], dtype=np.uint8), list(np.array([1, 2])), array("l", [1, 2])]
 )
@@ -91,19 +92,60 @@ def test_pickle_may_hold_plain_values_alone(value):
     [
         ([1], "list instead of a dict"),
         ({"labels": [0]}, "no 'data'"),
-        ({"data": [[0] * 3072], "labels": [0]}, r"int64 \[1, 3072\] instead of uint8"),
+        ({"data": [[0] * 3072], "labels": [0]}, "'data' is no list of whole numbers"),
         ({"data": np.zeros((1, 3072)), "labels": [0]}, r"float64 \[1, 3072\] instead of uint8 \[N"),
         ({"data": np.zeros((1, 3071), np.uint8), "labels": [0]}, r"\[1, 3071\] instead"),
         ({"data": np.zeros(3072, np.uint8), "labels": [0]}, r"\[3072\] instead"),
         ({"data": np.zeros((1, 3072), np.uint8)}, "no 'labels'"),
         ({"data": np.zeros((1, 3072), np.uint8), "labels": [0.5]}, "whole numbers"),
         ({"data": np.zeros((1, 3072), np.uint8), "labels": ["cat"]}, "whole numbers"),
-        ({"data": np.zeros((1, 3072), np.uint8), "labels": [[0], [1, 2]]}, "not an array"),
+        ({"data": np.zeros((1, 3072), np.uint8), "labels": [[0], [1, 2]]}, "whole numbers"),
     ],
 )
 def test_cifar_file_of_another_form_is_refused_with_what_is_wrong(entry, problem):
     with pytest.raises(FormatError, match=problem):
         read_cifar10(pickle.dumps(entry, protocol=2))
+
+
+DEEP = b"(K\1K\2tq\0" + b"".join(b"0h%ch%c\x86q%c" % (n, n, n + 1) for n in range(60))
+"""A tuple of two times a tuple of two times a tuple, sixty times over."""
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b"\x80\2Nr\xff\xff\xff\x7f.", "a pickled NoneType"),
+        (b"\x80\5\x96" + b"\xff" * 7 + b"\x7f.", "bytes are to follow"),
+        (b"\x80\4\x95" + b"\xff" * 7 + b"\x7fN.", "a pickled NoneType"),
+        (b"\x80\2}" + DEEP + b"K\1s.", "a key that is no text"),
+        (b"\x80\2}(" + DEEP + b"K\1u.", "a key that is no text"),
+        (b"\x80\2(" + DEEP + b"K\1d.", "a key that is no text"),
+        (b"\x80\4\x8f(" + DEEP + b"\x90.", "a set"),
+        (b"\x80\2cnumpy\ndtype\n" + DEEP + b"\x85R.", "a pickled _DType"),
+        (b"\x80\2c_codecs\nencode\n}U\4nameK\1sb.", "an object that is not its own"),
+        (
+            b"\x80\2}(U\4datac_codecs\nencode\nX\1\0\0\0aU\x0eunicode_escape\x86Ru.",
+            "another encoding",
+        ),
+        (b"\x80\2}(U\4data]q\0(" + b"h\0" * 2 + b"eU\6labels]u.", "no list of whole numbers"),
+        (b"\x80\2}(U\4data" + DEEP + b"U\6labels]u.", "'data' is not an array"),
+    ],
+)
+def test_small_pickle_asks_for_no_gigabytes_and_for_no_hours(content, problem):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(FormatError, match=problem):
+        read_cifar10(content)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000
+
+
+def test_small_gzip_file_is_not_unpacked_beyond_what_its_header_says():
+    header = np.array([0x0803, 2, 28, 28], ">u4").tobytes()
+    endless = gzip.compress(header + bytes(50_000_000), compresslevel=1)
+    with pytest.raises(FormatError, match="more values where the header says"):
+        read_mnist_images(endless)
+    header = np.array([0x0803, 2**31, 28, 28], ">u4").tobytes()
+    with pytest.raises(FormatError, match="idx header"):
+        read_mnist_images(gzip.compress(header))
 
 
 def test_cut_or_garbled_pickle_never_raises_anything_but_a_format_error():

@@ -287,3 +287,14 @@ def test_real_cifar100_is_balanced_and_official_as_its_hash_says(real_data: Path
 def test_real_cifair_trains_on_the_very_images_of_cifar(real_data: Path):
     cifar, cifair = (Folder(real_data).part(name, "train") for name in ("cifar10", "cifair10"))
     assert cifar.take().sha256() == cifair.take().sha256()
+
+
+def test_file_that_is_far_larger_than_its_images_is_not_read(tiny: Path):
+    path = tiny / fakes.TEST_BATCH
+    with path.open("ab") as file:
+        file.truncate(10**9)
+    (found,) = [
+        each for each in Folder(tiny).inventory(["cifar10"], hashing=True) if each.path == path
+    ]
+    assert found.state == "damaged"
+    assert found.problem == "is larger than the 16 MiB that such a file may have"
