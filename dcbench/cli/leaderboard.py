@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -106,9 +107,11 @@ def migrate_leaderboard(
 @reporting
 def show_leaderboard(
     split: Annotated[
-        str | None, typer.Argument(metavar="SPLIT", help="Optional with --against-reported.")
+        str | None, typer.Argument(metavar="[SPLIT]", help="Without it: all splits at a glance.")
     ] = None,
-    protocol: Annotated[str, typer.Option(help="Which protocol's results.")] = "v1",
+    protocol: Annotated[
+        str | None, typer.Option(help="Which one's results; v1's where it has any, if not said.")
+    ] = None,
     folder: BoardsOption = None,
     against: Annotated[
         str | None, typer.Option(metavar="METHOD", help="Paired differences to this method.")
@@ -118,18 +121,54 @@ def show_leaderboard(
         bool, typer.Option("--against-reported", help="Beside the tables that v1 reproduces.")
     ] = False,
 ) -> Report:
-    """Show the methods of a split by rank, or their differences to one of them."""
+    """Show the methods of a split by rank, their differences to one of them, or all splits."""
     from dcbench.errors import UsageError
     from dcbench.leaderboard.boards import load_board
 
     if against_reported:
-        return _beside_reported(split, protocol, folder)
+        return _beside_reported(split, protocol or "v1", folder)
     if split is None:
-        raise UsageError("say which split's leaderboard to show; `dcbench splits` lists them")
-    board = load_board(split, protocol, folder)
+        if against is not None:
+            raise UsageError(
+                "--against compares on one split: say which; `dcbench splits` lists them"
+            )
+        return _overview(protocol, folder)
+    chosen, notes = (protocol, []) if protocol else _protocol_with_rows(split, folder)
+    board = load_board(split, chosen, folder)
     if against is not None:
-        return _differences(board, against, metric)
-    return _summary(board.summary, f"{split}, protocol {protocol}")
+        report = _differences(board, against, metric)
+    else:
+        report = _summary(board.summary, f"{split}, protocol {chosen}")
+    return dataclasses.replace(report, notes=[*notes, *report.notes])
+
+
+def _protocol_with_rows(split: str, folder: Path | None) -> tuple[str, list[str]]:
+    """`v1`, or the first protocol that has rows of a split, and a sentence that says so."""
+    from dcbench.leaderboard.boards import protocols_with
+
+    found = protocols_with(split, folder)
+    if not found or "v1" in found:
+        return "v1", []
+    said = f"v1 has no rows of {split} yet: these are of {found[0]}, whose numbers are not v1's"
+    return found[0], [f"{said}; `dcbench plan {split}` lists the runs that v1 asks for"]
+
+
+def _overview(protocol: str | None, folder: Path | None) -> Report:
+    from dcbench.config.protocol import load_protocol, protocol_names
+    from dcbench.leaderboard.boards import load_boards
+    from dcbench.reports.overview import overview_rows, sentences, standings_of
+
+    if protocol is not None:
+        load_protocol(protocol)
+    boards = load_boards(folder)
+    data, tables, lines = [], [], []
+    for name in [protocol] if protocol else protocol_names():
+        found = standings_of(board for board in boards if board.protocol == name)
+        data += [each._asdict() | {"protocol": name} for each in found]
+        if found:
+            tables.append(Table(f"accuracy %, protocol {name}", *overview_rows(found), matrix=True))
+        lines += sentences(name, found)
+    return Report(data=data, tables=tables, lines=lines)
 
 
 def _summary(summary: pd.DataFrame, title: str) -> Report:

@@ -15,11 +15,16 @@ from dcbench.errors import UsageError
 
 @dataclass(frozen=True)
 class Table:
-    """Rows under column titles; numbers stand to the right, and None is a dash."""
+    """Rows under column titles; numbers stand to the right, and None is a dash.
+
+    Where it is too wide, a `matrix` goes on below with its first column again; another table has
+    its rows as blocks of lines.
+    """
 
     title: str
     columns: Sequence[str]
     rows: Sequence[Sequence[object]]
+    matrix: bool = False
 
 
 @dataclass(frozen=True)

@@ -31,8 +31,11 @@ def laid_out(table: Table, width: int | None) -> RenderableType:
     natural = [max(cell_len(line) for text in each for line in _lines(text)) for each in columns]
     least = [_least(each) for each in columns]
     room = None if width is None else width - _GAP * (len(columns) - 1)
-    if room is not None and sum(least) > room:
-        return _stacked(titles, cells, width or 0)
+    if width is not None and room is not None and sum(least) > room:
+        fits = least[0] + _GAP + max(least[1:], default=0) <= width
+        if table.matrix and fits:
+            return _continued(table, least, width)
+        return _stacked(titles, cells, width)
     numeric = [
         bool(table.rows) and all(isinstance(row[index], (int, float)) for row in table.rows)
         for index in range(len(columns))
@@ -69,6 +72,24 @@ def _side_by_side(
     for row in cells:
         drawn.add_row(*map(Text, row))
     return drawn
+
+
+def _continued(table: Table, least: Sequence[int], width: int) -> RenderableType:
+    """As many columns as fit, then the others below, each time with the first one."""
+    blocks: list[list[int]] = []
+    left = 0
+    for column in range(1, len(least)):
+        if not blocks or least[column] + _GAP > left:
+            blocks.append([0])
+            left = width - least[0]
+        blocks[-1].append(column)
+        left -= least[column] + _GAP
+    drawn: list[RenderableType] = []
+    for block in blocks:
+        rows = [[row[index] for index in block] for row in table.rows]
+        columns = [table.columns[index] for index in block]
+        drawn += [*([Text("")] if drawn else []), laid_out(Table("", columns, rows), width)]
+    return Group(*drawn)
 
 
 def _stacked(titles: Sequence[str], cells: Iterable[Sequence[str]], width: int) -> RenderableType:

@@ -65,6 +65,11 @@ def load_board(split: str, protocol: str, folder: Path | None = None) -> Board:
     return _load(_root(folder) / protocol, split)
 
 
+def protocols_with(split: str, folder: Path | None = None) -> list[str]:
+    """The protocols under which a split has a leaderboard, `v1` before its lighter versions."""
+    return sorted(path.parents[1].name for path in _root(folder).glob(f"*/runs/{split}.csv"))
+
+
 def load_boards(folder: Path | None = None) -> list[Board]:
     """Every leaderboard in `folder` or of those that ship; errors as for `load_board`."""
     root = _root(folder)
@@ -81,8 +86,10 @@ def _load(folder: Path, split: str) -> Board:
     rows, summary = runs_path(folder, split), summary_path(folder, split)
     for path in (rows, summary):
         if not path.exists():
+            others = [name for name in protocols_with(split, folder.parent) if name != folder.name]
+            hint = f"; there is one under {', '.join(others)}" if others else ""
             raise UsageError(
-                f"{path}: there is no leaderboard of {split} under protocol {folder.name} yet"
+                f"{path}: there is no leaderboard of {split} under protocol {folder.name} yet{hint}"
             )
     listed = read_rows(rows)
     if not listed:

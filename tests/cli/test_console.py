@@ -226,3 +226,13 @@ def test_full_disk_under_standard_output_is_one_line_and_exit_code_1():
         )
     assert done.returncode == 1
     assert done.stderr == "error: cannot write to standard output: No space left on device\n"
+
+
+def test_matrix_that_is_too_wide_goes_on_below_with_its_first_column_again():
+    cells = [["erm", "50.0", "60.0", "70.0"], ["mixup", "51.0", "61.0", "71.0"]]
+    said = drawn(Table("", ("method", "cifair10", "cifair100", "digits"), cells, matrix=True), 30)
+    lines = [line.split() for line in said.splitlines()]
+    assert ["method", "cifair10", "cifair100"] in lines
+    assert ["method", "digits"] in lines
+    assert ["mixup", "51.0", "61.0"] in lines
+    assert ["mixup", "71.0"] in lines

@@ -102,3 +102,37 @@ def test_unknown_method_or_metric_is_wrong_use(whole: Path, option):
     code, said, error = show(whole, *option)
     assert (code, said) == (2, "")
     assert "error: unknown m" in error
+
+
+def invoked(*arguments: str) -> tuple[int, str, str]:
+    result = CliRunner().invoke(app, ["leaderboard", "show", *arguments])
+    return result.exit_code, result.stdout, result.stderr
+
+
+def test_without_a_protocol_the_one_that_has_rows_is_shown_and_named(whole: Path):
+    (whole / "v1").rename(whole / "v1-lite")
+    code, said, noted = show(whole)
+    assert code == 0
+    assert "digits, protocol v1-lite" in said
+    assert "v1 has no rows of digits yet: these are of v1-lite" in " ".join(noted.split())
+    code, _, noted = show(whole, "--protocol", "v1")
+    assert code == 2
+    assert "there is one under v1-lite" in noted
+
+
+def test_without_a_split_all_of_them_are_shown_at_a_glance(whole: Path):
+    code, said, _ = invoked("--from", str(whole))
+    assert code == 0
+    assert said.startswith("accuracy %, protocol v1")
+    lines = {line.split()[0]: line.split()[1:] for line in said.splitlines() if line.strip()}
+    mean = 100 * sum(accuracies(whole, "erm")) / len(SEEDS)
+    assert lines["erm"] == [f"{mean:.1f}*"]
+    assert "v1-lite: no rows yet" in said
+    code, said, _ = invoked("--from", str(whole), "--json")
+    assert {row["method"] for row in json.loads(said)} == {"erm", "mixup", "remix"}
+
+
+def test_differences_are_of_one_split(whole: Path):
+    code, _, noted = invoked("--from", str(whole), "--against", "erm")
+    assert code == 2
+    assert "--against compares on one split" in noted
