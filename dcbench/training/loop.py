@@ -96,7 +96,7 @@ def train_together(
     Raises
     ------
     KeyboardInterrupt
-        Interrupted; all states have been saved.
+        Interrupted; all states have been saved. Its argument is the signal, if it was one.
     """
     failed: dict[int, DcbenchError] = {}
     running = {}
@@ -129,7 +129,7 @@ def train_together(
                     failed[key] = _left(training.trainer)
                 running.clear()
             if interrupts.asked:
-                raise KeyboardInterrupt
+                raise KeyboardInterrupt(interrupts.signal)
     return failed
 
 
@@ -166,6 +166,7 @@ class Interrupts:
 
     def __init__(self) -> None:
         self.asked = False
+        self.signal: int | None = None
         self._previous: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
@@ -179,7 +180,7 @@ class Interrupts:
         self._restore()
 
     def _note(self, number: int, frame: object) -> None:
-        self.asked = True
+        self.asked, self.signal = True, number
         self._restore()
 
     def _restore(self) -> None:

@@ -78,12 +78,15 @@ class Delivery(NamedTuple):
     files : sequence of mapping
         Where results are sent back: the files of each run, by name; empty otherwise.
     interrupted : bool
-        Whether the worker was told to leave, by SIGTERM, SIGUSR2 or its engine.
+        Whether the worker was told to leave, by a signal or its engine.
+    signal : int or None
+        By which signal, where that is known.
     """
 
     outcomes: Sequence[Outcome]
     files: Sequence[Mapping[str, bytes]] = ()
     interrupted: bool = False
+    signal: int | None = None
 
 
 def method_path(request: Request) -> str | None:

@@ -17,6 +17,8 @@ _BUILT_IN = {
     "serial": "dcbench.sweep.engines.serial:Serial",
     "loky": "dcbench.sweep.engines.loky:Loky",
     "dask": "dcbench.sweep.engines.dask:Dask",
+    "ray": "dcbench.sweep.engines.ray:Ray",
+    "slurm": "dcbench.sweep.engines.slurm:Slurm",
 }
 """Where the class of each engine is; it is imported when it is asked for."""
 

@@ -81,9 +81,10 @@ def _done(
         return Delivery(outcomes, _files(parcel, plans, store))
     except DcbenchError as problem:
         return Delivery(failed(parcel.job, _first_line(problem)))
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
         outcomes = _interrupted(parcel.job, plans, store)
-        return Delivery(outcomes, _files(parcel, plans, store), interrupted=True)
+        files, number = _files(parcel, plans, store), next(iter(interrupt.args), None)
+        return Delivery(outcomes, files, interrupted=True, signal=number)
 
 
 def perform(
@@ -177,7 +178,7 @@ def _interruptible() -> Iterator[None]:
     """
 
     def interrupt(number: int, frame: object) -> NoReturn:
-        raise KeyboardInterrupt
+        raise KeyboardInterrupt(number)
 
     if threading.current_thread() is not threading.main_thread():
         yield
