@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import re
-import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from html import unescape
 from pathlib import Path
 from urllib.parse import quote
 
 from dcbench.errors import UsageError
-from dcbench.records.atomic import writing
+from dcbench.records.atomic import write_whole, writing
+from dcbench.reports.page.svg import read_svg
 
 
 @dataclass(frozen=True)
@@ -33,7 +31,7 @@ def copy_figures(folder: Path, output: Path) -> list[Figure]:
     Raises
     ------
     UsageError
-        There is no such folder, or no SVG file in it.
+        There is no such folder, no SVG file in it, or one that is more than a picture.
     """
     found = sorted(folder.rglob("*.svg"))
     if not found:
@@ -42,15 +40,14 @@ def copy_figures(folder: Path, output: Path) -> list[Figure]:
         )
     figures = []
     for path in found:
-        name = path.relative_to(folder)
+        name, picture = path.relative_to(folder), read_svg(path)
         target = output / "figures" / name
         with writing(target):
             target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, target)
-        content = path.read_text(encoding="utf-8", errors="replace")
-        title = _element("title", content) or path.stem.replace("-", " ")
+        write_whole(target, picture.write)
+        title = picture.title or path.stem.replace("-", " ")
         href = quote(f"figures/{name.as_posix()}")
-        figures.append(Figure(path.stem, href, title, _element("desc", content)))
+        figures.append(Figure(path.stem, href, title, picture.description))
     return figures
 
 
@@ -64,9 +61,3 @@ def by_section(figures: Iterable[Figure], sections: Sequence[str]) -> dict[str, 
         fitting = [each for each in sections if figure.name.startswith(f"{each}-")]
         found[max(fitting, key=len, default="")].append(figure)
     return found
-
-
-def _element(tag: str, content: str) -> str:
-    """The text of the first such element; "" where there is none."""
-    match = re.search(rf"<{tag}\b[^>]*>([^<]*)</{tag}>", content)
-    return " ".join(unescape(match[1]).split()) if match else ""

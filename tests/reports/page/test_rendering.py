@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 
 from dcbench.config.paths import shipped_root
 from dcbench.errors import RunError, UsageError
@@ -302,3 +303,61 @@ def test_figure_stands_in_the_section_that_its_name_begins_with(tmp_path: Path):
 def test_folder_without_figures_is_told(tmp_path: Path):
     with pytest.raises(UsageError, match="holds no SVG file"):
         write_page(two_boards(), (), tmp_path / "page", tmp_path / "nowhere")
+
+
+SVG = '<svg xmlns="http://www.w3.org/2000/svg" xmlns:x="http://www.w3.org/1999/xlink">{}</svg>'
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (SVG.format("<script>alert(1)</script>"), "holds <script>"),
+        (SVG.format('<g xmlns:dc="http://www.w3.org/2000/svg"><dc:script/></g>'), "<script>"),
+        (SVG.format('<g onclick="alert(1)"/>'), "onclick="),
+        (SVG.format('<use x:href="javascript:alert(1)"/>'), "href="),
+        (SVG.format('<use href="https://a.org/b.svg#c"/>'), "href="),
+        (SVG.format('<image href="data:image/svg+xml;base64,PHN2Zz4="/>'), "href="),
+        (SVG.format('<a href="#b"/>'), "<a>"),
+        (SVG.format("<foreignObject/>"), "<foreignObject>"),
+        (SVG.format('<p xmlns="http://www.w3.org/1999/xhtml"/>'), "<p>"),
+        (SVG.format('<path style="fill: url(https://a.org)"/>'), "style="),
+        (SVG.format("<style>@im<!-- -->port 'https://a.org'</style>"), "a style that loads"),
+        (SVG.format("<style>* {fill: u\\72l(//a.org)}</style>"), "a style that loads"),
+        ('<!DOCTYPE svg [<!ENTITY a "b">]><svg>&a;</svg>', "an entity"),
+        ("<?xml-stylesheet href='a.css'?><svg/>", "an instruction"),
+        ("<svg><title>", "not an SVG file: no element found"),
+        ("<svg>" + "<title>" * 200_000, "not an SVG file: no element found"),
+        ("<svg" + "<title" * 200_000, "not an SVG file: not well-formed"),
+        ("", "not an SVG file: no element found"),
+    ],
+)
+def test_figure_that_is_more_than_a_picture_is_refused_by_name(tmp_path: Path, content, message):
+    folder = tmp_path / "drawn"
+    folder.mkdir()
+    (folder / "bars.svg").write_text(content)
+    with pytest.raises(UsageError) as refused:
+        write_page(two_boards(), (), tmp_path / "page", folder)
+    assert str(refused.value).startswith(f"{folder / 'bars.svg'}: ")
+    assert message in str(refused.value)
+    assert not list((tmp_path / "page").rglob("*.svg"))
+
+
+def test_link_in_the_place_of_a_figure_is_not_followed(tmp_path: Path):
+    folder = tmp_path / "drawn"
+    folder.mkdir()
+    (tmp_path / "secret").write_text("<svg><title>secret</title></svg>")
+    (folder / "bars.svg").symlink_to(tmp_path / "secret")
+    with pytest.raises(UsageError, match=r"bars\.svg: is a link"):
+        write_page(two_boards(), (), tmp_path / "page", folder)
+
+
+def test_figures_that_matplotlib_draws_are_pictures(tmp_path: Path):
+    figure = Figure()
+    axes = figure.add_subplot()
+    axes.plot([1, 2], label="a")
+    axes.imshow([[1, 2]])
+    axes.fill_between([0, 1], [1, 2], hatch="/")
+    axes.legend()
+    (tmp_path / "drawn").mkdir()
+    figure.savefig(tmp_path / "drawn/a.svg", metadata={"Title": "A & B"})
+    assert "A &amp; B" in made(tmp_path, figures=tmp_path / "drawn").source
