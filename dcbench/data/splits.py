@@ -32,6 +32,7 @@ class ExcludedRows(Config):
 
     file: str = Field(description="CSV with a column `index`, beside the split's lists")
     sha256: str
+    of: str | None = Field(None, description="the split beside whose lists the file lies instead")
 
 
 class TestSet(Config):
@@ -135,7 +136,7 @@ class Split:
         excluded = self.config.test.exclude
         if excluded is None:
             return np.empty(0, dtype=np.int64)
-        path = splits_folder() / self.name / excluded.file
+        path = splits_folder() / (excluded.of or self.name) / excluded.file
         return _columns(path, excluded.sha256, ("index",))[:, 0]
 
     def summary(self) -> dict[str, Any]:

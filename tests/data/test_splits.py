@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import functools
 import hashlib
+import itertools
 import json
 import shutil
 from collections.abc import Callable
@@ -30,6 +31,21 @@ LISTED = {
     "cifar10-lt-100": (12_406, 0, 10, (0, 1, 2)),
     "cifar100-lt-10": (19_573, 0, 100, (0, 1, 2)),
     "cifar100-lt-100": (10_847, 0, 100, (0, 1, 2)),
+    "cifar10-lt-20": (17_023, 0, 10, (0, 1, 2)),
+    "cifar10-lt-50": (13_996, 0, 10, (0, 1, 2)),
+    "cifar10-lt-200": (11_203, 0, 10, (0, 1, 2)),
+    "cifar100-lt-20": (15_907, 0, 100, (0, 1, 2)),
+    "cifar100-lt-50": (12_608, 0, 100, (0, 1, 2)),
+    "cifar100-lt-200": (9_502, 0, 100, (0, 1, 2)),
+    **{
+        f"cifair{classes}-n{size}{twin}": (
+            *(classes * size * 3 // 5, classes * size * 2 // 5, classes),
+            (0, 1, 2),
+        )
+        for classes in (10, 100)
+        for size in (10, 20, 100)
+        for twin in ("", "-common")
+    },
     "cifar100": (45_000, 5_000, 100, (0,)),
     "digits": (100, 50, 10, (0, 1, 2)),
 }
@@ -49,7 +65,8 @@ def listed(path: Path) -> dict[str, list[tuple[int, int]]]:
 
 def test_the_listed_splits_are_those_that_are_promised():
     assert split_names() == sorted(LISTED)
-    assert split_names("cifar10-*") == ["cifar10-lt-10", "cifar10-lt-100"]
+    factors = sorted(["10", "20", "50", "100", "200"])
+    assert split_names("cifar10-*") == [f"cifar10-lt-{factor}" for factor in factors]
     assert split_names("nothing*") == []
 
 
@@ -72,7 +89,13 @@ def test_list_loads_as_it_is_written_and_hashes_to_what_is_recorded(name: str, s
     assert split.num_classes == len(set(split.config.class_names)) == num_classes
 
 
-@pytest.mark.parametrize(("name", "size"), [("cifair10", 50), ("cifair100", 50), ("digits", 15)])
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [
+        *(("cifair10", 50), ("cifair100", 50), ("digits", 15)),
+        *((f"cifair{classes}-n{size}", size) for classes in (10, 100) for size in (10, 20, 100)),
+    ],
+)
 def test_balanced_splits_have_as_many_images_of_each_class(name: str, size: int):
     for subset in (0, 1, 2):
         split = load_split(name, subset)
@@ -87,12 +110,28 @@ def test_long_tailed_class_counts_are_the_published_ones():
     counts = [5000, 2997, 1796, 1077, 645, 387, 232, 139, 83, 50]
     assert load_split("cifar10-lt-100").class_counts == counts
     assert load_split("cifar100-lt-100").class_counts[::99] == [500, 5]
+    counts = [5000, 3237, 2096, 1357, 878, 568, 368, 238, 154, 100]
+    assert load_split("cifar10-lt-50").class_counts == counts
+    counts = [5000, 2775, 1540, 854, 474, 263, 146, 81, 45, 25]
+    assert load_split("cifar10-lt-200").class_counts == counts
+    assert load_split("cifar10-lt-20").class_counts[-1] == 250
+    ends = {
+        factor: load_split(f"cifar100-lt-{factor}").class_counts[-1] for factor in (20, 50, 200)
+    }
+    assert ends == {20: 25, 50: 10, 200: 2}
 
 
 @pytest.mark.parametrize("name", ["cifair10", "cifair100", "digits"])
 def test_subsets_share_no_image(name: str):
     rows = [set(np.concatenate([s.train, s.val])) for s in (load_split(name, k) for k in range(3))]
     assert len(set.union(*rows)) == sum(map(len, rows))
+
+
+@pytest.mark.parametrize("name", ["cifair10", "cifair100"])
+def test_smaller_subsets_train_on_some_of_the_images_of_larger_ones(name: str):
+    sizes = [f"{name}-n10", f"{name}-n20", name, f"{name}-n100"]
+    rows = [set(load_split(each).train) for each in sizes]
+    assert all(smaller < larger for smaller, larger in itertools.pairwise(rows))
 
 
 @pytest.mark.parametrize("classes", [10, 100])
@@ -102,7 +141,10 @@ def test_imbalance_100_keeps_some_of_the_images_of_imbalance_10(classes: int):
         assert shorter < set(load_split(f"cifar{classes}-lt-10", subset).train)
 
 
-@pytest.mark.parametrize(("name", "excluded"), [("cifair10", 329), ("cifair100", 959)])
+@pytest.mark.parametrize(
+    ("name", "excluded"),
+    [("cifair10", 329), ("cifair100", 959), ("cifair10-n20", 329), ("cifair100-n10", 959)],
+)
 def test_common_splits_train_on_the_same_images_and_leave_out_the_listed_tests(name, excluded):
     for subset in range(3):
         whole, common = load_split(name, subset), load_split(f"{name}-common", subset)
@@ -113,7 +155,8 @@ def test_common_splits_train_on_the_same_images_and_leave_out_the_listed_tests(n
     rows = common.excluded_test_rows
     assert len(set(rows.tolist())) == len(rows) == excluded
     assert 0 <= rows.min() <= rows.max() < 10_000
-    assert (whole.config.test.dataset, common.config.test.dataset) == (name, common.config.dataset)
+    assert whole.config.test.dataset == name.partition("-")[0]
+    assert common.config.test.dataset == common.config.dataset
 
 
 @pytest.mark.parametrize("name", LISTED)
