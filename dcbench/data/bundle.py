@@ -28,8 +28,9 @@ from pydantic import Field, ValidationError
 from dcbench.config.base import Config
 from dcbench.config.progress import ProgressTask
 from dcbench.config.reading import MIB, parse_json
-from dcbench.data.catalogue import Dataset, get_dataset
+from dcbench.data.catalogue import get_dataset
 from dcbench.data.parts import FileStatus, MissingData, Part, Source, refuse
+from dcbench.data.published import Dataset
 from dcbench.data.rules import Rows
 from dcbench.errors import DataError
 from dcbench.records.atomic import write_whole

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from http.client import HTTPException
 from pathlib import Path
 
-from dcbench.data.catalogue import Download, get_dataset
+from dcbench.data.catalogue import get_dataset
+from dcbench.data.published import Download
 from dcbench.data.source import Folder, how_to_get
 from dcbench.errors import DataError
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import array
 import functools
 import gzip
+import hashlib
 import importlib.util
 import io
 import math
@@ -170,6 +171,12 @@ def check_piece(piece: Piece, count: int, num_classes: int) -> None:
         low, high = int(piece.labels.min()), int(piece.labels.max())
         if low < 0 or high >= num_classes:
             raise FormatError(f"labels from {low} to {high} instead of 0 to {num_classes - 1}")
+
+
+def holds(piece: Piece, sha256: str) -> bool:
+    """Whether that is the SHA-256 of the images of a file, or, if it has none, of its labels."""
+    values = piece.labels if piece.images is None else piece.images
+    return bool(sha256) and hashlib.sha256(np.ascontiguousarray(values).data).hexdigest() == sha256
 
 
 def _read_cifar(content: bytes, label_key: str) -> Piece:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from dcbench.config.progress import NoProgress, Progress
 from dcbench.data.bundle import Manifest, stored_part, write_bundle
 from dcbench.data.catalogue import get_dataset
-from dcbench.data.load import NOISE
+from dcbench.data.ood_sets import NOISE
 from dcbench.data.parts import MissingData, Part, Source, UnverifiedData
 from dcbench.data.rules import Rows
 from dcbench.data.splits import Split, load_split, split_config

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from dcbench.data.ood_sets import load_ood_set
 from dcbench.data.parts import ImageSet, MissingData, Source, UnverifiedData
 from dcbench.data.splits import Split
-from dcbench.draws import stream
 from dcbench.errors import DataError
-
-NOISE_IMAGES = 2000
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +54,7 @@ def load_images(
     ood, missing = {}, {}
     for name in split.config.ood:
         try:
-            ood[name] = _ood_set(name, test.images.shape[1:], source)
+            ood[name] = load_ood_set(name, split.config, source)
         except (MissingData, UnverifiedData) as problem:
             missing[name] = str(problem)
     return SplitImages(fitted, test, ood, missing)
@@ -75,25 +70,3 @@ def _check_hash(split: Split, listed: ImageSet) -> None:
             f"to the recorded {split.hashes.images_sha256[:16]}…; see `dcbench splits verify "
             f"{split.name}`"
         )
-
-
-def _ood_set(name: str, shape: tuple[int, ...], source: Source) -> ImageSet:
-    return _noise_set(name, shape) if name in NOISE else source.part(name, "test").take()
-
-
-@functools.lru_cache(maxsize=4)
-def _noise_set(name: str, shape: tuple[int, ...]) -> ImageSet:
-    """The same images in every process; to draw them takes longer than to open a memory map."""
-    pixels = NOISE[name](stream(0, f"noise/{name}"), (NOISE_IMAGES, *shape))
-    images = np.rint(pixels.clip(0, 1) * 255).astype(np.uint8)
-    images.flags.writeable = False  # they are shared
-    return ImageSet(name, images, np.zeros(len(images), dtype=np.int64), official=True)
-
-
-_Noise = Callable[[np.random.RandomState, tuple[int, ...]], NDArray[np.float64]]
-
-NOISE: dict[str, _Noise] = {
-    "gaussian": lambda generator, size: generator.normal(0.5, 1.0, size),
-    "uniform": lambda generator, size: generator.uniform(0.0, 1.0, size),
-}
-"""Pixels of noise before clipping to [0, 1], as in ODIN (Liang et al. 2018, arXiv 1706.02690)."""

@@ -22,8 +22,8 @@ from pydantic import ValidationError
 
 from dcbench.config.base import Config
 from dcbench.config.paths import cache_root
-from dcbench.data.catalogue import Dataset
 from dcbench.data.parts import FileStatus, Part
+from dcbench.data.published import Dataset
 from dcbench.errors import DcbenchError
 from dcbench.records.atomic import write_whole
 

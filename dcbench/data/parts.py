@@ -13,8 +13,9 @@ from typing import Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from dcbench.data.catalogue import Dataset, get_dataset
+from dcbench.data.catalogue import get_dataset
 from dcbench.data.formats import Piece
+from dcbench.data.published import Dataset
 from dcbench.data.rules import Rows
 from dcbench.errors import DataError, unknown
 

@@ -137,7 +137,7 @@ class Split:
         if excluded is None:
             return np.empty(0, dtype=np.int64)
         path = splits_folder() / (excluded.of or self.name) / excluded.file
-        return _columns(path, excluded.sha256, ("index",))[:, 0]
+        return read_list(path, excluded.sha256, ("index",))[:, 0]
 
     def summary(self) -> dict[str, Any]:
         """The subset as plain values, for `dcbench splits show --json`."""
@@ -212,7 +212,7 @@ def load_split(name: str, subset: int = 0) -> Split:
         raise DataError(f"{folder / 'hashes.json'}: has no subset {subset}; restore the file")
     hashes = recorded[subset]
     path = folder / f"subset-{subset}.csv"
-    rows = _columns(path, hashes.csv_sha256, ("part", "index", "label"))
+    rows = read_list(path, hashes.csv_sha256, ("part", "index", "label"))
     if len(rows) and rows[:, 2].max() >= len(config.class_names):
         raise DataError(f"{path}: label {rows[:, 2].max()} of {len(config.class_names)} classes")
     train, val = (rows[rows[:, 0] == number, 1:] for number in range(len(_PARTS)))
@@ -230,7 +230,7 @@ def index_sha256(train: Rows, val: Rows) -> str:
     return hashlib.sha256(np.concatenate([train, val]).astype("<i8").tobytes()).hexdigest()
 
 
-def _columns(path: Path, sha256: str, names: Sequence[str]) -> Rows:
+def read_list(path: Path, sha256: str, names: Sequence[str]) -> Rows:
     """Columns of a list that is whole, [N, columns]: its bytes have the recorded hash.
 
     A part stands as its place in `_PARTS`.

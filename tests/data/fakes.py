@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
-from dcbench.data.catalogue import DATASETS, Dataset
+from dcbench.data.catalogue import DATASETS
+from dcbench.data.published import Dataset
 
 TINY = """
 name: tiny

@@ -16,8 +16,9 @@ import numpy as np
 import pytest
 
 from dcbench.data import fetch as fetching
-from dcbench.data.catalogue import DATASETS, Download
+from dcbench.data.catalogue import DATASETS
 from dcbench.data.fetch import fetch
+from dcbench.data.published import Download
 from dcbench.data.source import Folder
 from dcbench.errors import DataError, UsageError
 from tests.data import fakes

@@ -1,0 +1,130 @@
+"""Read archives of photographs and digits of other sizes, as images of 32 x 32 pixels.
+
+Sizes are changed as OpenOOD v1.5 does it: the shorter side to 32 pixels by Pillow's bilinear
+filter, then the middle square.
+"""
+
+from __future__ import annotations
+
+import bz2
+import io
+import re
+import tarfile
+import zipfile
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from dcbench.config.reading import MIB
+from dcbench.data.formats import FormatError, Piece
+
+SIDE = 32
+_MOST_BYTES = 16 * MIB
+"""Of a member of an archive, unpacked: ten times the largest of the official ones."""
+
+_MOST_PIXELS = 4_000_000
+_TIN = "tiny-imagenet-200"
+_TEXTURE = re.compile(r"dtd/images/(\w[\w-]*)/[^/]+\.jpg")
+
+
+def read_tin(content: bytes) -> Piece:
+    """Read the validation images of Tiny ImageNet's archive, `val_0` first.
+
+    Their labels are the places of the classes in `wnids.txt`.
+
+    Raises
+    ------
+    FormatError
+        If the bytes are not such an archive.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            classes = _member(archive, f"{_TIN}/wnids.txt").decode().split()
+            listed = _member(archive, f"{_TIN}/val/val_annotations.txt").decode().splitlines()
+            named = dict(line.split("\t")[:2] for line in listed)
+            names = sorted(named, key=lambda name: int(re.sub(r"\D", "", name)))
+            photos = (_member(archive, f"{_TIN}/val/images/{name}") for name in names)
+            images = _squares(photos)
+        labels = np.array([classes.index(named[name]) for name in names], dtype=np.int64)
+    except Exception as problem:  # whatever a damaged archive or picture happens to cause
+        raise FormatError(f"not Tiny ImageNet's archive ({problem})") from None
+    return Piece(images, labels)
+
+
+def read_textures(content: bytes) -> Piece:
+    """Read all images of the Describable Textures Dataset's archive, in the order of their names.
+
+    Raises
+    ------
+    FormatError
+        If the bytes are not such an archive.
+    """
+    found: dict[str, NDArray[np.uint8]] = {}
+    try:
+        with tarfile.open(fileobj=io.BytesIO(content), mode="r:gz") as archive:
+            for member in archive:
+                wanted = _TEXTURE.fullmatch(member.name) and member.size <= _MOST_BYTES
+                file = archive.extractfile(member) if wanted else None
+                if file is not None:
+                    found[member.name] = _squares([file.read()])[0]
+    except Exception as problem:  # as in `read_tin`
+        raise FormatError(f"not the archive of the Textures dataset ({problem})") from None
+    if not found:
+        raise FormatError("no images under dtd/images")
+    names = sorted(found)
+    kinds = [name.split("/")[2] for name in names]
+    _, labels = np.unique(kinds, return_inverse=True)
+    return Piece(np.stack([found[name] for name in names]), labels.astype(np.int64))
+
+
+def read_usps(content: bytes) -> Piece:
+    """Read gray digits of 16 x 16 pixels from LIBSVM's text format, enlarged to 32 x 32.
+
+    Values from -1 to 1 are scaled to 0 to 255 and cut off, as torchvision does it.
+
+    Raises
+    ------
+    FormatError
+        If the bytes are not such a file.
+    """
+    try:
+        text = bz2.BZ2Decompressor().decompress(content, _MOST_BYTES).decode()
+        lines = [line.split() for line in text.splitlines()]
+        values = [[each.rpartition(":")[2] for each in line[1:]] for line in lines]
+        levels = np.array(values, dtype=np.float32).reshape(-1, 16, 16)
+        labels = np.array([int(line[0]) - 1 for line in lines], dtype=np.int64)
+    except (OSError, ValueError, IndexError) as problem:
+        raise FormatError(f"not a LIBSVM file of digits ({problem})") from None
+    gray = ((levels + 1) / 2 * 255).astype(np.uint8)
+    images = [np.asarray(_square(Image.fromarray(each).convert("RGB"))) for each in gray]
+    return Piece(np.stack(images), labels)
+
+
+def _member(archive: zipfile.ZipFile, name: str) -> bytes:
+    """A member whose size is known before it is unpacked."""
+    if archive.getinfo(name).file_size > _MOST_BYTES:
+        raise ValueError(f"{name} is larger than {_MOST_BYTES} bytes")
+    return archive.read(name)
+
+
+def _squares(photos: Iterable[bytes]) -> NDArray[np.uint8]:
+    """JPEG files as uint8 [N, 32, 32, 3]."""
+    squares = []
+    for photo in photos:
+        with Image.open(io.BytesIO(photo), formats=["JPEG"]) as picture:
+            if picture.width * picture.height > _MOST_PIXELS:
+                raise ValueError(f"a picture of {picture.width} x {picture.height} pixels")
+            squares.append(np.asarray(_square(picture.convert("RGB"))))
+    return np.stack(squares)
+
+
+def _square(picture: Image.Image) -> Image.Image:
+    """The middle square of a picture whose shorter side was made 32 pixels."""
+    shorter = min(picture.size)
+    size = (SIDE * picture.width // shorter, SIDE * picture.height // shorter)
+    if size != picture.size:
+        picture = picture.resize(size, Image.Resampling.BILINEAR)
+    left, top = (round((side - SIDE) / 2) for side in size)
+    return picture.crop((left, top, left + SIDE, top + SIDE))

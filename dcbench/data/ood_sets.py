@@ -1,0 +1,93 @@
+"""The image sets that a network should detect as foreign: noise, datasets, or listed images."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dcbench.data.catalogue import get_dataset
+from dcbench.data.parts import ImageSet, Source
+from dcbench.data.rules import Rows
+from dcbench.data.splits import SplitConfig, read_list, splits_folder
+from dcbench.draws import stream
+from dcbench.errors import UsageError
+
+NOISE_IMAGES = 2000
+
+_Noise = Callable[[np.random.RandomState, tuple[int, ...]], NDArray[np.float64]]
+
+NOISE: dict[str, _Noise] = {
+    "gaussian": lambda generator, size: generator.normal(0.5, 1.0, size),
+    "uniform": lambda generator, size: generator.uniform(0.0, 1.0, size),
+}
+"""Pixels of noise before clipping to [0, 1], as in ODIN (Liang et al. 2018, arXiv 1706.02690)."""
+
+_LISTED = {
+    "tin": {
+        "cifar10": "6006944a30ec2a1437811b4658e43095a06c9d0ffd6828078df4052ef094df63",
+        "cifar100": "c4f64835abb6a1263ef843d53e3361228210877c61d6d903b862d1bace39a61c",
+    },
+}
+"""SHA-256 of the lists under `splits/openood/`: the images without classes of a dataset."""
+
+
+def load_ood_set(name: str, split: SplitConfig, source: Source) -> ImageSet:
+    """The images of an OOD set for a split, of the size of the split's own.
+
+    Raises
+    ------
+    UsageError
+        There is no such set, or none for this split.
+    MissingData, UnverifiedData
+        Its files are not there, or not the official ones where the source takes no others.
+    DataError
+        A file is damaged.
+    """
+    size = get_dataset(split.dataset).image_size
+    if name in NOISE:
+        return _noise(name, size)
+    entry = get_dataset(name)
+    if entry.image_size != size or name == split.dataset:
+        raise UsageError(
+            f"OOD set {name}: has images of {_pixels(entry.image_size)}; those of split "
+            f"{split.name} are of {_pixels(size)}, from {split.dataset}"
+        )
+    return source.part(name, "test").take(_listed(name, split))
+
+
+def fits(name: str, split: SplitConfig) -> bool:
+    """Whether a set is one for this split: images of the same size, from another dataset."""
+    if name in NOISE:
+        return True
+    size = get_dataset(split.dataset).image_size
+    listed = name not in _LISTED or split.dataset in _LISTED[name]
+    return get_dataset(name).image_size == size and name != split.dataset and listed
+
+
+def _listed(name: str, split: SplitConfig) -> Rows | None:
+    """Which images of a dataset the set has; None: all."""
+    if name not in _LISTED:
+        return None
+    if split.dataset not in _LISTED[name]:
+        raise UsageError(
+            f"OOD set {name}: OpenOOD lists its images for {' and '.join(_LISTED[name])}, and not "
+            f"for {split.dataset}, which split {split.name} is drawn from"
+        )
+    path = splits_folder() / "openood" / f"{name}-{split.dataset}.csv"
+    return read_list(path, _LISTED[name][split.dataset], ("index",))[:, 0]
+
+
+@functools.lru_cache(maxsize=4)
+def _noise(name: str, size: tuple[int, int]) -> ImageSet:
+    """The same images in every process; to draw them takes longer than to open a memory map."""
+    pixels = NOISE[name](stream(0, f"noise/{name}"), (NOISE_IMAGES, *size, 3))
+    images = np.rint(pixels.clip(0, 1) * 255).astype(np.uint8)
+    images.flags.writeable = False  # they are shared
+    return ImageSet(name, images, np.zeros(len(images), dtype=np.int64), official=True)
+
+
+def _pixels(size: tuple[int, int]) -> str:
+    return f"{size[0]} x {size[1]} pixels"
