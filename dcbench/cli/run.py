@@ -157,7 +157,13 @@ def measure(
 
 def _metric_rows(metrics: Metrics) -> list[tuple[str, float | None]]:
     """Metrics of a record by dotted name; those that do not apply are left out."""
-    from dcbench.metrics.table import HEADLINE_OOD_METRIC, HEADLINE_SCORE, METRICS, ood_key
+    from dcbench.metrics.table import (
+        HEADLINE_OOD_METRIC,
+        HEADLINE_SCORE,
+        METRICS,
+        ood_key,
+        shift_key,
+    )
 
     keys = [metric.key for metric in METRICS if metrics[metric.key] is not None]
     rows = [(key, metrics[key]) for key in keys]
@@ -165,4 +171,7 @@ def _metric_rows(metrics: Metrics) -> list[tuple[str, float | None]]:
         for score in scores or (HEADLINE_SCORE,):
             value = scores[score][HEADLINE_OOD_METRIC] if scores else None
             rows.append((ood_key(name, score), value))
+    for name, reached in metrics.shift.items():
+        value = reached.accuracy if reached else None
+        rows.append((shift_key(name, "accuracy"), value))
     return rows

@@ -49,8 +49,7 @@ def load_images(
     listed = whole.take(np.concatenate([split.train, split.val]))
     _check_hash(split, listed)
     fitted = listed if fit == "trainval" else listed.rows(slice(0, len(split.train)))
-    tested = source.part(split.config.test.dataset, "test")
-    test = tested.take(split.kept_test_rows(len(tested.labels)))
+    test = load_test(split, source)
     ood, missing = {}, {}
     for name in split.config.ood:
         try:
@@ -58,6 +57,12 @@ def load_images(
         except (MissingData, UnverifiedData) as problem:
             missing[name] = str(problem)
     return SplitImages(fitted, test, ood, missing)
+
+
+def load_test(split: Split, source: Source) -> ImageSet:
+    """Read the images that a split is tested on; errors as for `load_images`."""
+    tested = source.part(split.config.test.dataset, "test")
+    return tested.take(split.kept_test_rows(len(tested.labels)))
 
 
 def _check_hash(split: Split, listed: ImageSet) -> None:

@@ -46,36 +46,38 @@ def load_ood_set(name: str, split: SplitConfig, source: Source) -> ImageSet:
     DataError
         A file is damaged.
     """
-    size = get_dataset(split.dataset).image_size
     if name in NOISE:
-        return _noise(name, size)
-    entry = get_dataset(name)
-    if entry.image_size != size or name == split.dataset:
-        raise UsageError(
-            f"OOD set {name}: has images of {_pixels(entry.image_size)}; those of split "
-            f"{split.name} are of {_pixels(size)}, from {split.dataset}"
-        )
+        return _noise(name, get_dataset(split.dataset).image_size)
+    if problem := unfit(name, split):
+        raise UsageError(problem)
     return source.part(name, "test").take(_listed(name, split))
 
 
-def fits(name: str, split: SplitConfig) -> bool:
-    """Whether a set is one for this split: images of the same size, from another dataset."""
+def unfit(name: str, split: SplitConfig) -> str | None:
+    """Why an OOD set is none for a split, or None where it is one."""
     if name in NOISE:
-        return True
-    size = get_dataset(split.dataset).image_size
-    listed = name not in _LISTED or split.dataset in _LISTED[name]
-    return get_dataset(name).image_size == size and name != split.dataset and listed
+        return None
+    own, other = get_dataset(split.dataset), get_dataset(name)
+    if name == own.name:
+        return f"OOD set {name}: is what split {split.name} is drawn from"
+    if other.image_size != own.image_size:
+        (height, width), (own_height, own_width) = other.image_size, own.image_size
+        return (
+            f"OOD set {name}: has images of {height} x {width} pixels, and split {split.name} of "
+            f"{own_height} x {own_width}"
+        )
+    if own.name not in _LISTED.get(name, {own.name: ""}):
+        return (
+            f"OOD set {name}: OpenOOD lists its images for {' and '.join(_LISTED[name])}, and not "
+            f"for {own.name}, which split {split.name} is drawn from"
+        )
+    return None
 
 
 def _listed(name: str, split: SplitConfig) -> Rows | None:
     """Which images of a dataset the set has; None: all."""
     if name not in _LISTED:
         return None
-    if split.dataset not in _LISTED[name]:
-        raise UsageError(
-            f"OOD set {name}: OpenOOD lists its images for {' and '.join(_LISTED[name])}, and not "
-            f"for {split.dataset}, which split {split.name} is drawn from"
-        )
     path = splits_folder() / "openood" / f"{name}-{split.dataset}.csv"
     return read_list(path, _LISTED[name][split.dataset], ("index",))[:, 0]
 
@@ -87,7 +89,3 @@ def _noise(name: str, size: tuple[int, int]) -> ImageSet:
     images = np.rint(pixels.clip(0, 1) * 255).astype(np.uint8)
     images.flags.writeable = False  # they are shared
     return ImageSet(name, images, np.zeros(len(images), dtype=np.int64), official=True)
-
-
-def _pixels(size: tuple[int, int]) -> str:
-    return f"{size[0]} x {size[1]} pixels"

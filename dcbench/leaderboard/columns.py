@@ -7,18 +7,14 @@ metrics.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from dcbench.metrics.table import (
     METRICS,
-    OOD_METRICS,
-    OOD_SCORES,
     Metric,
     find_metric,
-    is_headline_ood,
-    ood_key,
 )
 from dcbench.records.schema import Record
 
@@ -92,7 +88,8 @@ class SummaryColumn(NamedTuple):
     empty: bool = False
 
 
-def _fixed(value: float | None, decimals: int = 6) -> str:
+def fixed(value: float | None, decimals: int = 6) -> str:
+    """The cell of a number, which is empty where there is none."""
     return "" if value is None else f"{value:.{decimals}f}"
 
 
@@ -100,7 +97,8 @@ def _whole(value: int | None) -> str:
     return "" if value is None else str(value)
 
 
-def _metric_kind(metric: Metric) -> Kind:
+def metric_kind(metric: Metric) -> Kind:
+    """What the cells of a metric look like."""
     if metric.largest is None:
         return POSITIVE
     if metric.unit == "fraction":
@@ -112,9 +110,9 @@ def _metric_kind(metric: Metric) -> Kind:
 def _metric_column(metric: Metric) -> Column:
     return Column(
         metric.key,
-        _metric_kind(metric),
+        metric_kind(metric),
         metric.meaning,
-        lambda record: _fixed(record.metrics[metric.key]),
+        lambda record: fixed(record.metrics[metric.key]),
         empty=not metric.required,
     )
 
@@ -160,21 +158,21 @@ LAST_COLUMNS = (
         "train_seconds",
         TENTHS,
         "duration of the training",
-        lambda r: _fixed(r.cost.train_seconds, 1),
+        lambda r: fixed(r.cost.train_seconds, 1),
         mean_decimals=1,
     ),
     Column(
         "evaluate_seconds",
         TENTHS,
         "duration of the predictions of all test and OOD images",
-        lambda r: _fixed(r.cost.evaluate_seconds, 1),
+        lambda r: fixed(r.cost.evaluate_seconds, 1),
         mean_decimals=1,
     ),
     Column(
         "images_per_second",
         TENTHS,
         "training images over training time",
-        lambda r: _fixed(r.cost.images_per_second, 1),
+        lambda r: fixed(r.cost.images_per_second, 1),
         empty=True,
         mean_decimals=1,
     ),
@@ -197,7 +195,7 @@ LAST_COLUMNS = (
         "ceiling_share",
         POSITIVE,
         "model_flops a second, as a share of a large matrix product's on the device",
-        lambda r: _fixed(r.cost.ceiling_share),
+        lambda r: fixed(r.cost.ceiling_share),
         empty=True,
         mean_decimals=6,
     ),
@@ -283,49 +281,3 @@ def is_known(name: str) -> bool:
     base = next((name.removesuffix(f"_{kind}") for kind in SPREAD if name.endswith(f"_{kind}")), "")
     mean = base in COSTS or find_metric(base) is not None
     return name in _KINDS or find_metric(name) is not None or mean
-
-
-def ood_columns(image_set: str) -> tuple[Column, ...]:
-    """The columns of an OOD set: `ood.<set>.<score>.<metric>`, empty where it was not there."""
-    return tuple(
-        _ood_column(image_set, score.key, metric) for score in OOD_SCORES for metric in OOD_METRICS
-    )
-
-
-def _ood_column(image_set: str, score: str, metric: Metric) -> Column:
-    def take(record: Record) -> str:
-        scores = record.metrics.ood.get(image_set) or {}
-        return _fixed(scores[score][metric.key]) if score in scores else ""
-
-    name = ood_key(image_set, score, metric.key)
-    meaning = f"{metric.key} of {image_set} by {score}"
-    return Column(name, _metric_kind(metric), meaning, take, empty=True)
-
-
-def row_names(names: Iterable[str]) -> list[str]:
-    """The columns of rows in their order: all that there are now, and what else `names` has.
-
-    The OOD sets are those of `names`.
-    """
-    names = list(names)
-    first, last = ([column.name for column in part] for part in (COLUMNS, LAST_COLUMNS))
-    sets = dict.fromkeys(name.split(".")[1] for name in names if name.startswith("ood."))
-    ood = [column.name for image_set in sets for column in ood_columns(image_set)]
-    known = {*first, *ood, *last}
-    return [*first, *ood, *(name for name in dict.fromkeys(names) if name not in known), *last]
-
-
-def averaged(names: Iterable[str]) -> list[str]:
-    """The metrics whose means a summary has, given the columns of the rows."""
-    return [*(metric.key for metric in METRICS), *(name for name in names if is_headline_ood(name))]
-
-
-def summary_names(names: Iterable[str]) -> list[str]:
-    """The columns of a summary in their order, as `row_names`."""
-    names = list(names)
-    *first, last = (column.name for column in SUMMARY_COLUMNS)
-    ood = [name.removesuffix("_mean") for name in names if name.endswith("_mean")]
-    means = [f"{metric}_{kind}" for metric in averaged(ood) for kind in SPREAD]
-    known = [*first, *means, *(f"{cost}_mean" for cost in COSTS)]
-    others = [name for name in dict.fromkeys(names) if name not in {*known, last}]
-    return [*known, *others, last]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from dcbench.config.image_sets import ALL_CORRUPTIONS, FAR, FURTHER_OOD, NEAR
 from dcbench.leaderboard.columns import (
     COLUMNS,
     COSTS,
@@ -14,7 +15,16 @@ from dcbench.leaderboard.columns import (
     Column,
     SummaryColumn,
 )
-from dcbench.metrics.table import METRICS, OOD_METRICS, OOD_SCORES, Metric, OodScore, ood_key
+from dcbench.metrics.table import (
+    METRICS,
+    OOD_METRICS,
+    OOD_SCORES,
+    SHIFT_METRICS,
+    Metric,
+    OodScore,
+    ood_key,
+    shift_key,
+)
 
 _FILES = f"""# Leaderboards
 
@@ -51,10 +61,19 @@ def readme() -> str:
         f"| `ood.<set>.<score>.<metric>` | {FRACTION.words} | {_names(OOD_METRICS)} of an OOD set "
         f"by the scores {_names(OOD_SCORES)}; empty: the set was not there |"
     )
+    further = [
+        f"| `ood.<set>.…` of {_listed(FURTHER_OOD)}; `ood.{NEAR}.…`, `ood.{FAR}.…` | "
+        f"{FRACTION.words}, or empty | the same of sets that `dcbench predict` adds, and the means "
+        "over OpenOOD's near and far sets; the columns are there once a run has them |",
+        f"| `{shift_key(ALL_CORRUPTIONS, '<metric>')}` | as the metric's | "
+        f"{_names(SHIFT_METRICS)} on the fifteen common corruptions, mean over all at five "
+        "severities; as above |",
+    ]
     means = [
         f"| `<metric>_mean`, `_sd`, `_ci95` | six decimals | mean, standard deviation (n − 1) and "
         "half-width of the 95 % interval (Student's t) over the runs of "
-        f"{_names(METRICS)}, and `{ood_key('<set>')}`; empty where a run lacks the metric |",
+        f"{_names(METRICS)}, `{ood_key('<set>')}` and corruptions; empty where a run lacks the "
+        "metric |",
         "| `<cost>_mean` | as in the rows | mean over the runs of "
         f"{', '.join(f'`{name}`' for name in COSTS)}; empty where a run lacks it |",
     ]
@@ -63,7 +82,7 @@ def readme() -> str:
         _FILES,
         _table(
             "Rows: `<protocol>/runs/<split>.csv`",
-            [*map(_line, COLUMNS), ood, *map(_line, LAST_COLUMNS)],
+            [*map(_line, COLUMNS), ood, *further, *map(_line, LAST_COLUMNS)],
         ),
         _table("Summaries: `<protocol>/<split>.csv`", [*first, *means, last]),
         _RANKS,
@@ -73,6 +92,10 @@ def readme() -> str:
 
 def _names(rows: Iterable[Metric | OodScore]) -> str:
     return ", ".join(f"`{row.key}`" for row in rows)
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
 
 
 def _table(title: str, lines: list[str]) -> str:

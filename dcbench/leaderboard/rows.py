@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from dcbench.leaderboard.columns import COLUMNS, LAST_COLUMNS, ood_columns, row_names
+from dcbench.leaderboard.column_order import columns_of, row_names
 from dcbench.records.schema import Record
 
 Row = dict[str, str]
@@ -16,8 +16,7 @@ Key = tuple[int, str, int]
 
 def row_of(record: Record, footnote: str = "") -> Row:
     """The row of a record; a metric or a cost that is not there is an empty cell."""
-    ood = [column for image_set in record.metrics.ood for column in ood_columns(image_set)]
-    cells = {column.name: column.take(record) for column in (*COLUMNS, *ood, *LAST_COLUMNS)}
+    cells = {column.name: column.take(record) for column in columns_of(record)}
     return {**cells, "footnote": footnote}
 
 

@@ -9,7 +9,8 @@ from itertools import product
 import pandas as pd
 
 from dcbench.config.protocol import RequiredRuns
-from dcbench.leaderboard.columns import COSTS, SPREAD, averaged
+from dcbench.leaderboard.column_order import averaged
+from dcbench.leaderboard.columns import COSTS, SPREAD
 from dcbench.leaderboard.ranks import standings
 
 RANKED, PROVISIONAL = "ranked", "provisional"

@@ -9,6 +9,7 @@ import pandas as pd
 
 from dcbench.config.reading import MOST_TABLE, parse_csv, read_file
 from dcbench.errors import DataError
+from dcbench.leaderboard.column_order import summary_names
 from dcbench.leaderboard.columns import (
     COSTS,
     KEYS,
@@ -16,7 +17,6 @@ from dcbench.leaderboard.columns import (
     SUMMARY_COLUMNS,
     TEXT_COLUMNS,
     is_known,
-    summary_names,
 )
 from dcbench.leaderboard.rows import Row, in_order, is_whole, key_of, run_title
 from dcbench.records.atomic import write_whole

@@ -97,9 +97,24 @@ def expected_calibration_error(
     RegMixup, focal calibration and MiSLAS. torchmetrics has bins [lo, hi) and a bin of their own
     for confidences of exactly 1; OpenOOD bins the largest logit. Neither is followed.
     """
-    confidence, correct = _confidence(probs, labels, num_bins)
+    return confidence_calibration_error(*_confidence(probs, labels, num_bins), num_bins)
+
+
+def confidence_calibration_error(
+    confidence: npt.ArrayLike, correct: npt.ArrayLike, num_bins: int = 15
+) -> float:
+    """`expected_calibration_error` of rows of which no more is known.
+
+    Parameters
+    ----------
+    confidence : array [N]
+        The largest probability of each row.
+    correct : array [N]
+        Whether the row is correctly classified.
+    """
+    largest, hits = (np.asarray(each, dtype=np.float64) for each in (confidence, correct))
     edges = np.linspace(0.0, 1.0, num_bins + 1)
-    return _mean_gap(correct - confidence, _bins(confidence, edges), num_bins)
+    return _mean_gap(hits - largest, _bins(largest, edges), num_bins)
 
 
 class CalibrationBins(NamedTuple):

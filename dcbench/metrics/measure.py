@@ -66,7 +66,10 @@ def measure(predictions: Predictions, *, long_tailed: bool, ood_sets: tuple[str,
         applies = long_tailed or not metric.long_tailed
         values[metric.key] = _one(computed[metric.compute], metric.key) if applies else None
     inside = _scores(logits)
-    ood = {name: _detections(inside, predictions.ood.get(name)) for name in ood_sets}
+    ood = {
+        name: _detections(inside, predictions.ood[name]) if name in predictions.ood else None
+        for name in ood_sets
+    }
     return Metrics.model_validate({**values, "ood": ood})
 
 
@@ -83,11 +86,14 @@ def _scores(logits: NDArray[np.float32]) -> dict[str, Any]:
     return {score.key: _one(computed[score.compute], score.key) for score in OOD_SCORES}
 
 
-def _detections(
-    inside: dict[str, Any], logits: NDArray[np.float32] | None
-) -> dict[str, dict[str, float]] | None:
-    if logits is None:
-        return None
+def detections(
+    logits: NDArray[np.float32], ood_logits: NDArray[np.float32]
+) -> dict[str, dict[str, float]]:
+    """How well each score of the table separates test images [N, C] from others [M, C]."""
+    return _detections(_scores(logits), ood_logits)
+
+
+def _detections(inside: dict[str, Any], logits: NDArray[np.float32]) -> dict[str, dict[str, float]]:
     outside, found = _scores(logits), {}
     for score in inside:
         results = {

@@ -20,9 +20,10 @@ from dcbench.metrics.calibration import (
     negative_log_likelihood,
 )
 from dcbench.metrics.ood import ood_detection, ood_scores
+from dcbench.metrics.shift import shift_metrics
 from dcbench.metrics.temperature import HIGHEST, temperature_scaling
 
-Takes = Literal["logits", "probs", "groups", "scores"]
+Takes = Literal["logits", "probs", "groups", "scores", "verdicts"]
 Unit = Literal["fraction", "nats", "none"]
 
 
@@ -39,7 +40,8 @@ class Metric:
         documentation defines the metric.
     takes : str
         What `compute` is given: `logits` or `probs` [N, C], and labels; `groups`: logits, labels
-        and the training images of each class; `scores`: those of ID and of OOD images.
+        and the training images of each class; `scores`: those of ID and of OOD images;
+        `verdicts`: what is kept of shifted images, and labels.
     title, short_title : str
         As a paper's table heads it, and as a narrow column does; both without the unit.
     meaning : str
@@ -320,6 +322,19 @@ OOD_METRICS: tuple[Metric, ...] = (
 HEADLINE_SCORE, HEADLINE_OOD_METRIC = "msp", "auroc"
 """Of the OOD numbers, a summary has this metric by this score."""
 
+SHIFT_METRICS: tuple[Metric, ...] = tuple(
+    replace(
+        metric,
+        compute=shift_metrics,
+        takes="verdicts",
+        title=f"{metric.title}, shifted",
+        meaning=f"{metric.key} on shifted test images, mean over kinds and severities",
+    )
+    for metric in METRICS
+    if metric.key in ("accuracy", "ece15", "nll")
+)
+"""How a network holds under a shift; stored as `shift.<set>.<metric>`."""
+
 TERMINAL = ("accuracy", "accuracy_few", "accuracy_medium", "ece15", "nll")
 """The metrics that the terminal shows of a summary, in this order."""
 
@@ -342,14 +357,22 @@ def is_headline_ood(key: str) -> bool:
     return key.startswith("ood.") and key.endswith(f".{HEADLINE_SCORE}.{HEADLINE_OOD_METRIC}")
 
 
+def shift_key(image_set: str, metric: str) -> str:
+    """The dotted name of a number of a shifted test set."""
+    return f"shift.{image_set}.{metric}"
+
+
 def find_metric(key: str) -> Metric | None:
     """The row of a metric by its key, such as `ece15` or `ood.mnist.msp.auroc`, or None.
 
-    That of an OOD number has the dotted name as its key.
+    That of a number of another image set has the dotted name as its key.
     """
     if key in _BY_KEY:
         return _BY_KEY[key]
     parts = key.split(".")
+    if len(parts) == 3 and parts[0] == "shift":
+        found = next((each for each in SHIFT_METRICS if each.key == parts[2]), None)
+        return found and replace(found, key=key)
     if len(parts) != 4 or parts[0] != "ood":
         return None
     score = next((each for each in OOD_SCORES if each.key == parts[2]), None)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field, SerializerFunctionWrapHandler, create_model, model_serializer
 
 from dcbench.config.base import Config
-from dcbench.metrics.table import METRICS, OOD_METRICS, OOD_SCORES, Metric
+from dcbench.metrics.table import METRICS, OOD_METRICS, OOD_SCORES, SHIFT_METRICS, Metric
 
 
 class _Values(Config):
@@ -55,10 +55,14 @@ if TYPE_CHECKING:
 
     Scores = Mapping[str, Detection]
 
+    class ShiftValues(_Values):
+        """What a network reaches on shifted test images."""
+
     class Metrics(_Values):
         """The metrics of a run, in fractions."""
 
         ood: dict[str, Scores | None]
+        shift: dict[str, ShiftValues | None]
 
 else:
     Detection = create_model(
@@ -68,6 +72,13 @@ else:
         __module__=__name__,
         **_fields(OOD_METRICS),
     )
+    ShiftValues = create_model(
+        "ShiftValues",
+        __base__=_Values,
+        __doc__="What a network reaches on shifted test images.",
+        __module__=__name__,
+        **_fields(SHIFT_METRICS),
+    )
     Metrics = create_model(
         "Metrics",
         __base__=_Values,
@@ -75,10 +86,12 @@ else:
 
         `metrics.accuracy`, or `metrics["accuracy"]`; `metrics.ood["mnist"]["msp"].auroc`. None: it
         does not apply, or, where `"nll_ts" in metrics` is false, the record is older than it.
+        `metrics.shift["fog"].accuracy`, where corruptions were predicted.
         """,
         __module__=__name__,
         **_fields(METRICS),
         ood=(dict[str, dict[str, Detection] | None], ...),
+        shift=(dict[str, ShiftValues | None], {}),
     )
 
 

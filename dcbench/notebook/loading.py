@@ -24,7 +24,7 @@ from dcbench.records.store import find_records
 
 if TYPE_CHECKING:
     from dcbench.notebook.dataset import SplitDataset
-    from dcbench.notebook.network import TrainedNetwork
+    from dcbench.runs.trained import TrainedNetwork
 
 
 def load_records(results: str | Path | None = None) -> pd.DataFrame:
@@ -230,6 +230,6 @@ def load_model(run: str | Path, device: str = "cpu") -> TrainedNetwork:
     DataError
         The record or the weights are missing or damaged.
     """
-    from dcbench.notebook.network import load_network
+    from dcbench.runs.trained import load_network
 
     return load_network(Path(run), device)

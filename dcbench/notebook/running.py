@@ -12,8 +12,8 @@ from dcbench.config.paths import results_root
 from dcbench.config.progress import NoProgress, Progress
 from dcbench.data.source import open_source
 from dcbench.errors import RunError
-from dcbench.records.files import read_record
 from dcbench.records.schema import Record
+from dcbench.records.set_files import read_completed
 from dcbench.records.store import Store
 from dcbench.runs.execute import execute
 from dcbench.runs.machine import find_device
@@ -176,7 +176,7 @@ def run_many(
     if failed:
         said = "; ".join(f"{plan_of(each.request).title}: {each.message}" for each in failed)
         raise RunError(f"{len(failed)} of {len(outcomes)} runs failed: {said}")
-    return [read_record(store.folder(plan_of(request).identity)) for request in requests]
+    return [read_completed(store.folder(plan_of(request).identity)) for request in requests]
 
 
 def _numbers(asked: str | int | Iterable[int]) -> str:

@@ -13,6 +13,7 @@ from dcbench.records.atomic import write_whole, writing
 from dcbench.records.files import (
     HISTORY,
     RECORD,
+    SETS,
     finish,
     parse_record,
     read_stored,
@@ -20,6 +21,7 @@ from dcbench.records.files import (
     remove,
 )
 from dcbench.records.schema import Record
+from dcbench.records.set_files import copy_sets
 from dcbench.records.store import address_of, locked, record_paths, unfinished_folders
 
 State = Literal["copied", "there_already", "refused", "damaged", "unfinished"]
@@ -197,10 +199,30 @@ def _merged(
     differ = any(each.record != candidates[0].record for each in candidates)
     for each in whole:
         if any(before.state == "copied" for before in outcomes):
-            outcomes.append(Collected(run, each.folder, "there_already"))
+            outcome = Collected(run, each.folder, "there_already")
         else:
-            outcomes.append(_taken(run, each, target, dry_run, candidates if differ else []))
+            outcome = _taken(run, each, target, dry_run, candidates if differ else [])
+        outcomes.append(_with_sets(outcome, each, target, dry_run))
     return outcomes
+
+
+def _with_sets(outcome: Collected, stored: Stored, target: Path, dry_run: bool) -> Collected:
+    """Bring what was predicted after the run too, to a run that is or was there."""
+    if outcome.state not in ("copied", "there_already"):
+        return outcome
+    try:
+        if dry_run or not (stored.folder / SETS).is_dir():
+            came = copy_sets(stored.folder, target, stored.record, dry_run=True)
+        else:
+            with locked(target, busy="collect again when it is done"):
+                came = copy_sets(stored.folder, target, stored.record)
+    except RunError as problem:
+        return outcome._replace(state="refused", message=str(problem))
+    except DataError as problem:
+        return outcome._replace(state="damaged", message=str(problem))
+    if came and outcome.state == "there_already":
+        return outcome._replace(message=f"sets added: {', '.join(came)}")
+    return outcome
 
 
 def _check_files(stored: Stored) -> None:

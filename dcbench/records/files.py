@@ -10,6 +10,7 @@ import csv
 import hashlib
 import io
 import json
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
@@ -25,6 +26,8 @@ from dcbench.records.schema import SCHEMA_VERSION, EpochSummary, Record, StoredF
 
 RECORD, PREDICTIONS, HISTORY = "record.json", "predictions.npz", "history.csv"
 WEIGHTS, CHECKPOINT = "model.safetensors", "checkpoint.pt"
+SETS = "sets"
+"""The folder of what is predicted after the run."""
 
 MOST_BYTES = {PREDICTIONS: GIB, WEIGHTS: 4 * GIB, CHECKPOINT: 16 * GIB}
 """Bytes of a file beyond which it is refused unread; of those that are not named, `MOST_TEXT`."""
@@ -137,6 +140,9 @@ def parse_record(text: bytes, path: Path) -> Record:
 def clear(folder: Path) -> None:
     """Remove what a run left, record first."""
     remove(folder, RECORD, CHECKPOINT, PREDICTIONS, HISTORY, WEIGHTS)
+    with writing(folder):
+        if (folder / SETS).is_dir():
+            shutil.rmtree(folder / SETS)
 
 
 def remove(folder: Path, *names: str) -> None:

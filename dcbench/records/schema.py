@@ -18,7 +18,7 @@ SCHEMA_VERSION: Literal[1] = 1
 class StoredFile(Config):
     """A file of a run's folder."""
 
-    file: str = Field(pattern=r"^(predictions\.npz|model\.safetensors)$")
+    file: str = Field(pattern=r"^(predictions\.npz|model\.safetensors|sets/[a-z0-9_-]+\.npz)$")
     sha256: str
 
 

@@ -16,9 +16,10 @@ import filelock
 
 from dcbench.errors import BusyError, DataError, DcbenchError, RunError
 from dcbench.records.atomic import writing
-from dcbench.records.files import CHECKPOINT, PREDICTIONS, RECORD, WEIGHTS, read_record
+from dcbench.records.files import CHECKPOINT, PREDICTIONS, RECORD, WEIGHTS
 from dcbench.records.identity import Configuration, Identity, address
 from dcbench.records.schema import Record
+from dcbench.records.set_files import read_completed
 
 LOCK = ".lock"
 _BEFORE_THE_RECORD = {CHECKPOINT, PREDICTIONS, WEIGHTS}
@@ -80,7 +81,7 @@ class Store:
         try:
             if not path.exists():
                 return HalfDone() if (folder / CHECKPOINT).exists() else Missing()
-            record = read_record(path)
+            record = read_completed(path)
         except DataError as problem:
             return Differs(problem)
         except OSError as problem:
@@ -171,9 +172,9 @@ def record_paths(results: Path) -> list[Path]:
 
 
 def find_records(results: Path) -> Iterator[tuple[Path, Record]]:
-    """Every record under a results folder, in the order of their paths."""
+    """Every record under a results folder, with the sets predicted later, in order of path."""
     for path in record_paths(results):
-        yield path, read_record(path)
+        yield path, read_completed(path)
 
 
 def unfinished_folders(results: Path) -> list[Path]:

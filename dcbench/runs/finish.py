@@ -12,6 +12,7 @@ from dcbench.data.parts import ImageSet
 from dcbench.metrics.measure import measure
 from dcbench.records import files
 from dcbench.records.schema import Cost, ImagesUsed, Normalization, Record
+from dcbench.records.sets import missing_departure
 from dcbench.runs.flops import BACKWARD_AND_FORWARD, count_flops
 from dcbench.runs.machine import describe_environment, device_title, peak_memory_bytes
 from dcbench.runs.prepare import ReadyRun, now
@@ -98,7 +99,7 @@ def _weights(run: ReadyRun) -> bytes:
 
 def _missing_and_needed(run: ReadyRun) -> list[str]:
     optional, missing = run.plan.protocol.optional_ood, run.data.images.missing_ood
-    return [f"OOD set {name} is missing" for name in missing if name not in optional]
+    return [missing_departure(name) for name in missing if name not in optional]
 
 
 def _drawn_from_elsewhere(run: ReadyRun) -> list[str]:

@@ -48,12 +48,14 @@ def _problem(file: RowsFile, row: Row, candidates: list[tuple[Path, Record]]) ->
         again = measure_again(folders[0])
     except DataError as problem:
         return str(problem)
+    newer = {*again.new, *again.later}
     wrong = [
         f"{name}='{row.get(name, '')}', the predictions give {_text(value)}"
         for name, value in flatten(again.metrics).items()
         if not _agrees(row.get(name, ""), value)
-        # An empty cell is right where the record, or every row, is older than the metric.
-        and not (row.get(name, "") == "" and (name in again.new or name in file.empty_columns))
+        # An empty cell is right where the record, or every row, is older than the metric, or the
+        # row is older than the predictions of an image set.
+        and not (row.get(name, "") == "" and (name in newer or name in file.empty_columns))
     ]
     return "; ".join(wrong) or None
 

@@ -12,7 +12,8 @@ from dcbench.config.protocol import Entry
 from dcbench.data.splits import load_split
 from dcbench.errors import UsageError
 from dcbench.leaderboard.checks.read import RowsFile
-from dcbench.leaderboard.columns import METHOD, REQUIRED, ood_columns
+from dcbench.leaderboard.column_order import ood_columns
+from dcbench.leaderboard.columns import METHOD, REQUIRED
 from dcbench.leaderboard.rows import Key, Row, is_whole, key_of
 from dcbench.metrics.table import METRICS, find_metric
 

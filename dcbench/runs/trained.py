@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from safetensors.torch import load
 from torch import Tensor, nn
 
+from dcbench.config.progress import NoProgress, ProgressTask
 from dcbench.data.catalogue import get_dataset
 from dcbench.data.load import load_images
 from dcbench.data.source import open_source
@@ -19,6 +20,7 @@ from dcbench.methods import Method, Task, build_method
 from dcbench.records.files import read_record, read_stored
 from dcbench.records.schema import Record
 from dcbench.training.augment import normalization_statistics
+from dcbench.training.precision import autocast
 from dcbench.training.predict import predict
 from dcbench.training.stages import new_network
 
@@ -62,9 +64,24 @@ class TrainedNetwork(nn.Module):
 
     def predict(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Logits [N, classes] of images [N, height, width, 3] as the run itself predicted them."""
+        return self.predict_counted(images, NoProgress().task("predict", len(images)))
+
+    def predict_counted(
+        self, images: NDArray[np.uint8], shown: ProgressTask
+    ) -> NDArray[np.float32]:
+        """As `predict`; the images that are done are counted."""
         mean, std = self.mean.cpu().numpy(), self.std.cpu().numpy()
         device = self.mean.device
-        return predict(self.network, images, mean, std, device, logits_of=self.method.logits)
+        with autocast(self.record.recipe, device):
+            return predict(
+                self.network,
+                images,
+                mean,
+                std,
+                device,
+                shown.advance,
+                logits_of=self.method.logits,
+            )
 
 
 def load_network(run: Path, device: str) -> TrainedNetwork:

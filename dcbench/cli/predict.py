@@ -1,0 +1,83 @@
+"""`dcbench predict`: further image sets, by the stored weights of finished runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from dcbench.cli.options import DataOption, DeviceOption, UnverifiedOption
+from dcbench.cli.report import Report, Table
+
+if TYPE_CHECKING:
+    from dcbench.runs.further import SetOutcome
+
+EXAMPLE = "Example:  dcbench predict results --sets tin,corruptions"
+
+
+def predict(
+    runs: Annotated[
+        list[Path], typer.Argument(metavar="RUN", help="Folders of finished runs, or above them.")
+    ],
+    sets: Annotated[
+        str | None,
+        typer.Option(
+            help="tin,svhn, or a group: openood, corruptions.",
+            show_default="those of the split that a run lacks",
+        ),
+    ] = None,
+    device: DeviceOption = "auto",
+    data: DataOption = None,
+    allow_unverified_data: UnverifiedOption = False,
+) -> Report:
+    """Predict further image sets by the stored weights; nothing is trained.
+
+    Each set becomes two files beside the record, which stays as it was. A set that is there is not
+    predicted again. Ends with 3 if images of a set are not on this machine; the others are done.
+    """
+    from dcbench.cli.console import ConsoleProgress
+    from dcbench.config.names import split_list
+    from dcbench.data.source import open_source
+    from dcbench.runs.further import predict_sets, requests_of
+    from dcbench.runs.machine import find_device
+
+    source = open_source(data, allow_unverified=allow_unverified_data)
+    requests = requests_of(runs, split_list(sets or ""))
+    with ConsoleProgress() as progress:
+        outcomes = list(predict_sets(requests, source, find_device(device), progress=progress))
+    absent = {each.name: each.message for each in outcomes if each.state == "absent"}
+    notes = [f"{name}: {why}" for name, why in absent.items()]
+    if not outcomes:
+        notes.append("no run lacks a set of its split; name others with --sets")
+    return Report(
+        data=[_plain(each) for each in outcomes],
+        tables=[Table("", ("run", "set", "state", *_TITLES), list(map(_row, outcomes)))]
+        if outcomes
+        else (),
+        notes=notes,
+        exit_code=3 if absent else 0,
+    )
+
+
+_TITLES = ("AUROC % by MSP", "accuracy %", "ECE-15 %")
+
+
+def _row(outcome: SetOutcome) -> tuple[object, ...]:
+    auroc = accuracy = ece = None
+    if found := outcome.found:
+        auroc = f"{100 * found.ood['msp'].auroc:.1f}" if found.ood else None
+        if found.severities:
+            accuracy = f"{100 * found.shift.accuracy:.1f}"
+            ece = f"{100 * found.shift.ece15:.1f}"
+    return (str(outcome.run), outcome.name, outcome.state, auroc, accuracy, ece)
+
+
+def _plain(outcome: SetOutcome) -> dict[str, Any]:
+    return {
+        "run": str(outcome.run),
+        "set": outcome.name,
+        "state": outcome.state,
+        "message": outcome.message,
+        "found": outcome.found and outcome.found.model_dump(mode="json"),
+    }

@@ -1,0 +1,124 @@
+"""The files of image sets that are predicted after a run: two a set, in `sets/` beside the record.
+
+`sets/<name>.npz` holds the predictions and `sets/<name>.json` says what they are; it is written
+last, so a set that has it is done.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+
+from dcbench.config.base import validated
+from dcbench.config.reading import parse_json
+from dcbench.errors import DataError
+from dcbench.records.atomic import write_whole, writing
+from dcbench.records.files import SETS, read_record, read_stored, read_whole
+from dcbench.records.schema import Record, StoredFile
+from dcbench.records.sets import Arrays, FurtherSet, completed
+
+
+def read_sets(folder: Path, record: Record) -> list[FurtherSet]:
+    """The sets that were predicted after the run in a folder.
+
+    Raises
+    ------
+    DataError
+        A file is damaged, or of other weights than the record's.
+    """
+    found = []
+    for path in sorted((folder / SETS).glob("*.json")):
+        each = _parse(path)
+        if each.model_sha256 != record.model.sha256:
+            raise DataError(
+                f"{path}: was predicted by other weights than those of the record beside it; "
+                f"remove {folder / SETS} and predict again"
+            )
+        found.append(each)
+    return found
+
+
+def _parse(path: Path) -> FurtherSet:
+    content = parse_json(read_whole(path), path, hint="; remove it, and predict again")
+    found = validated(FurtherSet, content, path, DataError)
+    if found.name != path.stem:
+        raise DataError(
+            f"{path}: name='{found.name}': should be '{path.stem}', as the file is called"
+        )
+    return found
+
+
+def read_completed(path: Path) -> Record:
+    """The record of a run, from its file or folder, with all sets that were predicted later.
+
+    Raises
+    ------
+    DataError
+        As `read_record` and `read_sets`.
+    """
+    folder = path if path.is_dir() else path.parent
+    record = read_record(path)
+    return completed(record, read_sets(folder, record))
+
+
+def write_arrays(folder: Path, name: str, arrays: Arrays) -> StoredFile:
+    """Store the predictions of a set."""
+    with writing(folder / SETS):
+        (folder / SETS).mkdir(exist_ok=True)
+    file = f"{SETS}/{name}.npz"
+    digest = write_whole(
+        folder / file,
+        lambda target: np.savez_compressed(target, **arrays),  # type: ignore[arg-type]
+    )
+    return StoredFile(file=file, sha256=digest)
+
+
+def read_arrays(folder: Path, stored: StoredFile) -> Arrays:
+    """The stored predictions of a set; errors as for `read_stored`."""
+    content = read_stored(folder, stored)
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in arrays.files}
+    except Exception as problem:  # whatever NumPy makes of bytes that are no such archive
+        raise DataError(f"{folder / stored.file}: not a predictions file: {problem}") from None
+
+
+def write_set(folder: Path, found: FurtherSet) -> None:
+    """Finish a set: from now on it is one of the run's."""
+    text = json.dumps(found.model_dump(mode="json"), indent=2, allow_nan=False) + "\n"
+    write_whole(folder / SETS / f"{found.name}.json", lambda file: file.write(text.encode()))
+
+
+def copy_sets(source: Path, target: Path, record: Record, *, dry_run: bool = False) -> list[str]:
+    """Bring the sets that a run has in one folder to the folder of the same run elsewhere.
+
+    What is there stays.
+
+    Returns
+    -------
+    list of str
+        The names of the sets that came, or would.
+
+    Raises
+    ------
+    DataError
+        A set is damaged in one of the folders; or they have other predictions of one set.
+    """
+    there = {each.name: each for each in read_sets(target, record)}
+    found = read_sets(source, record)
+    for each in found:
+        rival = there.get(each.name)
+        if rival is not None and rival.predictions.sha256 != each.predictions.sha256:
+            raise DataError(
+                f"{source / SETS} and {target / SETS} hold other predictions of {each.name}: "
+                "remove those that are not to count, and collect again"
+            )
+        read_stored(source, each.predictions)
+    new = [each for each in found if each.name not in there]
+    for each in [] if dry_run else new:
+        write_arrays(target, each.name, read_arrays(source, each.predictions))
+        write_set(target, each)
+    return [each.name for each in new]

@@ -1,0 +1,261 @@
+"""Further image sets, predicted by the stored weights of finished runs; nothing is trained."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from dcbench.config.image_sets import CORRUPTIONS, members_of
+from dcbench.config.progress import NoProgress, Progress, ProgressTask
+from dcbench.data.load import load_test
+from dcbench.data.ood_sets import load_ood_set, unfit
+from dcbench.data.parts import ImageSet, MissingData, Source, UnverifiedData
+from dcbench.data.splits import Split, SplitConfig, load_split
+from dcbench.errors import DataError, RunError, UsageError
+from dcbench.metrics.measure import Predictions
+from dcbench.records.files import read_predictions, read_record
+from dcbench.records.schema import ImagesUsed, Record
+from dcbench.records.set_files import read_sets, write_arrays, write_set
+from dcbench.records.sets import Arrays, FurtherSet, measure_set
+from dcbench.records.store import locked, record_paths
+from dcbench.runs.machine import describe_environment, device_title
+from dcbench.runs.prepare import now
+from dcbench.runs.trained import TrainedNetwork, load_network
+
+_CHECKED = 50
+"""Test images that are predicted again before anything else is."""
+
+
+@dataclass(frozen=True)
+class SetOutcome:
+    """What became of a set for a run.
+
+    Attributes
+    ----------
+    state : str
+        `there`: it was predicted before, by the run itself or later. `absent`: its images are not
+        on this machine, and `message` says what to do.
+    """
+
+    run: Path
+    name: str
+    state: Literal["predicted", "there", "absent"]
+    found: FurtherSet | None = None
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class Request:
+    """The sets that are asked for a run."""
+
+    folder: Path
+    record: Record
+    names: list[str]
+
+
+def run_folders(paths: Sequence[Path]) -> list[Path]:
+    """The folders of finished runs that some paths are, or hold.
+
+    Raises
+    ------
+    UsageError
+        There is none at one of them.
+    """
+    found: dict[Path, None] = {}
+    for path in paths:
+        folder = path.parent if path.is_file() else path
+        below = [each.parent for each in record_paths(folder)]
+        if not below:
+            raise UsageError(f"{path}: holds no finished run; name a run's folder, or one above")
+        found.update(dict.fromkeys(below))
+    return list(found)
+
+
+def requests_of(paths: Sequence[Path], sets: Sequence[str] = ()) -> list[Request]:
+    """What is asked of each run: the named sets, or those of its split that it lacks.
+
+    Raises
+    ------
+    UsageError
+        There is no run at a path, no set of a name, or a set is none for a run's split.
+    DataError
+        A record is damaged.
+    """
+    requests = []
+    for folder in run_folders(paths):
+        record = read_record(folder)
+        split = load_split(record.split, record.subset).config
+        named = dict.fromkeys(name for word in sets for name in _members(word, split))
+        requests.append(Request(folder, record, list(named) if sets else list(record.missing)))
+    return requests
+
+
+def _members(word: str, split: SplitConfig) -> list[str]:
+    """The sets that a word stands for on a split: of a group, those that are sets for it."""
+    names = members_of(word, split.ood)
+    reasons = {name: None if name in CORRUPTIONS else unfit(name, split) for name in names}
+    fitting = [name for name, reason in reasons.items() if reason is None]
+    if not fitting:
+        raise UsageError("; ".join(filter(None, reasons.values())))
+    return fitting
+
+
+def predict_sets(
+    requests: Sequence[Request],
+    source: Source,
+    device: torch.device,
+    *,
+    progress: Progress | None = None,
+) -> Iterator[SetOutcome]:
+    """Predict what is asked of each run and not there; images are read once for all runs.
+
+    Raises
+    ------
+    DataError
+        A run is damaged, or its test images are not those that it was tested on.
+    RunError
+        The stored weights do not give the run's stored predictions, or give logits that are not
+        finite; or a file cannot be written.
+    """
+    of_split: dict[tuple[str, int], list[Request]] = defaultdict(list)
+    for request in requests:
+        of_split[request.record.split, request.record.subset].append(request)
+    for (name, subset), together in of_split.items():
+        images = SetImages(load_split(name, subset), source, device)
+        wanted = dict.fromkeys(each for request in together for each in request.names)
+        for image_set in wanted:
+            asked = [request for request in together if image_set in request.names]
+            yield from _predict_set(image_set, asked, images, progress or NoProgress())
+
+
+def _predict_set(
+    name: str, requests: Sequence[Request], images: SetImages, progress: Progress
+) -> Iterator[SetOutcome]:
+    waiting = [each for each in requests if not _has(each.folder, each.record, name)]
+    for each in requests:
+        if each not in waiting:
+            yield SetOutcome(each.folder, name, "there")
+    if not waiting:
+        return
+    try:
+        loaded = images.load(name)
+    except (MissingData, UnverifiedData) as problem:
+        for each in waiting:
+            yield SetOutcome(each.folder, name, "absent", message=str(problem))
+        return
+    for each in waiting:
+        shown = progress.task(f"predict {name}", sum(map(len, loaded.parts)), unit="images")
+        with locked(each.folder):
+            if _has(each.folder, each.record, name):
+                yield SetOutcome(each.folder, name, "there")
+            else:
+                found = _Run(each.folder, each.record, images).predict(loaded, shown)
+                yield SetOutcome(each.folder, name, "predicted", found)
+        shown.close()
+
+
+def _has(folder: Path, record: Record, name: str) -> bool:
+    by_run = record.metrics.ood.get(name) is not None
+    return by_run or any(each.name == name for each in read_sets(folder, record))
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedSet:
+    """An image set in memory: one part, or one for each severity of a corruption."""
+
+    name: str
+    kind: Literal["ood", "corruption"]
+    parts: list[NDArray[np.uint8]]
+    used: ImagesUsed
+
+
+@dataclass(eq=False)
+class SetImages:
+    """The image sets for a split, read or made one at a time."""
+
+    split: Split
+    source: Source
+    device: torch.device
+    _test: ImageSet | None = field(default=None)
+
+    @property
+    def test(self) -> ImageSet:
+        """The images that the split is tested on."""
+        if self._test is None:
+            self._test = load_test(self.split, self.source)
+        return self._test
+
+    def load(self, name: str) -> LoadedSet:
+        """An image set by name; errors as for `load_ood_set` and `load_test`."""
+        found = load_ood_set(name, self.split.config, self.source)
+        used = ImagesUsed(images=len(found.labels), sha256=found.sha256(), official=found.official)
+        return LoadedSet(name, "ood", [found.images], used)
+
+
+@dataclass(frozen=True, eq=False)
+class _Run:
+    """A finished run that predicts again."""
+
+    folder: Path
+    record: Record
+    images: SetImages
+
+    def predict(self, loaded: LoadedSet, shown: ProgressTask) -> FurtherSet:
+        """Predict a set and store it: the predictions, then what they are."""
+        began = time.monotonic()
+        predictions = read_predictions(self.folder, self.record)
+        network = load_network(self.folder, str(self.images.device))
+        self._confirm(network, predictions)
+        arrays = self._arrays(network, loaded, shown)
+        stored = write_arrays(self.folder, loaded.name, arrays)
+        found = FurtherSet.model_validate(
+            {
+                "name": loaded.name,
+                "kind": loaded.kind,
+                "model_sha256": self.record.model.sha256,
+                "images": loaded.used,
+                "predictions": stored,
+                **measure_set(loaded.kind, arrays, predictions),
+                "seconds": round(time.monotonic() - began, 3),
+                "device": device_title(self.images.device),
+                "environment": describe_environment(self.images.device),
+                "finished": now(),
+            }
+        )
+        write_set(self.folder, found)
+        return found
+
+    def _arrays(self, network: TrainedNetwork, loaded: LoadedSet, shown: ProgressTask) -> Arrays:
+        logits = [network.predict_counted(part, shown) for part in loaded.parts]
+        if not all(np.isfinite(each).all() for each in logits):
+            raise RunError(
+                f"{self.folder}: the network gives logits that are not finite on {loaded.name}"
+            )
+        return {"logits": logits[0]}
+
+    def _confirm(self, network: TrainedNetwork, predictions: Predictions) -> None:
+        """Refuse weights that do not give the run's own predictions of its test images."""
+        test, used = self.images.test, self.record.data["test"]
+        if used is not None and test.sha256() != used.sha256:
+            raise DataError(
+                f"{self.folder}: was tested on other images than {test.name} has here: their "
+                f"SHA-256 is {test.sha256()[:16]}…, recorded is {used.sha256[:16]}…"
+            )
+        again = network.predict(test.images[:_CHECKED]).argmax(axis=1)
+        before = predictions.logits[:_CHECKED].argmax(axis=1)
+        differing = int((again != before).sum())
+        # Another processor or precision may turn a close call.
+        if differing > len(before) // 10:
+            raise RunError(
+                f"{self.folder}: the stored weights classify {differing} of the first "
+                f"{len(before)} test images otherwise than the stored predictions do; the method "
+                "or the network has changed since: run again with --restart"
+            )

@@ -1,0 +1,182 @@
+"""Predictions of further image sets, by the stored weights of finished runs."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.numpy import load_file, save_file
+from typer.testing import CliRunner
+
+import dcbench
+from dcbench.cli import app
+from dcbench.data import ood_sets
+from dcbench.data.ood_sets import load_ood_set, unfit
+from dcbench.data.source import Folder
+from dcbench.data.splits import split_config
+from dcbench.errors import RunError, UsageError
+from dcbench.leaderboard.tables import read_rows
+from dcbench.records import files
+from dcbench.records.set_files import read_arrays, read_completed, read_sets
+from dcbench.runs import further
+from dcbench.runs.further import predict_sets, requests_of
+from tests.records.test_collect import contents
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The results folder of a run that lacked an OOD set which its protocol needs."""
+    results = tmp_path_factory.mktemp("trained")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ood_sets, "NOISE", {"uniform": ood_sets.NOISE["uniform"]})
+        patch.setattr(ood_sets, "load_ood_set", load_ood_set)
+        patch.setattr("dcbench.data.load.load_ood_set", _without_gaussian)
+        dcbench.run("erm", "digits", protocol="v1-lite", device="cpu", results=results)
+    return results
+
+
+def _without_gaussian(name, split, source):
+    if name == "gaussian":
+        raise further.MissingData("gaussian is not there")
+    return load_ood_set(name, split, source)
+
+
+@pytest.fixture
+def results(trained: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(trained, tmp_path / "results"))
+
+
+def folder_of(results: Path) -> Path:
+    return results / "v1-lite/digits/subset-0/erm/seed-0"
+
+
+def predicted(results: Path, *sets: str) -> list[further.SetOutcome]:
+    source = Folder(results.parent / "data")
+    return list(predict_sets(requests_of([results], sets), source, CPU))
+
+
+def test_run_that_lacked_a_set_alone_becomes_one_of_the_protocol(results: Path, tmp_path: Path):
+    folder = folder_of(results)
+    before, weights = read_completed(folder), (folder / "model.safetensors").read_bytes()
+    assert before.departures == ("OOD set gaussian is missing",)
+    [outcome] = predicted(results)
+    assert (outcome.name, outcome.state) == ("gaussian", "predicted")
+    assert read_completed(folder).status == "protocol"
+    assert (folder / "model.safetensors").read_bytes() == weights
+    whole = dcbench.run(
+        "erm", "digits", protocol="v1-lite", device="cpu", results=tmp_path / "whole"
+    )
+    assert read_completed(folder).metrics == whole.metrics
+    assert read_completed(folder).data == whole.data
+
+
+def test_set_predicted_later_is_that_of_the_run_bit_for_bit(results: Path, tmp_path: Path):
+    predicted(results)
+    whole = dcbench.run(
+        "erm", "digits", protocol="v1-lite", device="cpu", results=tmp_path / "whole"
+    )
+    expected = files.read_predictions(folder_of(tmp_path / "whole"), whole).ood["gaussian"]
+    folder = folder_of(results)
+    [found] = read_sets(folder, files.read_record(folder))
+    assert np.array_equal(read_arrays(folder, found.predictions)["logits"], expected)
+
+
+def test_row_that_was_published_before_stays_and_is_filled(results: Path, tmp_path: Path):
+    folder = folder_of(results)
+    record = files.read_record(folder)
+    files.write_record(folder, record.model_copy(update={"status": "protocol", "departures": ()}))
+    board = tmp_path / "board"
+
+    def build() -> None:
+        done = CliRunner().invoke(
+            app, ["leaderboard", "build", "--results", str(results), "-o", str(board)]
+        )
+        assert done.exit_code == 0, done.output
+
+    build()
+    shutil.copytree(board, tmp_path / "before")
+    predicted(results)
+    build()
+    arguments = ["--predictions", str(results), "--base", str(tmp_path / "before")]
+    done = CliRunner().invoke(app, ["leaderboard", "check", str(board), *arguments])
+    assert done.exit_code == 0, done.output
+    [cells] = read_rows(board / "v1-lite/runs/digits.csv")
+    auroc = read_completed(folder).metrics.ood["gaussian"]["msp"].auroc
+    assert cells["ood.gaussian.msp.auroc"] == f"{auroc:.6f}"
+
+
+def test_set_that_is_there_is_not_predicted_again(results: Path):
+    predicted(results)
+    before = contents(results)
+    assert [each.state for each in predicted(results, "gaussian", "uniform")] == ["there"] * 2
+    assert contents(results) == before
+
+
+def test_kill_before_the_last_file_loses_nothing(results: Path, monkeypatch: pytest.MonkeyPatch):
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    before = contents(results)
+    with monkeypatch.context() as patch:
+        patch.setattr(further, "write_set", killed)
+        with pytest.raises(KeyboardInterrupt):
+            predicted(results)
+    assert contents(results).items() >= before.items()
+    assert read_completed(folder_of(results)).status == "custom"
+    assert [each.state for each in predicted(results)] == ["predicted"]
+
+
+def test_weights_that_do_not_give_the_stored_predictions_are_refused(results: Path):
+    folder = folder_of(results)
+    weights = load_file(folder / "model.safetensors")
+    weights["fc.bias"] = weights["fc.bias"] + 100 * np.arange(10, dtype=np.float32)
+    save_file(weights, folder / "model.safetensors")
+    stored = files.write_weights(folder, (folder / "model.safetensors").read_bytes())
+    record = files.read_record(folder)
+    files.write_record(folder, record.model_copy(update={"model": stored}))
+    with pytest.raises(RunError, match="of the first 50 test images otherwise"):
+        predicted(results)
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("tin", "has images of 32 x 32 pixels, and split digits of 8 x 8"),
+        ("openood", "has images of 32 x 32 pixels, and split digits of 8 x 8"),
+        ("tine", "unknown image set 'tine'; did you mean tin"),
+    ],
+)
+def test_set_that_is_none_for_the_split_is_refused(results: Path, name: str, problem: str):
+    with pytest.raises(UsageError, match=problem):
+        requests_of([results], [name])
+
+
+def test_folder_without_a_run_is_named(tmp_path: Path):
+    with pytest.raises(UsageError, match="holds no finished run"):
+        requests_of([tmp_path])
+
+
+def test_openood_lists_are_of_the_published_lengths():
+    for name, count in (("cifair10", 7793), ("cifar100", 6526)):
+        rows = ood_sets._listed("tin", split_config(name))
+        assert rows is not None
+        assert len(set(rows.tolist())) == count
+        assert rows.max() < 10_000
+
+
+def test_split_does_not_detect_its_own_dataset():
+    assert "is what split cifair10 is drawn from" in str(unfit("cifar10", split_config("cifair10")))
+
+
+def test_set_without_images_ends_with_the_code_for_data(results: Path, monkeypatch):
+    monkeypatch.setattr(further, "load_ood_set", _without_gaussian)
+    done = CliRunner().invoke(app, ["predict", str(results), "--json"])
+    assert done.exit_code == 3
+    [outcome] = json.loads(done.stdout)
+    assert (outcome["state"], outcome["message"]) == ("absent", "gaussian is not there")
