@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import logging
 import sys
 from typing import Any
 
@@ -10,6 +11,8 @@ import typer
 from typer.core import TyperGroup
 
 from dcbench.errors import DcbenchError
+
+_log = logging.getLogger(__name__)
 
 _SPELLED = {"±": "+/-", "–": "-", "…": "...", "×": "x"}
 """What stands for a character where the output cannot encode it; for others a question mark."""
@@ -48,6 +51,7 @@ class Guarded(TyperGroup):
         except DcbenchError as problem:
             from dcbench.cli.console import note
 
+            _log.debug("traceback, as --debug asks:", exc_info=problem)
             note(f"error: {problem}")
             raise typer.Exit(problem.exit_code) from None
         except KeyboardInterrupt:

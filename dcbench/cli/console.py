@@ -115,11 +115,19 @@ class _Lines(logging.Handler):
 _lines = _Lines()
 
 
-def speak(quiet: bool) -> None:
-    """Show what dcbench logs on standard error from now on; if `quiet`, warnings alone."""
+def speak(*, quiet: bool = False, debug: bool = False) -> None:
+    """Show what dcbench logs on standard error from now on.
+
+    Parameters
+    ----------
+    quiet
+        Warnings alone.
+    debug
+        What only its developers want to see, too: the tracebacks of errors.
+    """
     if _lines not in _log.handlers:
         _log.addHandler(_lines)
-    _log.setLevel(logging.WARNING if quiet else logging.INFO)
+    _log.setLevel(logging.DEBUG if debug else logging.WARNING if quiet else logging.INFO)
 
 
 @contextlib.contextmanager

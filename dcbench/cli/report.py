@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
-from collections.abc import Callable, Iterable, Sequence
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -53,21 +55,20 @@ class Report:
 _OPTIONS = {
     "as_json": Annotated[bool, typer.Option("--json", help="JSON alone on standard output.")],
     "quiet": Annotated[bool, typer.Option("--quiet", help="No progress.")],
+    "debug": Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")],
 }
 
 
 def reporting(command: Callable[..., Report | Iterable[Report] | None]) -> Callable[..., None]:
-    """Give a command `--json` and `--quiet`, and show the reports that it returns or yields."""
+    """Give a command options that all have, and show the reports that it returns or yields."""
 
     @functools.wraps(command)
-    def shown(*args: Any, as_json: bool, quiet: bool, **options: Any) -> None:
+    def shown(*args: Any, as_json: bool, quiet: bool, debug: bool, **options: Any) -> None:
         from dcbench.cli.console import show, speak  # takes longer than all of `--help`
 
-        speak(quiet)
-        found = command(*args, **options)
-        reports = [found] if isinstance(found, Report) else found or ()
+        speak(quiet=quiet, debug=debug)
         exit_code = 0
-        for report in reports:
+        for report in _reports(functools.partial(command, *args, **options)):
             show(report, as_json)
             exit_code = max(exit_code, report.exit_code)
         if exit_code:
@@ -83,6 +84,19 @@ def reporting(command: Callable[..., Report | Iterable[Report] | None]) -> Calla
     vars(shown)["__signature__"] = signature.replace(parameters=parameters)
     shown.__annotations__ = {each.name: each.annotation for each in parameters}
     return shown
+
+
+def _reports(command: Callable[[], Report | Iterable[Report] | None]) -> Iterator[Report]:
+    """What a command reports; what a method's code prints meanwhile goes to standard error."""
+    with contextlib.redirect_stdout(sys.stderr):
+        found = command()
+        reports = iter([found] if isinstance(found, Report) else found or ())
+    while True:
+        with contextlib.redirect_stdout(sys.stderr):
+            report = next(reports, None)
+        if report is None:
+            return
+        yield report
 
 
 def list_report(rows: Sequence[dict[str, Any]], what: str, notes: Sequence[str] = ()) -> Report:

@@ -20,6 +20,7 @@ from typing import Any, TypeGuard, TypeVar
 from dcbench.config.base import validated
 from dcbench.errors import UsageError, unknown
 from dcbench.methods.base import Method
+from dcbench.methods.failures import told, where_raised
 
 _log = logging.getLogger(__name__)
 _methods: dict[str, type[Method]] = {}
@@ -127,7 +128,8 @@ def _executed(path: Path, source: bytes) -> ModuleType:
     except UsageError:
         raise
     except Exception as problem:
-        raise UsageError(f"method file {path}: {type(problem).__name__}: {problem}") from None
+        place = where_raised(problem, path) or f"{path}: "
+        raise UsageError(f"method file {place}{told(problem)}") from problem
     return module
 
 

@@ -9,6 +9,7 @@ from safetensors.torch import save as safetensors_bytes
 
 from dcbench.config.progress import NoProgress, Progress
 from dcbench.data.parts import ImageSet
+from dcbench.methods.failures import named
 from dcbench.metrics.measure import measure
 from dcbench.records import files
 from dcbench.records.schema import Cost, ImagesUsed, Normalization, Record
@@ -17,7 +18,6 @@ from dcbench.runs.flops import BACKWARD_AND_FORWARD, count_flops
 from dcbench.runs.machine import describe_environment, device_title, peak_memory_bytes
 from dcbench.runs.prepare import ReadyRun, now
 from dcbench.training.predict import normalized_batches, predict_split
-from dcbench.training.step import named
 
 
 def finish(run: ReadyRun, progress: Progress | None = None) -> Record:

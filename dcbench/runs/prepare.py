@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from dcbench.config.progress import NoProgress, ProgressTask
 from dcbench.config.text import duration
 from dcbench.errors import DataError
+from dcbench.methods.failures import named
 from dcbench.records.checkpoint import Checkpoint
 from dcbench.runs.machine import device_title
 from dcbench.runs.plan import Plan
@@ -173,7 +174,7 @@ def _predict(
     shown: ProgressTask | None = None,
 ) -> NDArray[np.float32]:
     shown = shown or NoProgress().task("predict", len(images))
-    with autocast(plan.choice.recipe, session.device):
+    with named(plan.choice.method), autocast(plan.choice.recipe, session.device):
         return predict(
             trainer.network,
             images,

@@ -14,6 +14,7 @@ from dcbench.config.recipe import Recipe
 from dcbench.draws import weights_seed
 from dcbench.methods import Method
 from dcbench.methods.base import Task
+from dcbench.methods.failures import named
 from dcbench.models import build_model
 
 _BUILDING = threading.Lock()
@@ -32,7 +33,8 @@ def new_network(
     # torch's generator is the process's: two threads that build at once would share its numbers.
     with _BUILDING, torch.random.fork_rng(devices=()):
         torch.manual_seed(weights_seed(seed, stage))
-        return method.network(lambda: build_model(recipe.model, task.num_classes), task)
+        with named(method):
+            return method.network(lambda: build_model(recipe.model, task.num_classes), task)
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,9 @@ def stages_of(method: Method, recipe: Recipe) -> tuple[TrainingStage, ...]:
         A stage has a key that a recipe does not know, or a value out of its range.
     """
     found = [TrainingStage(recipe, 0)]
-    for stage in method.stages:
+    with named(method):
+        further = method.stages
+    for stage in further:
         values = {**recipe.model_dump(), **stage.recipe}
         own = validated(Recipe, values, f"method {method.name}: a stage's recipe")
         found.append(TrainingStage(own, found[-1].end, stage.order, stage.trainable, stage.reset))

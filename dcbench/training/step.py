@@ -21,6 +21,7 @@ from dcbench.config.recipe import Recipe
 from dcbench.draws import Draws
 from dcbench.errors import RunError
 from dcbench.methods import Batch, Method
+from dcbench.methods.failures import named
 from dcbench.training.augment import DeviceImages
 from dcbench.training.precision import autocast
 from dcbench.training.sgd import SGD
@@ -239,15 +240,3 @@ class TrainStep:
         yield
         for tensor, before in zip(tensors, kept, strict=True):
             tensor.copy_(before)
-
-
-@contextlib.contextmanager
-def named(method: Method) -> Iterator[None]:
-    """What a method's code does wrong is told by the method's name."""
-    try:
-        yield
-    except (torch.OutOfMemoryError, RunError):
-        raise
-    except Exception as problem:
-        kind = type(problem).__name__
-        raise RunError(f"method {method.name}: {kind}: {problem}") from problem

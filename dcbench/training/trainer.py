@@ -24,13 +24,14 @@ from dcbench.draws import Draws, draw_epoch
 from dcbench.errors import RunError
 from dcbench.methods import Method
 from dcbench.methods.base import Task
+from dcbench.methods.failures import named
 from dcbench.records.schema import EpochSummary
 from dcbench.training.augment import DeviceImages
 from dcbench.training.precision import configure_precision
 from dcbench.training.stages import new_network, stages_of
 from dcbench.training.step import TrainStep
 
-DIVERGED = 1e3
+HIGHEST_LOSS = 1e3
 """Mean loss of an epoch beyond which a run is given up; chance is below 15 for any method here."""
 
 
@@ -159,6 +160,8 @@ class Trainer:
         """All draws of an epoch."""
         stage = self.stages[self._stage_at(epoch)]
         recipe, method = stage.recipe, self.method
+        with named(method):
+            mixing, laws = method.mixing, method.draws
         return draw_epoch(
             self.seed,
             epoch,
@@ -167,8 +170,8 @@ class Trainer:
             padding=recipe.padding,
             flip=recipe.flip,
             rotation=recipe.rotation,
-            mixing=method.mixing,
-            laws=method.draws,
+            mixing=mixing,
+            laws=laws,
             owner=method.family or method.name,
             balanced=self._labels if stage.order == "class-balanced" else None,
         )
@@ -222,7 +225,7 @@ class Trainer:
         Raises
         ------
         RunError
-            The loss is not a number, or beyond `DIVERGED`.
+            The loss is not a number, or beyond `HIGHEST_LOSS`.
         """
         progress = self.progress
         self._mark = time.monotonic()
@@ -261,18 +264,24 @@ class Trainer:
         self._account()
         progress = self.progress
         loss = progress.loss_sum / self.num_images
-        if not abs(loss) < DIVERGED:
-            raise RunError(
-                f"training has diverged: the loss is {loss:g} in epoch {progress.epoch} of "
-                f"{self.epochs}; try a smaller learning_rate than "
-                f"{self.recipe.learning_rate:g}"
-            )
+        if not abs(loss) < HIGHEST_LOSS:
+            raise RunError(self._why_given_up(loss))
         stage, steps = self.stages[progress.stage], self.steps_per_epoch
         rate = stage.recipe.learning_rate_at((progress.epoch + 1 - stage.begin) * steps - 1, steps)
         progress.history.append(EpochSummary(progress.epoch, loss, rate, progress.epoch_seconds))
         progress.epoch, progress.step = progress.epoch + 1, 0
         progress.loss_sum, progress.epoch_seconds = 0.0, 0.0
         self.train_step.loss_sum.zero_()
+
+    def _why_given_up(self, loss: float) -> str:
+        where = f"in epoch {self.progress.epoch} of {self.epochs}"
+        advice = f"try a smaller learning_rate than {self.recipe.learning_rate:g}"
+        if math.isfinite(loss):
+            return (
+                f"the loss is high: {loss:g} {where}, and a run is given up beyond "
+                f"{HIGHEST_LOSS:g}; {advice}, or a loss that is a mean over the images"
+            )
+        return f"training has diverged: the loss is {loss:g} {where}; {advice}"
 
     def state(self) -> dict[str, Any]:
         """Everything that a run needs to go on from here, as tensors and plain values."""

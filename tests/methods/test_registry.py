@@ -338,16 +338,19 @@ def test_missing_class_is_answered_with_those_the_file_defines(write, name):
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        ("class Mine(:", "SyntaxError"),
-        ("import nothing_of_that_name", "ModuleNotFoundError: No module named 'nothing_of"),
-        ("1 / 0", "ZeroDivisionError: division by zero"),
+        ("class Mine(:", ": SyntaxError: invalid syntax (strange_method.py, line 1)"),
+        (
+            "\nimport nothing_of_that_name",
+            ", line 2: ModuleNotFoundError: No module named 'nothing_of",
+        ),
+        ("def at():\n 1 / 0\nat()", ", line 2, in at: ZeroDivisionError: division by zero"),
     ],
 )
 def test_file_that_cannot_be_run_is_told_by_name_and_reason(write, content, problem):
     path = write(content)
     with pytest.raises(UsageError) as caught:
         method_class(f"{path}:Mine")
-    assert f"method file {path}: {problem}" in str(caught.value)
+    assert f"method file {path}{problem}" in str(caught.value)
     assert "\n" not in str(caught.value)
 
 

@@ -310,11 +310,19 @@ class Odd(Method):
         return 0.0 * network(batch.images).sum() + value
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf"), 1e5])
-def test_diverged_run_is_given_up_in_its_epoch(value):
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (float("nan"), "training has diverged: the loss is nan in epoch 1 of 3"),
+        (float("inf"), "training has diverged: the loss is inf in epoch 1 of 3"),
+        (-float("inf"), "training has diverged: the loss is -inf in epoch 1 of 3"),
+        (1e5, r"the loss is high: \S+ in epoch 1 of 3, and a run is given up beyond 1000"),
+    ],
+)
+def test_run_whose_loss_is_no_number_or_high_is_given_up_in_its_epoch(value, said):
     Odd.values[:] = [1.0] * STEPS + [value]
     trainer = a_trainer(Odd())
-    with pytest.raises(RunError, match=r"diverged.* in epoch 1 of 3") as caught:
+    with pytest.raises(RunError, match=said) as caught:
         train(trainer)
     Odd.values.clear()
     assert "learning_rate" in str(caught.value)

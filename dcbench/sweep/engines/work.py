@@ -9,7 +9,9 @@ import contextlib
 import functools
 import hashlib
 import itertools
+import logging
 import signal
+import sys
 import tempfile
 import threading
 import time
@@ -36,6 +38,8 @@ from dcbench.sweep.engines.devices import claim_device
 from dcbench.sweep.engines.parcel import Delivery, Parcel, differing_version, method_path
 from dcbench.sweep.grid import Request, plan_of
 from dcbench.training.loop import LEAVING
+
+_log = logging.getLogger(__name__)
 
 _at_work = threading.Lock()
 """PyTorch's threads, generators and settings belong to the process: two jobs would share them."""
@@ -148,6 +152,7 @@ def _outcome(
     if isinstance(ended, OutOfTimeError):
         return Outcome(request, "left", seconds, message=str(ended))
     if isinstance(ended, DcbenchError):
+        _log.debug("traceback, as --debug asks:", exc_info=ended)
         return Outcome(request, "failed", seconds, message=_first_line(ended))
     accuracy = float(ended.metrics.accuracy)
     return Outcome(request, "found" if found else "done", seconds, accuracy)
@@ -168,6 +173,11 @@ def _interrupted(job: Job, plans: Sequence[Plan], store: Store) -> list[Outcome]
             else Outcome(request, "left", 0.0, message="its worker was told to leave")
         )
     return outcomes
+
+
+def _printing_aside() -> contextlib.AbstractContextManager[object]:
+    """What a method's code prints goes to standard error: a worker shares its sweep's output."""
+    return contextlib.redirect_stdout(sys.stderr)
 
 
 @contextlib.contextmanager
