@@ -20,9 +20,10 @@ from dcbench.records.files import (
     read_whole,
     remove,
 )
+from dcbench.records.identity import earlier_address
 from dcbench.records.schema import Record
 from dcbench.records.set_files import copy_sets
-from dcbench.records.store import address_of, locked, record_paths, unfinished_folders
+from dcbench.records.store import address_of, locked, record_paths, under, unfinished_folders
 
 State = Literal["copied", "there_already", "refused", "damaged", "unfinished"]
 
@@ -98,7 +99,7 @@ def collect(
     total = sum(map(len, found.values()))
     task = (progress or NoProgress()).task("collect", total, unit="runs")
     for run, candidates in found.items():
-        outcomes += _merged(run, candidates, results / run, dry_run)
+        outcomes += _merged(run, candidates, under(results, run), dry_run)
         task.advance(len(candidates))
     task.close()
     return outcomes
@@ -168,10 +169,10 @@ def _read(folder: Path, path: Path) -> Stored | Collected:
     except DataError as problem:
         return Collected(place, path.parent, "damaged", str(problem))
     run, where = address_of(stored.record), path.parent.resolve()
-    if run == place:
+    if place in (run, earlier_address(run)):
         return stored
     root = Path(*where.parts[: -len(run.parts)])
-    if root / run != where:
+    if where not in (root / run, root / earlier_address(run)):
         message = f"{path}: is the record of {run}; a run's folder follows from its record"
     elif folder.resolve().is_relative_to(root):
         raise UsageError(f"{folder}: lies within the results folder {root}; name that one")

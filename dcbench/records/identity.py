@@ -64,8 +64,19 @@ class Identity:
 
 
 def address(protocol: str, split: str, subset: int, label: str, seed: int) -> Path:
-    """Where a run lies under a results folder."""
-    return Path(protocol, split, f"subset-{subset}", label, f"seed-{seed}")
+    """Where a run lies under a results folder.
+
+    Commas stand before the settings of a label, for brackets mean something to every shell:
+    `ic-mixup,axes=class`.
+    """
+    name = label.removesuffix("]").replace("[", ",", 1)
+    return Path(protocol, split, f"subset-{subset}", name, f"seed-{seed}")
+
+
+def earlier_address(run: Path) -> Path:
+    """Where the run of an address was put by versions that kept the brackets of its label."""
+    method, comma, settings = run.parent.name.partition(",")
+    return run.parent.with_name(f"{method}[{settings}]") / run.name if comma else run
 
 
 def _as_text(found: Any, asked: Any) -> str:

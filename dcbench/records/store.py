@@ -17,7 +17,7 @@ import filelock
 from dcbench.errors import BusyError, DataError, DcbenchError, RunError
 from dcbench.records.atomic import writing
 from dcbench.records.files import CHECKPOINT, PREDICTIONS, RECORD, WEIGHTS
-from dcbench.records.identity import Configuration, Identity, address
+from dcbench.records.identity import Configuration, Identity, address, earlier_address
 from dcbench.records.schema import Record
 from dcbench.records.set_files import read_completed
 
@@ -66,13 +66,13 @@ class Store:
     root: Path
 
     def folder(self, run: Identity) -> Path:
-        """Where a run lies."""
-        return self.root / run.folder
+        """Where a run lies, or is to lie."""
+        return under(self.root, run.folder)
 
     def find(self, run: Identity) -> Found:
         """What there is of a run; nothing else decides whether a run is there."""
         folder = self.folder(run)
-        linked = self._linked(run.folder)
+        linked = self._linked(folder.relative_to(self.root))
         if linked is not None:
             return Differs(
                 RunError(f"{linked}: is a link, and links below a results folder are not followed")
@@ -164,6 +164,12 @@ def is_held(folder: Path) -> bool:
 def address_of(record: Record) -> Path:
     """Where the run of a record lies under a results folder."""
     return address(record.protocol, record.split, record.subset, record.label, record.seed)
+
+
+def under(results: Path, run: Path) -> Path:
+    """The folder of an address: where an earlier version has put the run, if it has."""
+    earlier = results / earlier_address(run)
+    return earlier if earlier.exists() else results / run
 
 
 def record_paths(results: Path) -> list[Path]:

@@ -5,7 +5,7 @@ import pytest
 from dcbench.config.paths import results_root
 from dcbench.errors import DataError
 from dcbench.records import files
-from dcbench.records.store import address_of, find_records, unfinished_folders
+from dcbench.records.store import Finished, Store, address_of, find_records, unfinished_folders
 from dcbench.runs.plan import plan_run
 from tests.records.test_store import a_record
 
@@ -22,8 +22,28 @@ def test_record_lies_where_its_plan_says():
     plan = plan_run("ic-mixup[axes=class]", "digits", subset=2, seed=7, protocol="v1-lite")
     label = "ic-mixup[axes=class]"
     record = a_record(protocol="v1-lite", subset=2, method="ic-mixup", label=label, seed=7)
-    expected = Path("v1-lite/digits/subset-2/ic-mixup[axes=class]/seed-7")
+    expected = Path("v1-lite/digits/subset-2/ic-mixup,axes=class/seed-7")
     assert plan.folder == address_of(record) == expected
+
+
+@pytest.mark.parametrize(
+    "label", ["erm", "ic-mixup[axes=class]", "cutmix[alpha=0.5,probability=1.0]"]
+)
+def test_run_is_found_where_an_earlier_version_put_it_and_otherwise_without_brackets(
+    tmp_path: Path, label
+):
+    plan = plan_run(label, "digits", seed=7, protocol="v1-lite")
+    store, identity = Store(tmp_path), plan.identity
+    assert "[" not in str(store.folder(identity))
+    earlier = tmp_path / "v1-lite/digits/subset-0" / label / "seed-7"
+    record = a_record(**identity.configuration.model_dump(mode="json"), label=label)
+    earlier.mkdir(parents=True)
+    (earlier / "predictions.npz").write_bytes(b"there")
+    files.write_record(earlier, record)
+    assert store.folder(identity) == earlier
+    found = store.find(identity)
+    assert isinstance(found, Finished)
+    assert found.record == record
 
 
 def test_records_are_found_in_the_order_of_their_paths_and_one_that_is_none_is_named(

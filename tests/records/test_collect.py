@@ -579,3 +579,19 @@ def test_json_is_one_document_alone_on_standard_output(command, tmp_path: Path):
     ]
     folders = [each["folder"] for each in said["conflicts"]]
     assert folders == [f"results/{ERM}/seed-1", f"lab/{ERM}/seed-1"]
+
+
+def test_run_whose_folder_an_earlier_version_named_is_taken_and_is_there_already(
+    lab: Path, results: Path
+):
+    label = "ic-mixup[axes=class]"
+    folder = put(lab, method="ic-mixup", label=label)
+    earlier = Path("v1/digits/subset-0") / label / "seed-0"
+    (lab / earlier).parent.mkdir()
+    folder.rename(lab / earlier)
+    shutil.copytree(lab, results)
+    run = "v1/digits/subset-0/ic-mixup,axes=class/seed-0"
+    assert states(collect([lab], results)) == [(run, "there_already")]
+    shutil.rmtree(results)
+    assert states(collect([lab], results)) == [(run, "copied")]
+    assert contents(results / run) == contents(lab / earlier)

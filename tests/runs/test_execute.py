@@ -515,7 +515,7 @@ def test_measuring_predictions_that_make_no_sense_names_the_damaged_file(tmp_pat
 
 def test_address_of_a_run_is_its_configuration():
     plan = plan_run("ic-mixup[axes=class]", "digits", subset=2, seed=7)
-    assert plan.folder == Path("v1/digits/subset-2/ic-mixup[axes=class]/seed-7")
+    assert plan.folder == Path("v1/digits/subset-2/ic-mixup,axes=class/seed-7")
     assert plan.departures == ()
     both = plan_run("ic-mixup", "digits", subset=2, seed=7, settings={"axes": "class"})
     assert both.identity.configuration == plan.identity.configuration

@@ -21,13 +21,13 @@ def titles(requests: list[Request]) -> list[str]:
 def test_methods_of_one_seed_follow_one_another():
     assert titles(requests_of([a_block(subsets="0,2")])) == [
         "v1/digits/subset-0/erm/seed-0",
-        "v1/digits/subset-0/ic-mixup[axes=class]/seed-0",
+        "v1/digits/subset-0/ic-mixup,axes=class/seed-0",
         "v1/digits/subset-0/erm/seed-1",
-        "v1/digits/subset-0/ic-mixup[axes=class]/seed-1",
+        "v1/digits/subset-0/ic-mixup,axes=class/seed-1",
         "v1/digits/subset-2/erm/seed-0",
-        "v1/digits/subset-2/ic-mixup[axes=class]/seed-0",
+        "v1/digits/subset-2/ic-mixup,axes=class/seed-0",
         "v1/digits/subset-2/erm/seed-1",
-        "v1/digits/subset-2/ic-mixup[axes=class]/seed-1",
+        "v1/digits/subset-2/ic-mixup,axes=class/seed-1",
     ]
 
 
