@@ -20,6 +20,7 @@ from dcbench.cli import (
     listing,
     page,
     predict,
+    results,
     run,
     splits,
     sweep,
@@ -74,6 +75,7 @@ leaderboard.app.command("figures", epilog=figures.EXAMPLE)(reporting(figures.fig
 leaderboard.app.command("latex", epilog=export.EXAMPLE)(reporting(export.latex))
 leaderboard.app.command("page", epilog=page.EXAMPLE)(reporting(page.page))
 app.add_typer(leaderboard.app, name="leaderboard")
+app.add_typer(results.app, name="results")
 
 
 def main() -> None:

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from dcbench.config.keep import Weights
+
 DataOption = Annotated[
     Path | None,
     typer.Option("--data", help="Data folder or bundle; else DCBENCH_DATA, else the user cache."),
@@ -23,6 +25,12 @@ ResultsOption = Annotated[
 ]
 BoardsOption = Annotated[
     Path | None, typer.Option("--from", help="Leaderboards; else those that ship.")
+]
+WeightsOption = Annotated[
+    Weights | None,
+    typer.Option(
+        "--weights", help="Of finished runs; else as the protocol says.", show_default="keep"
+    ),
 ]
 DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:0.")]
 Pattern = Annotated[str, typer.Argument(help="Wildcard, such as 'ic-*'.")]

@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dcbench.cli.options import DataOption, DeviceOption, ResultsOption, UnverifiedOption
+from dcbench.cli.options import (
+    DataOption,
+    DeviceOption,
+    ResultsOption,
+    UnverifiedOption,
+    WeightsOption,
+)
 from dcbench.cli.report import Report, Table
 from dcbench.errors import UsageError
 
@@ -44,6 +50,7 @@ def run(
         bool, typer.Option("--restart", help="Throw away what an earlier run left.")
     ] = False,
     allow_unverified_data: UnverifiedOption = False,
+    weights: WeightsOption = None,
     pack: Annotated[int, typer.Option(min=1, help="Runs that share the device at once.")] = 1,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would run, and for how long.")
@@ -70,7 +77,7 @@ def run(
         plan_run(method, split, subset=subset, seed=each, protocol=protocol, settings=asked)
         for each in _chosen_seeds(seed, seeds)
     ]
-    store = Store(results_root(results))
+    store = Store(results_root(results), weights)
     source = open_source(data, allow_unverified=allow_unverified_data)
     session = Session(source, find_device(device))
     if dry_run:

@@ -10,11 +10,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dcbench.cli.options import DataOption, DeviceOption, ResultsOption, UnverifiedOption
+from dcbench.cli.options import (
+    DataOption,
+    DeviceOption,
+    ResultsOption,
+    UnverifiedOption,
+    WeightsOption,
+)
 from dcbench.cli.report import Report, Table
 from dcbench.config.text import duration
 
 if TYPE_CHECKING:
+    from dcbench.config.keep import Weights
     from dcbench.sweep.engines.base import Engine, Outcome, Site
     from dcbench.sweep.forecast import Forecast
     from dcbench.sweep.grid import Request
@@ -57,6 +64,7 @@ def sweep(
     pack: Annotated[int, typer.Option(min=1, help="Runs that share a device at once.")] = 1,
     threads: Threads = 1,
     device: DeviceOption = "auto",
+    weights: WeightsOption = None,
     budget: Annotated[
         str | None, typer.Option(help="Stop in time, all checkpointed: 90s, 9m or 1.5h.")
     ] = None,
@@ -84,7 +92,7 @@ def sweep(
         settings=parse_settings(settings or []),
     )
     requests = _requests(queue, changes)
-    site = _site(results, data, device, allow_unverified_data, threads, budget)
+    site = _site(results, data, device, allow_unverified_data, threads, budget, weights)
     if dry_run:
         return _forecast(requests, site, chosen.workers(device))
     return _outcomes(_swept(requests, site, chosen, pack))
@@ -116,6 +124,7 @@ def _site(
     allow_unverified: bool,
     threads: int,
     budget: str | None,
+    weights: Weights | None = None,
 ) -> Site:
     from dcbench.config.names import parse_duration
     from dcbench.config.paths import results_root
@@ -124,7 +133,7 @@ def _site(
     from dcbench.sweep.engines.base import Site
 
     return Site(
-        store=Store(results_root(results)),
+        store=Store(results_root(results), weights),
         source=open_source(data, allow_unverified=allow_unverified),
         device=device,
         threads=threads,

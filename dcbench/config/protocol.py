@@ -16,6 +16,7 @@ from typing import Any
 from pydantic import Field, field_validator
 
 from dcbench.config.base import Config, validated
+from dcbench.config.keep import Weights
 from dcbench.config.names import parse_seeds
 from dcbench.config.paths import shipped_root
 from dcbench.config.reading import read_yaml
@@ -72,6 +73,7 @@ class Protocol(Config):
     title: str
     extends: str | None = None
     optional_ood: tuple[str, ...] = Field(description="a result is whole without these sets")
+    weights: Weights = Field("keep", description="of a finished run; no number depends on it")
     recipes: dict[str, Entry]
 
     def entry(self, recipe: str) -> Entry:

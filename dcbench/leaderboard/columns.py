@@ -222,8 +222,8 @@ LAST_COLUMNS = (
     Column(
         "predictions_sha256",
         SHA256,
-        "hash of the stored predictions, `predictions.npz`",
-        lambda r: r.predictions.sha256,
+        "hash of the stored predictions: of their arrays; of older runs, of `predictions.npz`",
+        lambda r: r.predictions.recorded_sha256,
     ),
     Column(
         "schema_version",

@@ -19,6 +19,9 @@ from dcbench.records.schema import Record
 
 FROZEN = "protocol.yaml"
 
+_NO_RULES = {"extends", "weights"}
+"""What no number depends on."""
+
 Used = dict[str, set[str]]
 """The methods that a protocol's rows are of, by recipe."""
 
@@ -61,7 +64,7 @@ def read_frozen(folder: Path) -> Protocol | None:
 
 def frozen_text(rules: Protocol) -> str:
     """The content of the file with the rules that the rows of a folder obey."""
-    content = rules.model_dump(mode="json", exclude={"extends"})
+    content = rules.model_dump(mode="json", exclude=_NO_RULES)
     for entry in content["recipes"].values():
         entry["sources"] = {RENAMED.get(key, key): text for key, text in entry["sources"].items()}
     return (
@@ -73,7 +76,8 @@ def frozen_text(rules: Protocol) -> str:
 def changed_rules(frozen: Protocol, now: Protocol) -> list[str]:
     """Where the rules of now differ from the frozen ones, one line a key.
 
-    Titles and sources are no rules, and neither is what the frozen rules do not speak of.
+    Titles, sources and what is kept are no rules, and neither is what the frozen rules do not
+    speak of.
     """
     gone = frozen.recipes.keys() - now.recipes.keys()
     if gone:
@@ -88,7 +92,7 @@ def changed_rules(frozen: Protocol, now: Protocol) -> list[str]:
 
 
 def _rules(protocol: Protocol) -> dict[str, Any]:
-    content = protocol.model_dump(mode="json", exclude={"title", "extends"})
+    content = protocol.model_dump(mode="json", exclude={"title", *_NO_RULES})
     for entry in content["recipes"].values():
         del entry["sources"]
     return _flat(content)

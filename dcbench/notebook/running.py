@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, overload
 
+from dcbench.config.keep import Weights
 from dcbench.config.names import parse_seeds
 from dcbench.config.paths import results_root
 from dcbench.config.progress import NoProgress, Progress
@@ -39,6 +40,7 @@ def run(
     data: str | Path | None = None,
     results: str | Path | None = None,
     restart: bool = False,
+    weights: Weights | None = None,
     allow_unverified_data: bool = False,
     progress: bool = False,
 ) -> Record: ...
@@ -58,6 +60,7 @@ def run(
     data: str | Path | None = None,
     results: str | Path | None = None,
     restart: bool = False,
+    weights: Weights | None = None,
     allow_unverified_data: bool = False,
     progress: bool = False,
 ) -> list[Record]: ...
@@ -76,6 +79,7 @@ def run(
     data: str | Path | None = None,
     results: str | Path | None = None,
     restart: bool = False,
+    weights: Weights | None = None,
     allow_unverified_data: bool = False,
     progress: bool = False,
 ) -> Record | list[Record]:
@@ -97,6 +101,8 @@ def run(
         Folders; by default `DCBENCH_DATA` or the user's cache, `DCBENCH_RESULTS` or `./results`.
     restart
         Throw away what an earlier run left.
+    weights : "keep" or "none", optional
+        Whether the weights of a finished run are kept; by default as its protocol says.
     allow_unverified_data
         Take image files whose checksum is not the official one.
     progress
@@ -121,7 +127,7 @@ def run(
         for each in wanted
     ]
     source = open_source(data, allow_unverified=allow_unverified_data)
-    session, store = Session(source, find_device(device)), Store(results_root(results))
+    session, store = Session(source, find_device(device)), Store(results_root(results), weights)
     with _shown(progress) as shown:
         records = [execute(plan, store, session, restart=restart, progress=shown) for plan in plans]
     return records[0] if seeds is None else records
@@ -139,6 +145,7 @@ def run_many(
     threads: int = 1,
     data: str | Path | None = None,
     results: str | Path | None = None,
+    weights: Weights | None = None,
     allow_unverified_data: bool = False,
     progress: bool = False,
 ) -> list[Record]:
@@ -167,7 +174,7 @@ def run_many(
         protocol=protocol,
         settings=dict(settings or {}),
     )
-    requests, store = requests_of([block]), Store(results_root(results))
+    requests, store = requests_of([block]), Store(results_root(results), weights)
     source = open_source(data, allow_unverified=allow_unverified_data)
     with _shown(progress) as shown:
         site = Site(store, source, device, threads, progress=shown)

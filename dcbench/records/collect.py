@@ -19,6 +19,7 @@ from dcbench.records.files import (
     read_stored,
     read_whole,
     remove,
+    stored_files,
 )
 from dcbench.records.identity import earlier_address
 from dcbench.records.schema import Record
@@ -122,7 +123,7 @@ def conflicts(outcomes: Sequence[Collected]) -> list[dict[str, Any]]:
             "device": record.cost.device,
             "torch": record.environment.get("torch"),
             "finished": record.finished,
-            "predictions_sha256": record.predictions.sha256,
+            "predictions_sha256": record.predictions.recorded_sha256,
         }
         for folder, record in rivals.items()
     ]
@@ -197,7 +198,7 @@ def _merged(
             whole.append(each)
         except DataError as problem:
             outcomes.append(Collected(run, each.folder, "damaged", str(problem)))
-    differ = any(each.record != candidates[0].record for each in candidates)
+    differ = any(not _same(each, candidates[0]) for each in candidates)
     for each in whole:
         if any(before.state == "copied" for before in outcomes):
             outcome = Collected(run, each.folder, "there_already")
@@ -227,8 +228,13 @@ def _with_sets(outcome: Collected, stored: Stored, target: Path, dry_run: bool) 
 
 
 def _check_files(stored: Stored) -> None:
-    for file in (stored.record.predictions, stored.record.model):
+    for file in stored_files(stored.record):
         read_stored(stored.folder, file)
+
+
+def _same(one: Stored, other: Stored) -> bool:
+    """Whether two records are of one run; either may since have been pruned or packed anew."""
+    return one.record.as_recorded == other.record.as_recorded
 
 
 def _taken(
@@ -253,7 +259,7 @@ def _compared(run: Path, stored: Stored, target: Path) -> Collected:
     """A run beside the one of its name that the results have; that one is looked through too."""
     try:
         there = _stored(target / RECORD)
-        if there.record != stored.record:
+        if not _same(there, stored):
             return _refused(run, stored, [there, stored])
         _check_files(there)
     except DataError as problem:
@@ -263,7 +269,7 @@ def _compared(run: Path, stored: Stored, target: Path) -> Collected:
 
 
 def _refused(run: Path, stored: Stored, rivals: Sequence[Stored]) -> Collected:
-    others = ", ".join(str(each.folder) for each in rivals if each.record != stored.record)
+    others = ", ".join(str(each.folder) for each in rivals if not _same(each, stored))
     message = (
         f"{stored.folder} and {others} hold different records of this run: remove the folder of "
         "the one that is not to count, and collect again"
@@ -276,7 +282,7 @@ def _placed(stored: Stored, target: Path) -> bool:
     with locked(target, busy="collect again when it is done"):
         if (target / RECORD).exists():
             return False
-        for file in (stored.record.predictions, stored.record.model):
+        for file in stored_files(stored.record):
             _write(target / file.file, read_stored(stored.folder, file))
         if (stored.folder / HISTORY).exists():
             _write(target / HISTORY, read_whole(stored.folder / HISTORY))

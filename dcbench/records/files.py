@@ -1,7 +1,8 @@
 """The files of a run, and how they get there whole.
 
 Every file is written beside its place and renamed into it; `record.json` comes last, so a folder
-that has it is done. The record names the SHA-256 of the other files.
+that has it is done. The record names the SHA-256 of the weights' bytes and of the arrays of the
+predictions; of old predictions, that of the bytes.
 """
 
 from __future__ import annotations
@@ -15,14 +16,20 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-import numpy as np
-
 from dcbench.config.base import validated
 from dcbench.config.reading import GIB, MOST_TEXT, parse_json, read_file
 from dcbench.errors import DataError
 from dcbench.metrics.measure import Predictions
+from dcbench.records.arrays import Arrays, arrays_sha256, pack, unpack
 from dcbench.records.atomic import write_whole, writing
-from dcbench.records.schema import SCHEMA_VERSION, EpochSummary, Record, StoredFile
+from dcbench.records.schema import (
+    SCHEMA_VERSION,
+    EpochSummary,
+    Record,
+    StoredFile,
+    StoredPredictions,
+    StoredWeights,
+)
 
 RECORD, PREDICTIONS, HISTORY = "record.json", "predictions.npz", "history.csv"
 WEIGHTS, CHECKPOINT = "model.safetensors", "checkpoint.pt"
@@ -33,20 +40,66 @@ MOST_BYTES = {PREDICTIONS: GIB, WEIGHTS: 4 * GIB, CHECKPOINT: 16 * GIB}
 """Bytes of a file beyond which it is refused unread; of those that are not named, `MOST_TEXT`."""
 
 
-def write_predictions(folder: Path, predictions: Predictions) -> StoredFile:
+def write_predictions(folder: Path, predictions: Predictions) -> StoredPredictions:
     """Store logits and labels; OOD sets as `ood_<name>`."""
-    arrays = {f"ood_{name}": logits for name, logits in predictions.ood.items()}
-    digest = write_whole(
-        folder / PREDICTIONS,
-        lambda file: np.savez_compressed(
-            file,
-            logits=predictions.logits,
-            labels=predictions.labels,
-            class_counts=predictions.class_counts,
-            **arrays,  # type: ignore[arg-type]
-        ),
+    return write_arrays(
+        folder,
+        {
+            "logits": predictions.logits,
+            "labels": predictions.labels,
+            "class_counts": predictions.class_counts,
+            **{f"ood_{name}": logits for name, logits in predictions.ood.items()},
+        },
     )
-    return StoredFile(file=PREDICTIONS, sha256=digest)
+
+
+def write_arrays(folder: Path, arrays: Arrays) -> StoredPredictions:
+    """Store predictions, which are arrays already."""
+    write_whole(folder / PREDICTIONS, lambda file: pack(file, arrays))
+    return StoredPredictions(file=PREDICTIONS, sha256=arrays_sha256(arrays), hash="arrays")
+
+
+def read_predictions(folder: Path, record: Record) -> Predictions:
+    """The stored predictions of a record; errors as for `read_stored`."""
+    _, arrays = read_arrays(folder, record.predictions)
+    try:
+        ood = {key[4:]: each for key, each in arrays.items() if key.startswith("ood_")}
+        return Predictions(arrays["logits"], arrays["labels"], arrays["class_counts"], ood)
+    except KeyError as problem:
+        path = folder / record.predictions.file
+        raise DataError(f"{path}: not a predictions file: holds no {problem}") from None
+
+
+def read_arrays(folder: Path, stored: StoredPredictions) -> tuple[bytes, Arrays]:
+    """The content of a file of predictions, and the arrays in it; errors as for `read_stored`."""
+    path, content = folder / stored.file, _named(folder, stored)
+    if stored.hash == "bytes":
+        _compare(path, hashlib.sha256(content).hexdigest(), stored)
+    try:
+        arrays = unpack(content)
+    except Exception as problem:  # whatever NumPy makes of bytes that are no such archive
+        raise DataError(
+            f"{path}: not a predictions file, or damaged: {problem}; restore it, or run again with "
+            "--restart"
+        ) from None
+    if stored.hash == "arrays":
+        _compare(path, arrays_sha256(arrays), stored)
+    return content, arrays
+
+
+def write_weights(folder: Path, content: bytes, *, keep: bool = True) -> StoredWeights:
+    """Store the weights, which are serialized already; or, of those not to be kept, the hash."""
+    if keep:
+        digest = write_whole(folder / WEIGHTS, lambda file: file.write(content))
+    else:
+        digest = hashlib.sha256(content).hexdigest()
+        remove(folder, WEIGHTS)
+    return StoredWeights(file=WEIGHTS, sha256=digest, kept=keep)
+
+
+def stored_files(record: Record) -> list[StoredFile]:
+    """The files that lie beside a record and that it has a hash of."""
+    return [record.predictions, *([record.model] if record.model.kept else [])]
 
 
 def read_stored(folder: Path, stored: StoredFile) -> bytes:
@@ -55,37 +108,33 @@ def read_stored(folder: Path, stored: StoredFile) -> bytes:
     Raises
     ------
     DataError
-        The file is missing, cut off, or not the one that the record names.
+        The file was not kept, is missing, cut off, or not the one that the record names.
     """
-    path = folder / stored.file
+    if isinstance(stored, StoredPredictions):
+        return read_arrays(folder, stored)[0]
+    if isinstance(stored, StoredWeights) and not stored.kept:
+        raise DataError(
+            f"{folder}: the weights of this run were not kept; to have them, run it again with "
+            "--restart --weights keep"
+        )
+    content = _named(folder, stored)
+    _compare(folder / stored.file, hashlib.sha256(content).hexdigest(), stored)
+    return content
+
+
+def _named(folder: Path, stored: StoredFile) -> bytes:
     try:
-        content = read_whole(path)
+        return read_whole(folder / stored.file)
     except DataError as problem:
         raise DataError(f"{problem}; the record names SHA-256 {stored.sha256}") from None
-    found = hashlib.sha256(content).hexdigest()
+
+
+def _compare(path: Path, found: str, stored: StoredFile) -> None:
     if found != stored.sha256:
         raise DataError(
             f"{path}: SHA-256 is {found}, the record names {stored.sha256}; the file "
             "is damaged or of another run: restore it, or run again with --restart"
         )
-    return content
-
-
-def read_predictions(folder: Path, record: Record) -> Predictions:
-    """The stored predictions of a record; errors as for `read_stored`."""
-    path, content = folder / record.predictions.file, read_stored(folder, record.predictions)
-    try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-            ood = {key[4:]: arrays[key] for key in arrays.files if key.startswith("ood_")}
-            return Predictions(arrays["logits"], arrays["labels"], arrays["class_counts"], ood)
-    except Exception as problem:  # whatever NumPy makes of bytes that are no such archive
-        raise DataError(f"{path}: not a predictions file: {problem}") from None
-
-
-def write_weights(folder: Path, content: bytes) -> StoredFile:
-    """Store the weights, which are serialized already."""
-    digest = write_whole(folder / WEIGHTS, lambda file: file.write(content))
-    return StoredFile(file=WEIGHTS, sha256=digest)
 
 
 def write_history(folder: Path, history: Sequence[EpochSummary]) -> None:

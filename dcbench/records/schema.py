@@ -22,6 +22,29 @@ class StoredFile(Config):
     sha256: str
 
 
+class StoredPredictions(StoredFile):
+    """The predictions of a run."""
+
+    hash: Literal["bytes", "arrays"] = Field(
+        default="bytes", description="what `sha256` is of: the file, or the arrays in it"
+    )
+    before: str | None = Field(
+        default=None,
+        description="the SHA-256 that the run was recorded with, of a file since packed anew",
+    )
+
+    @property
+    def recorded_sha256(self) -> str:
+        """The hash that the run was recorded with: rows go by it, however the file is kept."""
+        return self.before or self.sha256
+
+
+class StoredWeights(StoredFile):
+    """The weights of a run."""
+
+    kept: bool = Field(True, description="False: `sha256` is all that there is of them")
+
+
 class ImagesUsed(Config):
     """An image set that a run used."""
 
@@ -77,12 +100,24 @@ class Record(Config):
     normalization: Normalization | None = Field(None, description="None: not written down then")
     missing: dict[str, str] = Field(description="why an OOD set was not there")
     metrics: Metrics
-    predictions: StoredFile
-    model: StoredFile
+    predictions: StoredPredictions
+    model: StoredWeights
     cost: Cost
     environment: dict[str, Any]
     started: str
     finished: str
+
+    @property
+    def as_recorded(self) -> Record:
+        """The record as it was written first: neither pruned nor packed anew."""
+        there = self.predictions
+        then = (
+            there
+            if there.before is None
+            else StoredPredictions(file=there.file, sha256=there.before)
+        )
+        model = self.model.model_copy(update={"kept": True})
+        return self.model_copy(update={"predictions": then, "model": model})
 
     @property
     def unverified_data(self) -> list[str]:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import filelock
 
+from dcbench.config.keep import Weights
 from dcbench.errors import BusyError, DataError, DcbenchError, RunError
 from dcbench.records.atomic import writing
 from dcbench.records.files import CHECKPOINT, PREDICTIONS, RECORD, WEIGHTS
@@ -61,9 +62,16 @@ Found = Missing | HalfDone | Finished | Differs
 
 @dataclass(frozen=True)
 class Store:
-    """A results folder; it need not exist."""
+    """A results folder; it need not exist.
+
+    Attributes
+    ----------
+    weights : "keep", "none" or None
+        What becomes of those of new runs; None: as their protocol says.
+    """
 
     root: Path
+    weights: Weights | None = None
 
     def folder(self, run: Identity) -> Path:
         """Where a run lies, or is to lie."""

@@ -104,7 +104,7 @@ def execute_together(
         trainings = {number: _training(run, progress) for number, run in ready.items()}
         failed = train_together(trainings, deadline, interrupted)
         for number, run in ready.items():
-            outcomes[number] = failed.get(number) or _recorded(run, progress, deadline)
+            outcomes[number] = failed.get(number) or _recorded(run, store, progress, deadline)
     return [outcomes[number] for number in range(len(plans))]
 
 
@@ -115,6 +115,8 @@ def _found(plans: Sequence[Plan], store: Store) -> list[Record | DcbenchError | 
         found = store.find(plan.identity)
         if isinstance(found, Finished):
             _log.info("found %s; not run again", store.folder(plan.identity) / files.RECORD)
+            if store.weights == "keep" and not found.record.model.kept:
+                _log.warning("its weights were not kept; --restart trains it again")
             outcomes.append(found.record)
         else:
             outcomes.append(found.error if isinstance(found, Differs) else None)
@@ -152,11 +154,13 @@ def _fits(seconds: float, deadline: float | None) -> bool:
     return deadline is None or time.monotonic() + seconds <= deadline
 
 
-def _recorded(run: ReadyRun, progress: Progress, deadline: float | None) -> Record | DcbenchError:
+def _recorded(
+    run: ReadyRun, store: Store, progress: Progress, deadline: float | None
+) -> Record | DcbenchError:
     if not _fits(run.estimate.evaluate_seconds, deadline):
         return OutOfTimeError("trained; no time to predict")
     try:
-        return finish(run, progress)
+        return finish(run, progress, weights=store.weights)
     except (DcbenchError, torch.OutOfMemoryError) as problem:
         return run_error(problem)
 

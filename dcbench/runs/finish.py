@@ -7,6 +7,7 @@ import time
 import torch
 from safetensors.torch import save as safetensors_bytes
 
+from dcbench.config.keep import Weights
 from dcbench.config.progress import NoProgress, Progress
 from dcbench.data.parts import ImageSet
 from dcbench.methods.failures import named
@@ -20,8 +21,15 @@ from dcbench.runs.prepare import ReadyRun, now
 from dcbench.training.predict import normalized_batches, predict_split
 
 
-def finish(run: ReadyRun, progress: Progress | None = None) -> Record:
+def finish(
+    run: ReadyRun, progress: Progress | None = None, *, weights: Weights | None = None
+) -> Record:
     """The record of a run whose training is at its end, when all its files are written.
+
+    Parameters
+    ----------
+    weights
+        Whether they are kept; by default as the protocol says.
 
     Raises
     ------
@@ -40,7 +48,8 @@ def finish(run: ReadyRun, progress: Progress | None = None) -> Record:
     cost = _cost(run, time.monotonic() - began)
     files.write_history(run.folder, run.trainer.progress.history)
     stored = files.write_predictions(run.folder, predictions)
-    weights = files.write_weights(run.folder, _weights(run))
+    keep = (weights or plan.protocol.weights) == "keep"
+    model = files.write_weights(run.folder, _weights(run), keep=keep)
     departures = (*plan.departures, *_missing_and_needed(run), *_drawn_from_elsewhere(run))
     record = Record(
         **plan.identity.configuration.model_dump(mode="json"),
@@ -53,7 +62,7 @@ def finish(run: ReadyRun, progress: Progress | None = None) -> Record:
         missing=images.missing_ood,
         metrics=metrics,
         predictions=stored,
-        model=weights,
+        model=model,
         cost=cost,
         environment=describe_environment(run.session.device),
         started=run.started,

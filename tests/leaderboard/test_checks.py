@@ -1,18 +1,27 @@
+import hashlib
+import io
 import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from dcbench.cli import app
 from dcbench.config.protocol import load_protocol
 from dcbench.data.splits import split_config
+from dcbench.leaderboard.build import build
 from dcbench.leaderboard.checks import check
 from dcbench.leaderboard.checks.duplicates import twin_problems
 from dcbench.leaderboard.checks.read import RowsFile
 from dcbench.leaderboard.readme import readme
-from tests.leaderboard.tampering import edit, rows_of, runs, set_cell, summary
+from dcbench.records.arrays import unpack
+from dcbench.records.files import read_record, write_record
+from dcbench.records.prune import prune
+from dcbench.records.schema import Record
+from dcbench.records.store import address_of
+from tests.leaderboard.tampering import edit, put, rows_of, runs, set_cell, summary
 
 ROOT = Path(__file__).parents[2]
 
@@ -296,6 +305,46 @@ def test_row_with_the_stored_predictions_of_another_run_is_named(made: Path, who
     assert "seed 2): its predictions are those of another run, v1/digits/0/erm/5" in found
 
 
+def as_of_old(run: Path) -> None:
+    """Let a run's predictions go by the hash of their bytes, as those of older versions do."""
+    record = read_record(run)
+    content = io.BytesIO()
+    np.savez_compressed(content, **unpack((run / "predictions.npz").read_bytes()))
+    (run / "predictions.npz").write_bytes(content.getvalue())
+    digest = hashlib.sha256(content.getvalue()).hexdigest()
+    old = {"file": "predictions.npz", "sha256": digest}
+    write_record(run, Record.model_validate({**record.model_dump(), "predictions": old}))
+
+
+def test_copy_of_an_old_run_is_found_in_a_new_one_by_their_stored_predictions(tmp_path: Path):
+    results, board = tmp_path / "results", tmp_path / "leaderboard"
+    put(results, "erm", 0, 7)
+    put(results, "sam", 1, 7)
+    as_of_old(results / "erm/0")
+    build(results, board)
+    rows = rows_of(runs(board))
+    assert rows[0]["predictions_sha256"] != rows[1]["predictions_sha256"]
+    assert not [line for line in problems(board) if "has the predictions of" in line]
+    found = problems(board, predictions=results)
+    assert [line for line in found if "has the predictions of subset 0, method erm, seed 0" in line]
+
+
+def test_rows_of_old_runs_hold_when_their_predictions_are_packed_anew(tmp_path: Path):
+    results, board = tmp_path / "results", tmp_path / "leaderboard"
+    put(results, "erm", 0, 7)
+    run = results / "erm/0"
+    as_of_old(run)
+    home = results / address_of(read_record(run))
+    home.parent.mkdir(parents=True)
+    shutil.move(run, home)
+    build(results, board)
+    before = runs(board).read_bytes()
+    assert [each.state for each in prune(results, lambda record: True, repack=True)] == ["pruned"]
+    assert check(board, predictions=results).recomputed == 1
+    build(results, board)
+    assert runs(board).read_bytes() == before
+
+
 def test_damaged_predictions_are_named_and_lacking_ones_counted(
     made: Path, whole: Path, tmp_path: Path
 ):
@@ -305,7 +354,7 @@ def test_damaged_predictions_are_named_and_lacking_ones_counted(
     report = check(whole, predictions=results)
     [found] = report.problems
     assert "seed 3): " in found
-    assert "SHA-256 is" in found
+    assert "predictions.npz: not a predictions file" in found
     assert (report.rows, report.recomputed) == (30, 10)
 
 

@@ -13,6 +13,7 @@ from dcbench.errors import RunError, UsageError
 from dcbench.metrics.measure import measure
 from dcbench.records import collect as room
 from dcbench.records import files, store
+from dcbench.records.arrays import arrays_sha256, unpack
 from dcbench.records.checkpoint import Checkpoint
 from dcbench.records.collect import Collected, collect, conflicts, counts
 from dcbench.records.recompute import measure_again
@@ -200,8 +201,8 @@ def test_records_at_odds_are_shown_each_once_by_what_tells_them_apart(lab, clust
     assert [each["torch"] for each in found] == ["2.6.0", "9.9"]
     assert found[1]["finished"] == where["finished"]
     for each, folder in zip(found, folders, strict=True):
-        stored = (folder / "predictions.npz").read_bytes()
-        assert each["predictions_sha256"] == hashlib.sha256(stored).hexdigest()
+        stored = unpack((folder / "predictions.npz").read_bytes())
+        assert each["predictions_sha256"] == arrays_sha256(stored)
         assert each["accuracy"] == measure_again(folder).metrics.accuracy
         assert each["device"] == "a processor, 2 threads"
         assert each["run"] == f"{ERM}/seed-0"
@@ -210,7 +211,9 @@ def test_records_at_odds_are_shown_each_once_by_what_tells_them_apart(lab, clust
 def flip(name: str) -> Callable[[Path], None]:
     def damage(folder: Path) -> None:
         content = bytearray((folder / name).read_bytes())
-        content[len(content) // 2] ^= 1
+        # In the logits of new predictions, beyond the header of the member; else in the middle.
+        logits = content.find(b"logits.low.npy")
+        content[len(content) // 2 if logits < 0 else logits + 200] ^= 1
         (folder / name).write_bytes(content)
 
     return damage
@@ -245,7 +248,7 @@ def make_it_a_folder(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (flip("predictions.npz"), "predictions.npz: SHA-256 is"),
+        (flip("predictions.npz"), "predictions.npz: not a predictions file, or damaged: Bad CRC"),
         (flip("model.safetensors"), "model.safetensors: SHA-256 is"),
         (lose("predictions.npz"), "predictions.npz: no such file; the record names SHA-256"),
         (lose("model.safetensors"), "model.safetensors: no such file; the record names SHA-256"),

@@ -7,6 +7,7 @@ import json
 import logging
 import random
 import resource
+import shutil
 import stat
 import threading
 from pathlib import Path
@@ -20,6 +21,7 @@ from dcbench.config.protocol import load_protocol
 from dcbench.errors import DataError, RunError
 from dcbench.metrics.measure import Predictions, measure
 from dcbench.records import files, store
+from dcbench.records.arrays import arrays_sha256, unpack
 from dcbench.records.atomic import write_whole
 from dcbench.records.checkpoint import Checkpoint
 from dcbench.records.files import read_predictions, read_record
@@ -204,9 +206,10 @@ def test_missing_record_is_named(tmp_path: Path):
 def test_predictions_come_back_bit_for_bit_and_give_the_same_metrics(tmp_path: Path):
     stored = some_predictions()
     file = files.write_predictions(tmp_path, stored)
-    content = (tmp_path / "predictions.npz").read_bytes()
-    assert file.file == "predictions.npz"
-    assert file.sha256 == hashlib.sha256(content).hexdigest()
+    arrays = unpack((tmp_path / "predictions.npz").read_bytes())
+    assert arrays.keys() == {"logits", "labels", "class_counts", "ood_noise"}
+    assert (file.file, file.hash) == ("predictions.npz", "arrays")
+    assert file.sha256 == arrays_sha256(arrays)
     found = read_predictions(tmp_path, a_record(predictions=file))
     assert np.array_equal(found.logits, stored.logits)
     assert found.logits.dtype == np.float32
@@ -229,20 +232,66 @@ def test_predictions_that_are_not_those_of_the_record_are_refused(tmp_path: Path
     file = files.write_predictions(tmp_path, some_predictions())
     path = tmp_path / "predictions.npz"
     content = bytearray(path.read_bytes())
+    expected = [str(path), "--restart"]
     if damage == "cut off":
         path.write_bytes(content[:-20])
     elif damage == "one bit":
-        content[len(content) // 2] ^= 1
+        content[content.index(b"logits.low.npy") + 200] ^= 1  # beyond the header of the member
         path.write_bytes(content)
     elif damage == "empty":
         path.write_bytes(b"")
     else:
-        files.write_predictions(tmp_path, some_predictions(1))
-    found = hashlib.sha256(path.read_bytes()).hexdigest()
+        other = files.write_predictions(tmp_path, some_predictions(1))
+        expected += [other.sha256, file.sha256]
     with pytest.raises(DataError) as caught:
         read_predictions(tmp_path, a_record(predictions=file))
-    for part in (str(path), found, file.sha256, "--restart"):
+    for part in expected:
         assert part in str(caught.value)
+
+
+OLD = Path(__file__).parent / "samples" / "predictions-2026-11.npz"
+"""Of `some_predictions()`, as `numpy.savez_compressed` wrote them once."""
+
+OLD_SHA256 = "42e54ca95494bc7645329f4768269597df2b4b0a8320f8ed46561ae2f0207ff5"
+
+
+def test_old_predictions_are_read_by_the_hash_of_their_bytes(tmp_path: Path):
+    shutil.copy(OLD, tmp_path / "predictions.npz")
+    record = a_record(predictions={"file": "predictions.npz", "sha256": OLD_SHA256})
+    found, expected = read_predictions(tmp_path, record), some_predictions()
+    assert found.logits.tobytes() == expected.logits.tobytes()
+    assert found.labels.tolist() == expected.labels.tolist()
+    assert found.class_counts.tolist() == [3, 3, 2, 2]
+    assert found.ood["noise"].tobytes() == expected.ood["noise"].tobytes()
+
+
+def test_old_predictions_with_another_byte_are_refused_though_they_could_be_read(tmp_path: Path):
+    (tmp_path / "predictions.npz").write_bytes(OLD.read_bytes() + b"\0")
+    record = a_record(predictions={"file": "predictions.npz", "sha256": OLD_SHA256})
+    with pytest.raises(DataError, match=r"predictions\.npz: SHA-256 is .* 42e54ca9"):
+        read_predictions(tmp_path, record)
+
+
+def test_old_and_new_file_of_the_same_arrays_have_one_hash(tmp_path: Path):
+    new = files.write_predictions(tmp_path, some_predictions())
+    shutil.copy(OLD, tmp_path / "predictions.npz")
+    assert read_predictions(tmp_path, a_record(predictions=new)).ood.keys() == {"noise"}
+
+
+def test_record_of_weights_that_are_not_kept_has_their_hash_and_says_how_to_get_them(
+    tmp_path: Path,
+):
+    (tmp_path / "model.safetensors").write_bytes(b"of an attempt that was cut off")
+    model = files.write_weights(tmp_path, b"weights", keep=False)
+    assert model.sha256 == hashlib.sha256(b"weights").hexdigest()
+    assert names(tmp_path) == []
+    with pytest.raises(DataError, match=r"were not kept.*--restart --weights keep"):
+        files.read_stored(tmp_path, model)
+
+
+def test_record_of_before_weights_could_be_left_out_has_its_weights():
+    assert a_record().model.kept
+    assert a_record().predictions.hash == "bytes"
 
 
 def test_missing_predictions_are_named_with_the_hash_that_is_expected(tmp_path: Path):
@@ -281,11 +330,16 @@ def badly_compressed() -> bytes:
     ],
     ids=["empty", "cut off", "text", "no labels", "objects", "one array", "bad compression"],
 )
-def test_file_that_holds_no_predictions_is_refused_though_the_record_names_its_hash(
-    tmp_path: Path, content
+@pytest.mark.parametrize("kind", ["bytes", "arrays"])
+def test_file_that_holds_no_predictions_is_refused_whatever_the_record_names(
+    tmp_path: Path, content, kind
 ):
     (tmp_path / "predictions.npz").write_bytes(content)
-    file = {"file": "predictions.npz", "sha256": hashlib.sha256(content).hexdigest()}
+    digest = hashlib.sha256(content).hexdigest()
+    if kind == "arrays":
+        with contextlib.suppress(Exception):
+            digest = arrays_sha256(unpack(content))
+    file = {"file": "predictions.npz", "sha256": digest, "hash": kind}
     with pytest.raises(DataError, match=r"predictions\.npz: not a predictions file"):
         read_predictions(tmp_path, a_record(predictions=file))
 

@@ -26,6 +26,7 @@ from dcbench.errors import DataError, RunError, UsageError
 from dcbench.metrics.measure import measure
 from dcbench.models import build_model
 from dcbench.records import files, schema
+from dcbench.records.arrays import arrays_sha256, unpack
 from dcbench.records.checkpoint import Checkpoint
 from dcbench.records.recompute import measure_again
 from dcbench.records.store import Store
@@ -112,7 +113,7 @@ def test_record_has_the_promised_keys_and_values(finished):
         *("started", "finished"),
     }
     assert promised <= content.keys()
-    assert content["predictions"].keys() == {"file", "sha256"}
+    assert content["predictions"].keys() == {"file", "sha256", "hash", "before"}
     assert content["cost"].keys() == {
         *("train_seconds", "evaluate_seconds", "images_per_second"),
         *("peak_memory_bytes", "device", "model_flops", "ceiling_share", "runs_together"),
@@ -146,7 +147,8 @@ def test_run_learns_something(finished):
 def test_hashes_of_a_record_are_those_of_its_files(finished):
     results, record = finished
     folder = folder_of(results, "ic-regmixup", 1)
-    assert record.predictions.sha256 == sha256(folder / record.predictions.file)
+    arrays = unpack((folder / record.predictions.file).read_bytes())
+    assert record.predictions.sha256 == arrays_sha256(arrays)
     assert record.model.sha256 == sha256(folder / record.model.file)
     split = load_split("digits", 0)
     train, test = (Folder(Path()).part("digits", part) for part in ("train", "test"))
@@ -164,8 +166,8 @@ def test_hashes_of_a_record_are_those_of_its_files(finished):
 
 def test_metrics_of_a_record_follow_from_its_predictions(finished):
     results, record = finished
-    with np.load(folder_of(results, "ic-regmixup", 1) / "predictions.npz") as stored:
-        logits, labels = stored["logits"], stored["labels"]
+    stored = unpack((folder_of(results, "ic-regmixup", 1) / "predictions.npz").read_bytes())
+    logits, labels = stored["logits"], stored["labels"]
     assert labels.tolist() == Folder(Path()).part("digits", "test").labels.tolist()
     guesses = logits.argmax(axis=1)
     log_probs = log_softmax(logits.astype(np.float64), axis=1)
@@ -189,8 +191,8 @@ def test_stored_weights_give_the_stored_predictions(finished):
     images = (test / 255.0 - pixels.mean((0, 1, 2))) / pixels.std((0, 1, 2))
     with torch.no_grad():
         logits = network.eval()(torch.from_numpy(images).float().permute(0, 3, 1, 2)).numpy()
-    with np.load(folder / "predictions.npz") as stored:
-        assert logits == pytest.approx(stored["logits"], rel=1e-3, abs=1e-3)
+    stored = unpack((folder / "predictions.npz").read_bytes())
+    assert logits == pytest.approx(stored["logits"], rel=1e-3, abs=1e-3)
 
 
 def test_history_has_a_row_an_epoch(finished):
@@ -210,6 +212,35 @@ def test_finished_run_is_found_and_not_repeated(tmp_path: Path, said):
     assert again == first
     assert {name: (folder / name).stat().st_mtime_ns for name in FILES} == before
     assert said()[noted:] == [f"found {folder / 'record.json'}; not run again"]
+
+
+def test_run_whose_weights_are_not_kept_is_the_same_run_and_is_found(tmp_path: Path, said):
+    kept = short_run(tmp_path / "kept")
+    plan = plan_run("erm", "digits", settings=SHORT)
+    session = Session(Folder(tmp_path), CPU)
+    record = execute(plan, Store(tmp_path / "none", "none"), session)
+    folder = folder_of(tmp_path / "none")
+    assert names(folder) == [name for name in FILES if name != "model.safetensors"]
+    assert not record.model.kept
+    assert record.model.sha256 == kept.model.sha256
+    assert record.predictions == kept.predictions
+    assert measure_again(folder).differing == []
+    assert execute(plan, Store(tmp_path / "none", "none"), session) == record
+    assert said()[-1].endswith("not run again")
+    assert execute(plan, Store(tmp_path / "none", "keep"), session) == record
+    assert said()[-1] == "its weights were not kept; --restart trains it again"
+
+
+def test_protocol_says_whether_weights_are_kept_unless_the_store_does(tmp_path: Path):
+    plan = plan_run("erm", "digits", settings=SHORT)
+    thrifty = dataclasses.replace(
+        plan, protocol=plan.protocol.model_copy(update={"weights": "none"})
+    )
+    assert thrifty.identity.difference(plan.identity.configuration) is None
+    session = Session(Folder(tmp_path), CPU)
+    assert not execute(thrifty, Store(tmp_path / "one"), session).model.kept
+    assert execute(thrifty, Store(tmp_path / "two", "keep"), session).model.kept
+    assert execute(plan, Store(tmp_path / "three"), session).model.kept
 
 
 def test_restart_repeats_a_finished_run(tmp_path: Path):

@@ -11,7 +11,7 @@ from dcbench.errors import DataError, UsageError
 from dcbench.leaderboard.checks.duplicates import twin_problems
 from dcbench.leaderboard.checks.history import find_base, history_problems
 from dcbench.leaderboard.checks.read import RowsFile, read_folder
-from dcbench.leaderboard.checks.recomputed import stored_problems
+from dcbench.leaderboard.checks.recomputed import array_hashes, stored_problems
 from dcbench.leaderboard.checks.schema import row_problems
 from dcbench.leaderboard.checks.summaries import summary_problems
 from dcbench.leaderboard.rules_lock import FROZEN, changed_rules, read_frozen, used_by
@@ -79,7 +79,7 @@ def check(folder: Path, *, predictions: Path | None = None, base: str | None = N
         problems += row_problems(file)
         problems += summary_problems(file)
     problems += _frozen_problems(files)
-    problems += twin_problems(files)
+    problems += twin_problems(files, array_hashes(predictions) if predictions else None)
     before = find_base(folder, base)
     if before is not None:
         problems += history_problems(folder, files, before)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from dcbench.config.names import parse_method
 from dcbench.errors import UsageError
@@ -15,13 +15,24 @@ from dcbench.methods import build_method
 SAME = "same predictions as"
 
 
-def twin_problems(files: Iterable[RowsFile]) -> Iterator[str]:
-    """One line for each row whose predictions an earlier row of the same protocol has."""
+def twin_problems(
+    files: Iterable[RowsFile], arrays: Mapping[str, str] | None = None
+) -> Iterator[str]:
+    """One line for each row whose predictions an earlier row of the same protocol has.
+
+    Parameters
+    ----------
+    arrays
+        The hash of the arrays by the hash that a row names, of predictions that are at hand. Rows
+        of older runs name that of a file, which says nothing of a newer run.
+    """
+    known = arrays or {}
     groups: dict[tuple[str, str], list[tuple[RowsFile, int]]] = defaultdict(list)
     for file in files:
         for number, row in file.keyed():
-            if row["predictions_sha256"]:
-                groups[file.rules.name, row["predictions_sha256"]].append((file, number))
+            named = row["predictions_sha256"]
+            if named:
+                groups[file.rules.name, known.get(named, named)].append((file, number))
     for (file, number), *others in groups.values():
         for other, later in others:
             one, two = file.rows[number], other.rows[later]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections import defaultdict
 from collections.abc import Iterable
@@ -11,6 +12,8 @@ from dcbench.errors import DataError
 from dcbench.leaderboard.checks.read import RowsFile
 from dcbench.leaderboard.rows import Row
 from dcbench.metrics.measure import flatten
+from dcbench.records.arrays import arrays_sha256
+from dcbench.records.files import read_arrays
 from dcbench.records.recompute import measure_again
 from dcbench.records.schema import Record
 from dcbench.records.store import find_records
@@ -26,7 +29,7 @@ def stored_problems(files: Iterable[RowsFile], results: Path) -> tuple[list[str]
     """
     stored: dict[str, list[tuple[Path, Record]]] = defaultdict(list)
     for path, record in find_records(results):
-        stored[record.predictions.sha256].append((path.parent, record))
+        stored[record.predictions.recorded_sha256].append((path.parent, record))
     problems, found = [], 0
     for file in files:
         for number, row in enumerate(file.rows):
@@ -36,6 +39,23 @@ def stored_problems(files: Iterable[RowsFile], results: Path) -> tuple[list[str]
                 said = _problem(file, row, candidates)
                 problems += [f"{file.row_title(number)}: {said}"] if said else []
     return problems, found
+
+
+def array_hashes(results: Path) -> dict[str, str]:
+    """The hash of the stored arrays, by the hash that a row of the same run names.
+
+    Predictions that cannot be read are left out; `stored_problems` says so of their rows.
+    """
+    hashes = {}
+    for path, record in find_records(results):
+        stored = record.predictions
+        with contextlib.suppress(DataError):
+            hashes[stored.recorded_sha256] = (
+                stored.sha256
+                if stored.hash == "arrays"
+                else arrays_sha256(read_arrays(path.parent, stored)[1])
+            )
+    return hashes
 
 
 def _problem(file: RowsFile, row: Row, candidates: list[tuple[Path, Record]]) -> str | None:

@@ -60,7 +60,7 @@ def find_runs(results: Path) -> StoredRuns:
     the method and the seed beside it.
     """
     return {
-        (record.predictions.sha256, record.label, record.seed): (path.parent, record)
+        (record.predictions.recorded_sha256, record.label, record.seed): (path.parent, record)
         for path, record in find_records(results)
     }
 
