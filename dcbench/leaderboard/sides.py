@@ -56,7 +56,7 @@ def find_sides(roots: Sequence[Path]) -> dict[tuple[str, str], Sides]:
             raise UsageError(f"{root}: holds no record; name a results folder, or one below it")
         for run in found:
             record = run.record
-            same = (*_pair(run), record.label, record.predictions.sha256, _version(run))
+            same = (*_pair(run), record.label, record.predictions.recorded_sha256, _version(run))
             groups[record.protocol, record.split].setdefault(same, run)
     return {key: _named(list(groups[key].values())) for key in sorted(groups)}
 

@@ -45,7 +45,7 @@ def _figures(comparisons: Sequence[Comparison]) -> Iterator[tuple[str, TitledFig
 def _stored(comparison: Comparison) -> StoredRuns:
     """The runs whose predictions and history are there: records alone have none."""
     return {
-        (run.record.predictions.sha256, side, run.record.seed): (run.folder, run.record)
+        (run.record.predictions.recorded_sha256, side, run.record.seed): (run.folder, run.record)
         for side, runs in comparison.sides.items()
         for run in runs
         if (run.folder / run.record.predictions.file).exists() and (run.folder / HISTORY).exists()
