@@ -26,6 +26,11 @@ def writing(path: Path) -> Iterator[None]:
         ) from None
 
 
+def write_bytes(path: Path, content: bytes) -> str:
+    """Write what is there already, as `write_whole`."""
+    return write_whole(path, lambda file: file.write(content))
+
+
 def write_whole(path: Path, write: Callable[[BinaryIO], Any]) -> str:
     """Write a file in one piece or not at all, and return its SHA-256."""
     with writing(path):

@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple
 
 from dcbench.config.progress import NoProgress, Progress
 from dcbench.errors import DataError, RunError, UsageError
-from dcbench.records.atomic import write_whole, writing
+from dcbench.records.atomic import write_bytes, writing
 from dcbench.records.files import (
     HISTORY,
     RECORD,
@@ -283,14 +283,10 @@ def _placed(stored: Stored, target: Path) -> bool:
         if (target / RECORD).exists():
             return False
         for file in stored_files(stored.record):
-            _write(target / file.file, read_stored(stored.folder, file))
+            write_bytes(target / file.file, read_stored(stored.folder, file))
         if (stored.folder / HISTORY).exists():
-            _write(target / HISTORY, read_whole(stored.folder / HISTORY))
+            write_bytes(target / HISTORY, read_whole(stored.folder / HISTORY))
         else:
             remove(target, HISTORY)
         finish(target, stored.content)
     return True
-
-
-def _write(path: Path, content: bytes) -> None:
-    write_whole(path, lambda file: file.write(content))

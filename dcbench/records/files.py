@@ -21,7 +21,7 @@ from dcbench.config.reading import GIB, MOST_TEXT, parse_json, read_file
 from dcbench.errors import DataError
 from dcbench.metrics.measure import Predictions
 from dcbench.records.arrays import Arrays, arrays_sha256, pack, unpack
-from dcbench.records.atomic import write_whole, writing
+from dcbench.records.atomic import write_bytes, write_whole, writing
 from dcbench.records.schema import (
     SCHEMA_VERSION,
     EpochSummary,
@@ -53,10 +53,10 @@ def write_predictions(folder: Path, predictions: Predictions) -> StoredPredictio
     )
 
 
-def write_arrays(folder: Path, arrays: Arrays) -> StoredPredictions:
+def write_arrays(folder: Path, arrays: Arrays, file: str = PREDICTIONS) -> StoredPredictions:
     """Store predictions, which are arrays already."""
-    write_whole(folder / PREDICTIONS, lambda file: pack(file, arrays))
-    return StoredPredictions(file=PREDICTIONS, sha256=arrays_sha256(arrays), hash="arrays")
+    write_whole(folder / file, lambda target: pack(target, arrays))
+    return StoredPredictions(file=file, sha256=arrays_sha256(arrays), hash="arrays")
 
 
 def read_predictions(folder: Path, record: Record) -> Predictions:
@@ -90,7 +90,7 @@ def read_arrays(folder: Path, stored: StoredPredictions) -> tuple[bytes, Arrays]
 def write_weights(folder: Path, content: bytes, *, keep: bool = True) -> StoredWeights:
     """Store the weights, which are serialized already; or, of those not to be kept, the hash."""
     if keep:
-        digest = write_whole(folder / WEIGHTS, lambda file: file.write(content))
+        digest = write_bytes(folder / WEIGHTS, content)
     else:
         digest = hashlib.sha256(content).hexdigest()
         remove(folder, WEIGHTS)
@@ -158,7 +158,7 @@ def write_record(folder: Path, record: Record) -> None:
 
 def finish(folder: Path, record: bytes) -> None:
     """Finish a run by a record that is text already."""
-    write_whole(folder / RECORD, lambda file: file.write(record))
+    write_bytes(folder / RECORD, record)
     remove(folder, CHECKPOINT)
 
 

@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple
 from dcbench.config.progress import NoProgress, Progress
 from dcbench.errors import DataError, RunError, UsageError
 from dcbench.records.arrays import arrays_sha256, is_packed, pack, unpack
-from dcbench.records.atomic import write_whole
+from dcbench.records.atomic import write_bytes
 from dcbench.records.files import RECORD, read_arrays, read_record, remove, write_record
 from dcbench.records.schema import Record, StoredPredictions
 from dcbench.records.store import address_of, locked, record_paths
@@ -152,5 +152,5 @@ def _repacked(folder: Path, dry_run: bool) -> int | None:
         before = stored.sha256 if stored.hash == "bytes" else stored.before
         new = StoredPredictions(file=stored.file, sha256=digest, hash="arrays", before=before)
         write_record(folder, record.model_copy(update={"predictions": new}))
-        write_whole(folder / stored.file, lambda target: target.write(packed))
+        write_bytes(folder / stored.file, packed)
     return len(content) - len(packed)

@@ -6,19 +6,18 @@ last, so a set that has it is done.
 
 from __future__ import annotations
 
-import io
 import json
 from pathlib import Path
-
-import numpy as np
 
 from dcbench.config.base import validated
 from dcbench.config.reading import parse_json
 from dcbench.errors import DataError
-from dcbench.records.atomic import write_whole, writing
+from dcbench.records import files
+from dcbench.records.arrays import Arrays
+from dcbench.records.atomic import write_bytes, write_whole, writing
 from dcbench.records.files import SETS, read_record, read_stored, read_whole
-from dcbench.records.schema import Record, StoredFile
-from dcbench.records.sets import Arrays, FurtherSet, completed
+from dcbench.records.schema import Record, StoredPredictions
+from dcbench.records.sets import FurtherSet, completed
 
 
 def read_sets(folder: Path, record: Record) -> list[FurtherSet]:
@@ -64,26 +63,20 @@ def read_completed(path: Path) -> Record:
     return completed(record, read_sets(folder, record))
 
 
-def write_arrays(folder: Path, name: str, arrays: Arrays) -> StoredFile:
+def write_arrays(folder: Path, name: str, arrays: Arrays) -> StoredPredictions:
     """Store the predictions of a set."""
+    _make_room(folder)
+    return files.write_arrays(folder, arrays, f"{SETS}/{name}.npz")
+
+
+def read_arrays(folder: Path, stored: StoredPredictions) -> Arrays:
+    """The stored predictions of a set; errors as for `read_stored`."""
+    return files.read_arrays(folder, stored)[1]
+
+
+def _make_room(folder: Path) -> None:
     with writing(folder / SETS):
         (folder / SETS).mkdir(exist_ok=True)
-    file = f"{SETS}/{name}.npz"
-    digest = write_whole(
-        folder / file,
-        lambda target: np.savez_compressed(target, **arrays),  # type: ignore[arg-type]
-    )
-    return StoredFile(file=file, sha256=digest)
-
-
-def read_arrays(folder: Path, stored: StoredFile) -> Arrays:
-    """The stored predictions of a set; errors as for `read_stored`."""
-    content = read_stored(folder, stored)
-    try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in arrays.files}
-    except Exception as problem:  # whatever NumPy makes of bytes that are no such archive
-        raise DataError(f"{folder / stored.file}: not a predictions file: {problem}") from None
 
 
 def write_set(folder: Path, found: FurtherSet) -> None:
@@ -108,7 +101,7 @@ def copy_sets(source: Path, target: Path, record: Record, *, dry_run: bool = Fal
         A set is damaged in one of the folders; or they have other predictions of one set.
     """
     there = {each.name: each for each in read_sets(target, record)}
-    found = read_sets(source, record)
+    found, contents = read_sets(source, record), {}
     for each in found:
         rival = there.get(each.name)
         if rival is not None and rival.predictions.sha256 != each.predictions.sha256:
@@ -116,9 +109,10 @@ def copy_sets(source: Path, target: Path, record: Record, *, dry_run: bool = Fal
                 f"{source / SETS} and {target / SETS} hold other predictions of {each.name}: "
                 "remove those that are not to count, and collect again"
             )
-        read_stored(source, each.predictions)
+        contents[each.name] = read_stored(source, each.predictions)
     new = [each for each in found if each.name not in there]
     for each in [] if dry_run else new:
-        write_arrays(target, each.name, read_arrays(source, each.predictions))
+        _make_room(target)
+        write_bytes(target / each.predictions.file, contents[each.name])
         write_set(target, each)
     return [each.name for each in new]

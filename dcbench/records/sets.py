@@ -11,7 +11,6 @@ from itertools import chain
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
 from dcbench.config.base import Config
@@ -26,9 +25,9 @@ from dcbench.metrics.measure import Predictions, detections
 from dcbench.metrics.shift import Verdicts, shift_metrics
 from dcbench.metrics.table import OOD_METRICS, SHIFT_METRICS
 from dcbench.metrics.values import Detection, Metrics, ShiftValues
-from dcbench.records.schema import ImagesUsed, Record, StoredFile
+from dcbench.records.arrays import Arrays
+from dcbench.records.schema import ImagesUsed, Record, StoredPredictions
 
-Arrays = dict[str, NDArray[Any]]
 Scores = Mapping[str, Detection]
 OodNumbers = dict[str, Scores | None]
 
@@ -41,7 +40,7 @@ class FurtherSet(Config):
     kind: Literal["ood", "corruption"]
     model_sha256: str = Field(description="of the weights that predicted: the record's")
     images: ImagesUsed
-    predictions: StoredFile
+    predictions: StoredPredictions
     ood: Scores | None = Field(None, description="of an OOD set: by score, then by metric")
     severities: tuple[ShiftValues, ...] = Field((), description="of a corruption, mildest first")
     seconds: float

@@ -21,10 +21,11 @@ from dcbench.data.parts import ImageSet, MissingData, Source, UnverifiedData
 from dcbench.data.splits import Split, SplitConfig, load_split
 from dcbench.errors import DataError, RunError, UsageError
 from dcbench.metrics.measure import Predictions
+from dcbench.records.arrays import Arrays
 from dcbench.records.files import read_predictions, read_record
 from dcbench.records.schema import ImagesUsed, Record
 from dcbench.records.set_files import read_sets, write_arrays, write_set
-from dcbench.records.sets import Arrays, FurtherSet, measure_set
+from dcbench.records.sets import FurtherSet, measure_set
 from dcbench.records.store import locked, record_paths
 from dcbench.runs.machine import describe_environment, device_title
 from dcbench.runs.prepare import now

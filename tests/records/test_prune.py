@@ -87,7 +87,7 @@ def test_packing_that_was_cut_off_after_the_record_leaves_a_whole_run_and_is_fin
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr("dcbench.records.prune.write_whole", killed)
+        patched.setattr("dcbench.records.prune.write_bytes", killed)
         with pytest.raises(KeyboardInterrupt):
             prune(results, everything, repack=True)
     assert (folder / "predictions.npz").read_bytes() == before

@@ -190,7 +190,7 @@ def test_damaged_predictions_of_a_set_are_named(tmp_path: Path):
     folder = put(tmp_path)
     add(folder, "tin")
     (folder / "sets/tin.npz").write_bytes(b"PK")
-    with pytest.raises(DataError, match=r"sets/tin\.npz: SHA-256 is"):
+    with pytest.raises(DataError, match=r"sets/tin\.npz: not a predictions file"):
         measure_again(folder)
 
 
