@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -13,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from dcbench.config.image_sets import CORRUPTIONS, members_of
+from dcbench.config.image_sets import CORRUPTIONS, SEVERITIES, members_of
 from dcbench.config.progress import NoProgress, Progress, ProgressTask
 from dcbench.data.load import load_test
 from dcbench.data.ood_sets import load_ood_set, unfit
@@ -21,6 +22,7 @@ from dcbench.data.parts import ImageSet, MissingData, Source, UnverifiedData
 from dcbench.data.splits import Split, SplitConfig, load_split
 from dcbench.errors import DataError, RunError, UsageError
 from dcbench.metrics.measure import Predictions
+from dcbench.metrics.shift import verdicts
 from dcbench.records.arrays import Arrays
 from dcbench.records.files import read_predictions, read_record
 from dcbench.records.schema import ImagesUsed, Record
@@ -30,6 +32,7 @@ from dcbench.records.store import locked, record_paths
 from dcbench.runs.machine import describe_environment, device_title
 from dcbench.runs.prepare import now
 from dcbench.runs.trained import TrainedNetwork, load_network
+from dcbench.training.corruptions import corrupt
 
 _CHECKED = 50
 """Test images that are predicted again before anything else is."""
@@ -196,9 +199,22 @@ class SetImages:
 
     def load(self, name: str) -> LoadedSet:
         """An image set by name; errors as for `load_ood_set` and `load_test`."""
+        if name in CORRUPTIONS:
+            return self._corrupted(name)
         found = load_ood_set(name, self.split.config, self.source)
         used = ImagesUsed(images=len(found.labels), sha256=found.sha256(), official=found.official)
         return LoadedSet(name, "ood", [found.images], used)
+
+    def _corrupted(self, name: str) -> LoadedSet:
+        """The test images with a corruption at each severity; the hash is over all, in order."""
+        parts = [corrupt(self.test.images, name, each, self.device) for each in SEVERITIES]
+        digest = hashlib.sha256()
+        for part in parts:
+            digest.update(np.ascontiguousarray(part).data)
+        used = ImagesUsed(
+            images=sum(map(len, parts)), sha256=digest.hexdigest(), official=self.test.official
+        )
+        return LoadedSet(name, "corruption", parts, used)
 
 
 @dataclass(frozen=True, eq=False)
@@ -215,7 +231,7 @@ class _Run:
         predictions = read_predictions(self.folder, self.record)
         network = load_network(self.folder, str(self.images.device))
         self._confirm(network, predictions)
-        arrays = self._arrays(network, loaded, shown)
+        arrays = self._arrays(network, loaded, predictions, shown)
         stored = write_arrays(self.folder, loaded.name, arrays)
         found = FurtherSet.model_validate(
             {
@@ -234,13 +250,23 @@ class _Run:
         write_set(self.folder, found)
         return found
 
-    def _arrays(self, network: TrainedNetwork, loaded: LoadedSet, shown: ProgressTask) -> Arrays:
+    def _arrays(
+        self,
+        network: TrainedNetwork,
+        loaded: LoadedSet,
+        predictions: Predictions,
+        shown: ProgressTask,
+    ) -> Arrays:
+        """What is stored: logits; of a corruption, which has five times as many, the verdicts."""
         logits = [network.predict_counted(part, shown) for part in loaded.parts]
         if not all(np.isfinite(each).all() for each in logits):
             raise RunError(
                 f"{self.folder}: the network gives logits that are not finite on {loaded.name}"
             )
-        return {"logits": logits[0]}
+        if loaded.kind == "ood":
+            return {"logits": logits[0]}
+        each = [verdicts(one, predictions.labels)._asdict() for one in logits]
+        return {key: np.stack([one[key] for one in each]) for key in each[0]}
 
     def _confirm(self, network: TrainedNetwork, predictions: Predictions) -> None:
         """Refuse weights that do not give the run's own predictions of its test images."""

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.numpy import load_file, save_file
+from scipy.special import log_softmax, softmax
 from typer.testing import CliRunner
 
 import dcbench
@@ -20,10 +21,12 @@ from dcbench.data.source import Folder
 from dcbench.data.splits import split_config
 from dcbench.errors import RunError, UsageError
 from dcbench.leaderboard.tables import read_rows
+from dcbench.metrics import expected_calibration_error
 from dcbench.records import files
 from dcbench.records.set_files import read_arrays, read_completed, read_sets
 from dcbench.runs import further
 from dcbench.runs.further import predict_sets, requests_of
+from dcbench.training.corruptions import corrupt
 from tests.records.test_collect import contents
 
 CPU = torch.device("cpu")
@@ -180,3 +183,24 @@ def test_set_without_images_ends_with_the_code_for_data(results: Path, monkeypat
     assert done.exit_code == 3
     [outcome] = json.loads(done.stdout)
     assert (outcome["state"], outcome["message"]) == ("absent", "gaussian is not there")
+
+
+def test_corruption_is_measured_on_the_test_images_at_every_severity(results: Path):
+    [outcome] = predicted(results, "fog")
+    assert outcome.found is not None
+    source = Folder(results.parent / "data")
+    test = source.part("digits", "test").take()
+    network = dcbench.load_model(folder_of(results))
+    for severity, values in enumerate(outcome.found.severities, start=1):
+        logits = network.predict(corrupt(test.images, "fog", severity, CPU))
+        right = logits.argmax(axis=1) == test.labels
+        assert values.accuracy == pytest.approx(right.mean(), abs=1e-12)
+        ece = expected_calibration_error(softmax(logits.astype(float), axis=1), test.labels)
+        assert values.ece15 == pytest.approx(ece, abs=2e-3), "a row at an edge may change its bin"
+        log_probs = log_softmax(logits.astype(float), axis=1)
+        nll = -log_probs[np.arange(len(logits)), test.labels].mean()
+        assert values.nll == pytest.approx(nll, abs=1e-5)
+    assert outcome.found.images.images == 5 * len(test.labels)
+    whole = read_completed(folder_of(results))
+    assert whole.metrics.shift["fog"].accuracy == pytest.approx(outcome.found.shift.accuracy)
+    assert whole.metrics.shift["corruptions"] is None
