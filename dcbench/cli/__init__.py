@@ -33,7 +33,6 @@ app = typer.Typer(
     help="A benchmark for image classification with little or unbalanced data.",
     epilog="Example:  dcbench run --method ic-regmixup --split digits",
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode=None,  # rich takes longer to import than all the rest of `--help`
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},

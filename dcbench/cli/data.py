@@ -72,21 +72,33 @@ def _rows(found: list[FileStatus]) -> list[dict[str, Any]]:
 @app.command("fetch", epilog="Example:  dcbench data fetch cifar10 cifair10")
 @reporting
 def data_fetch(
-    names: Annotated[list[str], typer.Argument(metavar="NAME")], data: DataOption = None
+    datasets: Annotated[list[str], typer.Argument(metavar="NAME")], data: DataOption = None
 ) -> Report:
-    """Download datasets, checked by their official checksums."""
+    """Download datasets, checked by their official checksums; one that fails stops no other."""
     from dcbench.config.paths import data_root
     from dcbench.data.catalogue import get_dataset
-    from dcbench.data.fetch import fetch
 
     root = data_root(data)
-    datasets = [get_dataset(name).name for name in names]
-    for name in datasets:
-        fetch(name, root)
+    names = [get_dataset(name).name for name in dict.fromkeys(datasets)]
+    failed = {name: problem for name in names if (problem := _not_fetched(name, root))}
     return Report(
-        data=[{"dataset": name, "folder": str(root)} for name in datasets],
-        lines=[f"{name}: in {root}" for name in datasets],
+        data=[{"dataset": name, "folder": str(root), "error": failed.get(name)} for name in names],
+        lines=[f"{name}: in {root}" for name in names if name not in failed],
+        notes=[f"error: {problem}" for problem in failed.values()],
+        exit_code=3 if failed else 0,
     )
+
+
+def _not_fetched(name: str, root: Path) -> str | None:
+    """Fetch a dataset; why that failed, if it did."""
+    from dcbench.data.fetch import fetch
+    from dcbench.errors import DataError
+
+    try:
+        fetch(name, root)
+    except DataError as problem:
+        return str(problem)
+    return None
 
 
 @app.command("bundle", epilog="Example:  dcbench data bundle cifair10-common -o cifair10.bundle")

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
+from dcbench.cli.completion import completer
 from dcbench.errors import UsageError
 
 
@@ -76,6 +77,9 @@ def reporting(command: Callable[..., Report | Iterable[Report] | None]) -> Calla
 
     # Typer reads the options of a command from its signature.
     signature = inspect.signature(command, eval_str=True)
+    for parameter in signature.parameters.values():
+        for described in getattr(parameter.annotation, "__metadata__", ()):
+            described.autocompletion = completer(parameter.name)
     added = [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=False, annotation=option)
         for name, option in _OPTIONS.items()

@@ -52,23 +52,23 @@ def listed(pattern: str) -> Report:
 @app.command("show", epilog="Example:  dcbench splits show cifair10 --subset 1")
 @reporting
 def show_split(
-    name: Annotated[str, typer.Argument(metavar="SPLIT")],
+    split: Annotated[str, typer.Argument(metavar="SPLIT")],
     subset: Annotated[int, typer.Option(help="Which draw of the training images.")] = 0,
 ) -> Report:
     """Show a split: what it is, and how many images of each class a subset has."""
     from dcbench.data.splits import load_split
 
-    split = load_split(name, subset)
-    rows = list(zip(split.config.class_names, split.class_counts, strict=True))
-    title = f"{split.config.title}; subset {subset}"
+    listed = load_split(split, subset)
+    rows = list(zip(listed.config.class_names, listed.class_counts, strict=True))
+    title = f"{listed.config.title}; subset {subset}"
     return Report(
-        data=split.summary(),
+        data=listed.summary(),
         tables=[Table(title, ("class", "training images"), rows)],
         notes=[
-            f"{len(split.train)} training and {len(split.val)} validation images",
-            f"index_sha256 {split.hashes.index_sha256}",
-            f"source: {split.config.source}",
-            f"license: {split.config.licence}",
+            f"{len(listed.train)} training and {len(listed.val)} validation images",
+            f"index_sha256 {listed.hashes.index_sha256}",
+            f"source: {listed.config.source}",
+            f"license: {listed.config.licence}",
         ],
     )
 
@@ -76,7 +76,7 @@ def show_split(
 @app.command("verify", epilog="Example:  dcbench splits verify cifair10 --data data")
 @reporting
 def verify_splits(
-    name: Annotated[str | None, typer.Argument(metavar="SPLIT")] = None,
+    split: Annotated[str | None, typer.Argument(metavar="SPLIT")] = None,
     data: DataOption = None,
 ) -> Report:
     """Derive every subset again from its rule and the labels, and hash the images."""
@@ -85,7 +85,7 @@ def verify_splits(
     from dcbench.data.splits import split_names
 
     source = open_source(data)
-    names = [name] if name else split_names()
+    names = [split] if split else split_names()
     found = [finding for each in names for finding in verify_split(each, source)]
     differs = any(finding.state == "differs" for finding in found)
     report = list_report([finding._asdict() for finding in found], "split")
@@ -95,17 +95,17 @@ def verify_splits(
 @app.command("derive", epilog="Example:  dcbench splits derive my-split --data data")
 @reporting
 def derive_splits(
-    name: Annotated[str, typer.Argument(metavar="SPLIT")], data: DataOption = None
+    split: Annotated[str, typer.Argument(metavar="SPLIT")], data: DataOption = None
 ) -> Report:
     """Write the lists and hashes of a new split from its rule."""
     from dcbench.data.derive import derive_split
     from dcbench.data.source import open_source
 
-    derived = derive_split(name, open_source(data)).subsets
+    derived = derive_split(split, open_source(data)).subsets
     return Report(
-        data=[{"split": name, "subset": key} | each.model_dump() for key, each in derived.items()],
+        data=[{"split": split, "subset": key} | each.model_dump() for key, each in derived.items()],
         lines=[
-            f"{name} subset {key}: {each.train} + {each.val}, {each.index_sha256}"
+            f"{split} subset {key}: {each.train} + {each.val}, {each.index_sha256}"
             for key, each in derived.items()
         ],
     )

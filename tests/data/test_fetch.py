@@ -3,6 +3,7 @@ from __future__ import annotations
 import functools
 import http.server
 import io
+import json
 import socket
 import tarfile
 import threading
@@ -14,7 +15,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from dcbench.cli import app
 from dcbench.data import fetch as fetching
 from dcbench.data.catalogue import DATASETS
 from dcbench.data.fetch import fetch
@@ -205,3 +208,26 @@ def test_data_folder_that_cannot_be_written_is_an_error_of_data(monkeypatch, tmp
 def test_unknown_dataset_is_wrong_use(tmp_path):
     with pytest.raises(UsageError, match="cifair10"):
         fetch("ciFAIR10", tmp_path)
+
+
+def test_set_that_cannot_be_had_stops_no_other_and_ends_with_3(tmp_path: Path, monkeypatch):
+    def download(name: str, root: Path) -> None:
+        if name != "mnist":
+            raise DataError(f"{name} could not be fetched: no answer")
+        fetched.append(name)
+
+    fetched: list[str] = []
+    monkeypatch.setattr("dcbench.data.fetch.fetch", download)
+    words = ["data", "fetch", "cifar10", "mnist", "svhn", "mnist", "--data", str(tmp_path)]
+    found = CliRunner().invoke(app, words)
+    assert found.exit_code == 3
+    assert fetched == ["mnist"]
+    assert found.stdout == f"mnist: in {tmp_path}\n"
+    for name in ("cifar10", "svhn"):
+        assert f"error: {name} could not be fetched: no answer" in found.stderr
+    listed = json.loads(CliRunner().invoke(app, [*words, "--json"]).stdout)
+    assert [(each["dataset"], each["error"] is None) for each in listed] == [
+        ("cifar10", False),
+        ("mnist", True),
+        ("svhn", False),
+    ]
