@@ -17,7 +17,7 @@ from dcbench.records.arrays import arrays_sha256, is_packed, pack, unpack
 from dcbench.records.atomic import write_bytes
 from dcbench.records.files import RECORD, read_arrays, read_record, remove, write_record
 from dcbench.records.schema import Record, StoredPredictions
-from dcbench.records.store import address_of, locked, record_paths
+from dcbench.records.store import address_of, locked, record_paths, under
 
 
 class Pruned(NamedTuple):
@@ -101,7 +101,7 @@ def _pruned(
         record = read_record(folder)
         if not chosen(record):
             return None
-        if results / address_of(record) != folder:
+        if under(results, address_of(record)) != folder:
             raise RunError(f"{folder / RECORD}: is the record of {address_of(record)}; left alone")
         with _held(folder, dry_run):
             freed = _weights(folder, record, dry_run) if weights else None

@@ -152,6 +152,15 @@ def test_nothing_else_is_touched(results: Path, tmp_path: Path):
     assert (tmp_path / "store").read_bytes() == b"weights"
 
 
+def test_run_under_a_name_of_earlier_versions_is_pruned_too(results: Path):
+    folder = put(results, label="ic-mixup[axes=class]", method="ic-mixup")
+    earlier = folder.parents[1] / "ic-mixup[axes=class]" / folder.name
+    earlier.parent.mkdir()
+    folder.rename(earlier)
+    outcomes = prune(results, everything, weights=True)
+    assert [(each.folder, each.state) for each in outcomes] == [(earlier, "pruned")]
+
+
 def test_run_that_is_damaged_or_at_work_is_left_as_it_is(results: Path):
     damaged = put_old(results, 0)
     flip("predictions.npz")(damaged)
