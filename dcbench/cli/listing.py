@@ -1,4 +1,4 @@
-"""`dcbench methods`, `models` and `protocols`: what there is."""
+"""`dcbench methods`, `models`, `protocols` and `engines`: what there is."""
 
 from __future__ import annotations
 
@@ -21,6 +21,27 @@ def methods(pattern: Pattern = "*") -> Report:
         for name, method in listed.items()
     ]
     return list_report(rows, f"method like '{pattern}'")
+
+
+def engines(pattern: Pattern = "*") -> Report:
+    """List the engines that carry out sweeps, with their options and defaults."""
+    from fnmatch import filter as matching
+
+    from dcbench.errors import UsageError
+    from dcbench.sweep.engines.registry import engine_class, engine_names
+
+    rows = []
+    for name in matching(engine_names(), pattern):
+        summary, options = "", {}
+        try:
+            engine = engine_class(name)
+            summary = (engine.__doc__ or "").strip().partition("\n")[0]
+            fields = engine.Options.model_fields.items()
+            options = {key: field.get_default(call_default_factory=True) for key, field in fields}
+        except UsageError as problem:
+            summary = str(problem)
+        rows.append({"name": name, "summary": summary, "options": options})
+    return list_report(rows, f"engine like '{pattern}'")
 
 
 def models(pattern: Pattern = "*") -> Report:

@@ -24,6 +24,7 @@ from dcbench.methods.failures import told, where_raised
 
 _log = logging.getLogger(__name__)
 _methods: dict[str, type[Method]] = {}
+_FILE_MODULE = "dcbench_method_"
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 AnyMethod = TypeVar("AnyMethod", bound=type[Method])
@@ -60,6 +61,13 @@ def method_class(name: str) -> type[Method]:
     if name not in _methods:
         raise unknown("method", name, _methods)
     return _methods[name]
+
+
+def forget_files() -> None:
+    """Free the names of methods that came from files, for a process that works for others."""
+    for name, method in list(_methods.items()):
+        if method.__module__.startswith(_FILE_MODULE):
+            del _methods[name]
 
 
 def build_method(name: str, settings: Mapping[str, Any]) -> Method:
@@ -120,7 +128,7 @@ def _from_file(location: str) -> type[Method]:
 def _executed(path: Path, source: bytes) -> ModuleType:
     """The file as a module, read anew: never from compiled code that may be of an older file."""
     digest = hashlib.sha256(str(path.resolve()).encode()).hexdigest()
-    module = ModuleType(f"dcbench_method_{digest[:16]}")
+    module = ModuleType(f"{_FILE_MODULE}{digest[:16]}")
     module.__file__ = str(path)
     sys.modules[module.__name__] = module
     try:

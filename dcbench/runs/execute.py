@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -50,7 +50,6 @@ def execute_together(
     restart: bool = False,
     progress: Progress | None = None,
     deadline: float | None = None,
-    interrupted: Callable[[], bool] | None = None,
     wait: bool = True,
 ) -> list[Record | DcbenchError]:
     """Carry several plans out, training them at once on one device.
@@ -64,8 +63,6 @@ def execute_together(
     deadline
         On the clock of `time.monotonic`: what does not fit before is checkpointed and left, and its
         outcome is `OutOfTimeError`.
-    interrupted
-        Asked after each step whether to store all and stop, as SIGINT and SIGTERM do.
     wait
         For another process that is at one of the runs; else its outcome is `BusyError`.
 
@@ -102,7 +99,7 @@ def execute_together(
             else:
                 outcomes[number] = OutOfTimeError("no time to begin")
         trainings = {number: _training(run, progress) for number, run in ready.items()}
-        failed = train_together(trainings, deadline, interrupted)
+        failed = train_together(trainings, deadline)
         for number, run in ready.items():
             outcomes[number] = failed.get(number) or _recorded(run, store, progress, deadline)
     return [outcomes[number] for number in range(len(plans))]

@@ -10,7 +10,7 @@ import contextlib
 import signal
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -72,9 +72,7 @@ class Training:
 
 
 def train_together(
-    trainings: Mapping[int, Training],
-    deadline: float | None = None,
-    interrupted: Callable[[], bool] | None = None,
+    trainings: Mapping[int, Training], deadline: float | None = None
 ) -> dict[int, DcbenchError]:
     """Train several to the end, step by step in turns; on a GPU each on a stream of its own.
 
@@ -84,8 +82,6 @@ def train_together(
     ----------
     deadline
         On the clock of `time.monotonic`: whatever is not done by then is saved and left.
-    interrupted
-        Asked after each step of all: whether to interrupt, where no signal can say it.
 
     Returns
     -------
@@ -120,7 +116,6 @@ def train_together(
                     training.shown.close()
                     del running[key]
             late = deadline is not None and time.monotonic() >= deadline
-            interrupts.asked |= interrupted is not None and interrupted()
             if interrupts.asked or late:
                 for key, (training, stream, _) in running.items():
                     with stream:

@@ -20,8 +20,7 @@ from dcbench.records.store import Store
 from dcbench.runs.execute import execute, execute_together
 from dcbench.runs.plan import plan_run
 from dcbench.runs.session import Session
-from dcbench.sweep.engines.base import Site, WorkerOptions
-from dcbench.sweep.engines.loky import Loky
+from dcbench.sweep.engines.base import Site
 from dcbench.sweep.engines.serial import Serial
 from dcbench.sweep.forecast import forecast
 from dcbench.sweep.grid import Block, Request, plan_of, requests_of
@@ -51,16 +50,15 @@ def hashes(results: Path) -> dict[str, tuple[str, str]]:
     return found
 
 
-def test_both_engines_packs_and_single_runs_leave_the_same_predictions_and_weights(tmp_path: Path):
+def test_packs_and_single_runs_leave_the_same_predictions_and_weights(tmp_path: Path):
     requests = asked()
     for request in requests:
         execute(plan_of(request), Store(tmp_path / "alone"), Session(Folder(tmp_path), CPU))
     sweep(requests, a_site(tmp_path / "serial"), Serial())
     sweep(requests, a_site(tmp_path / "packed"), Serial(), pack=3)
-    sweep(requests, a_site(tmp_path / "loky"), Loky(WorkerOptions(workers=2)))
     alone = hashes(tmp_path / "alone")
     assert len(alone) == 4
-    for name in ("serial", "packed", "loky"):
+    for name in ("serial", "packed"):
         assert hashes(tmp_path / name) == alone, name
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import signal
 from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, wait
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,9 @@ import distributed
 from distributed import Client, Future, KilledWorker, LocalCluster
 from pydantic import Field
 
-from dcbench.errors import DcbenchError, RunError
+from dcbench.errors import RunError
 from dcbench.runs.machine import count_devices
+from dcbench.sweep.engines import unpack
 from dcbench.sweep.engines.base import (
     Ended,
     Endings,
@@ -28,9 +30,15 @@ from dcbench.sweep.engines.base import (
     failed,
     unbegun,
 )
-from dcbench.sweep.engines.dispatch import Dispatch
+from dcbench.sweep.engines.dispatch import Dispatch, Sent
 from dcbench.sweep.engines.parcel import Delivery, Parcel
-from dcbench.sweep.engines.work import carry_out
+from dcbench.sweep.engines.process import WorkerProcess, concluded
+
+_TO_CONNECT = 30.0
+"""Seconds in which a scheduler answers."""
+
+_LOOK_EVERY = 0.5
+"""Seconds from one look at whether a job is still wanted to the next."""
 
 _GRACE = 30.0
 """Seconds past the deadline in which workers store their states and say so."""
@@ -59,8 +67,7 @@ class Dask(Engine[DaskOptions]):
 
     def carry_out(self, jobs: Sequence[Job], site: Site) -> Endings:
         """Keep every worker at one job; see `Engine`."""
-        with contextlib.ExitStack() as stack:
-            client = stack.enter_context(self._client(site))
+        with self._client(site) as client:
             yield from _Queue(client, self.options, site).carry_out(jobs)
 
     @contextlib.contextmanager
@@ -68,10 +75,11 @@ class Dask(Engine[DaskOptions]):
         address = self.options.address
         if address is None:
             with _local_cluster(self.workers(site.device)) as cluster, Client(cluster) as client:
+                client.register_plugin(_OfThisSweep())
                 yield client
             return
         try:
-            client = Client(address, timeout="30s")
+            client = Client(address, timeout=_TO_CONNECT)
         except (OSError, ValueError) as problem:
             raise RunError(f"no scheduler of Dask answers at {address}: {problem}") from None
         with client:
@@ -93,16 +101,16 @@ class _Queue:
         try:
             while waiting or self._at_work:
                 while waiting and len(self._at_work) < self._places():
-                    begun = self._begun(waiting.popleft())
-                    if isinstance(begun, Ended):
-                        yield begun
+                    sent = self._dispatch.sent(waiting.popleft())
+                    if isinstance(sent, Ended):
+                        yield sent
                     else:
-                        ending.add(begun)
+                        ending.add(self._begun(sent))
                 if self._at_work:
                     future = next(ending)
                     yield self._ended(self._at_work.pop(future), future)
         except TimeoutError:
-            for job in self._at_work.values():
+            for job in (*self._at_work.values(), *waiting):
                 yield unbegun(job)
         finally:
             self._client.cancel([*self._at_work, *self._bundles.values()])
@@ -111,14 +119,7 @@ class _Queue:
         """Jobs at once: a worker has one; a cluster that grows on demand has to be asked first."""
         return max(len(self._client.nthreads()), self._options.workers or 1)
 
-    def _begun(self, job: Job) -> Future | Ended:
-        left = self._site.seconds_left
-        if left is not None and left <= 0:
-            return unbegun(job)
-        try:
-            sent = self._dispatch.sent(job)
-        except DcbenchError as problem:
-            return Ended(job, failed(job, str(problem)))
+    def _begun(self, sent: Sent) -> Future:
         future = self._client.submit(
             _in_a_worker,
             sent.parcel,
@@ -126,7 +127,7 @@ class _Queue:
             resources=self._options.resources or None,
             pure=False,
         )
-        self._at_work[future] = job
+        self._at_work[future] = sent.parcel.job
         return future
 
     def _fetched(self, bundle: Path) -> Future:
@@ -159,13 +160,43 @@ def _local_cluster(workers: int) -> LocalCluster:
         )
 
 
+class _OfThisSweep(distributed.WorkerPlugin):  # type: ignore[misc]
+    """Makes a worker one of this sweep alone: it leaves with it, and interrupts to it."""
+
+    name = "dcbench-sweep"
+
+    def setup(self, worker: distributed.Worker) -> None:
+        """Ignore an interrupt from the terminal: the sweep hears it, and tells its workers."""
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def teardown(self, worker: distributed.Worker) -> None:
+        """End the processes that wait, for whose end its own would wait."""
+        while _idle:
+            _idle.pop().end()
+
+
+_idle: list[WorkerProcess] = []
+"""Of a worker of Dask: processes that wait for their next job."""
+
+
 def _in_a_worker(parcel: Parcel, bundle: bytes | None) -> Delivery:
-    """Do a job in a thread of a worker: it is told to leave by what becomes of its task."""
+    """Have a process of this worker do a job; it is told to leave when the sweep is gone."""
+    parcel = unpack.with_data(parcel, bundle)
+    process = _idle.pop() if _idle else WorkerProcess()
+    future = process.submit(parcel)
+    while wait([future], timeout=_LOOK_EVERY).not_done:
+        if _is_dropped():
+            process.interrupt()
+    delivery = concluded(parcel, future)
+    if delivery.usable:
+        _idle.append(process)
+    else:
+        process.end()
+    return delivery
+
+
+def _is_dropped() -> bool:
+    """Whether nobody waits for the task of this thread any longer, or its worker is to close."""
     worker = distributed.get_worker()
-    key = worker.get_current_task()
-
-    def interrupted() -> bool:
-        task: Any = worker.state.tasks.get(key)
-        return task is None or task.state != "executing" or worker.status.name == "closing"
-
-    return carry_out(parcel, bundle, interrupted)
+    task: Any = worker.state.tasks.get(worker.get_current_task())
+    return task is None or task.state != "executing" or worker.status.name == "closing"

@@ -17,9 +17,9 @@ from dcbench.errors import BusyError, DcbenchError
 from dcbench.records.atomic import write_whole
 from dcbench.records.collect import collect
 from dcbench.records.files import CHECKPOINT, RECORD
-from dcbench.records.store import locked
+from dcbench.records.store import Finished, locked
 from dcbench.runs.plan import Plan
-from dcbench.sweep.engines.base import Ended, Job, Outcome, Site, TransferOptions, failed
+from dcbench.sweep.engines.base import Ended, Job, Outcome, Site, TransferOptions, failed, unbegun
 from dcbench.sweep.engines.parcel import Delivery, Parcel, method_files, versions_of
 from dcbench.sweep.grid import plan_of
 
@@ -55,14 +55,21 @@ class Dispatch:
         if not self._gets_results:
             site.store.root.mkdir(parents=True, exist_ok=True)
 
-    def sent(self, job: Job) -> Sent:
+    def sent(self, job: Job) -> Sent | Ended:
         """The parcel of a job, made when it is sent, for it says how much time is left.
 
-        Raises
-        ------
-        DcbenchError
-            A method's file cannot be read, or the images for a bundle are not there.
+        A job is over before it is sent if there is no time, if a method's file cannot be read, or
+        if the images for a bundle are not there.
         """
+        left = self._site.seconds_left
+        if left is not None and left <= 0:
+            return unbegun(job)
+        try:
+            return self._sent(job)
+        except DcbenchError as problem:
+            return Ended(job, failed(job, str(problem)))
+
+    def _sent(self, job: Job) -> Sent:
         plans, site = [plan_of(request) for request in job], self._site
         digest, bundle = self._bundle(job[0].split) if self._sends_data else (None, None)
         parcel = Parcel(
@@ -84,6 +91,8 @@ class Dispatch:
 
     def received(self, job: Job, delivery: Delivery) -> Ended:
         """What a worker delivered: its files are stored, and each run has its outcome."""
+        if delivery.lost:
+            return Ended(job, lost=delivery.lost)
         outcomes = list(delivery.outcomes)
         for number, files in enumerate(delivery.files):
             outcomes[number] = self._stored(outcomes[number], files)
@@ -116,6 +125,9 @@ class Dispatch:
     def _stored(self, outcome: Outcome, files: Mapping[str, bytes]) -> Outcome:
         """Store what was sent back of a run; what cannot be stored is a failure."""
         plan = plan_of(outcome.request)
+        there = self._site.store.find(plan.identity)
+        if isinstance(there, Finished):  # another sweep was faster
+            return outcome._replace(state="found", accuracy=float(there.record.metrics.accuracy))
         try:
             if RECORD in files:
                 return self._collected(outcome, plan, files)

@@ -14,7 +14,7 @@ import torch
 from dcbench._version import __version__
 from dcbench.config.names import parse_method
 from dcbench.data.parts import Source
-from dcbench.errors import UsageError
+from dcbench.errors import RunError, UsageError
 from dcbench.runs.plan import Plan
 from dcbench.sweep.engines.base import Job, Outcome
 from dcbench.sweep.grid import Request
@@ -78,15 +78,23 @@ class Delivery(NamedTuple):
     files : sequence of mapping
         Where results are sent back: the files of each run, by name; empty otherwise.
     interrupted : bool
-        Whether the worker was told to leave, by a signal or its engine.
+        Whether the worker was told to leave, by SIGTERM or SIGUSR2.
     signal : int or None
-        By which signal, where that is known.
+        By which of them, where that is known.
+    lost : str
+        Why the worker died, and the job with it; empty where it did not.
     """
 
-    outcomes: Sequence[Outcome]
+    outcomes: Sequence[Outcome] = ()
     files: Sequence[Mapping[str, bytes]] = ()
     interrupted: bool = False
     signal: int | None = None
+    lost: str = ""
+
+    @property
+    def usable(self) -> bool:
+        """Whether its worker can take another job."""
+        return not self.interrupted and not self.lost
 
 
 def method_path(request: Request) -> str | None:
@@ -114,14 +122,21 @@ def versions_of(plans: Iterable[Plan]) -> dict[str, str]:
     }
 
 
-def differing_version(asked: Mapping[str, str]) -> str | None:
-    """The first package whose version here is another, as a sentence; None if all are the same."""
+def check_versions(asked: Mapping[str, str]) -> None:
+    """Compare what is installed here with what the sender has.
+
+    Raises
+    ------
+    RunError
+        A package has another version here.
+    """
     here = versions_of([])
     for name, wanted in asked.items():
         found = here.get(name) or _installed(name)
         if found != wanted:
-            return f"the sweep has {name} {wanted}, its worker has {found}; install the same there"
-    return None
+            raise RunError(
+                f"the sweep has {name} {wanted}, its worker has {found}; install the same there"
+            )
 
 
 def _installed(package: str) -> str:

@@ -17,8 +17,9 @@ import ray
 from pydantic import Field
 from ray.exceptions import RayError, RayTaskError
 
-from dcbench.errors import DcbenchError, RunError
+from dcbench.errors import RunError
 from dcbench.runs.machine import count_devices
+from dcbench.sweep.engines import unpack
 from dcbench.sweep.engines.base import (
     Ended,
     Endings,
@@ -27,12 +28,11 @@ from dcbench.sweep.engines.base import (
     Site,
     TransferOptions,
     WorkerOptions,
-    failed,
     unbegun,
 )
 from dcbench.sweep.engines.dispatch import Dispatch
 from dcbench.sweep.engines.parcel import Delivery, Parcel
-from dcbench.sweep.engines.work import carry_out
+from dcbench.sweep.engines.process import WorkerProcess, concluded
 
 _GRACE = 30.0
 """Seconds past the deadline in which workers store their states and say so."""
@@ -140,19 +140,24 @@ def _room(takes: dict[str, float]) -> int:
 
 
 class _Actor:
-    """A worker: one thread is at its job, another is told when to leave it."""
+    """A worker: one thread waits for the process at its job, another is told when to leave it."""
 
     def __init__(self) -> None:
-        self._leaving = False
+        self._process = WorkerProcess()
 
     def ready(self) -> None:
         """Answer once the worker has started."""
 
     def carry_out(self, parcel: Parcel, bundle: bytes | None) -> Delivery:
-        return carry_out(parcel, bundle, lambda: self._leaving)
+        parcel = unpack.with_data(parcel, bundle)
+        delivery = concluded(parcel, self._process.submit(parcel))
+        if not delivery.usable:
+            self._process.end()
+            self._process = WorkerProcess()
+        return delivery
 
     def leave(self) -> None:
-        self._leaving = True
+        self._process.interrupt()
 
 
 @dataclass(eq=False)
@@ -236,10 +241,9 @@ class _Queue:
         """Give a worker the next job that can be sent; without one, it ends."""
         while self._waiting and not self._is_late(0.0):
             job = self._waiting.popleft()
-            try:
-                sent = self._dispatch.sent(job)
-            except DcbenchError as problem:
-                yield Ended(job, failed(job, str(problem)))
+            sent = self._dispatch.sent(job)
+            if isinstance(sent, Ended):
+                yield sent
                 continue
             bundle = self._fetched(sent.bundle, worker)
             self._at_work[worker.actor.carry_out.remote(sent.parcel, bundle)] = worker, job

@@ -11,7 +11,7 @@ from dcbench.sweep.grid import plan_of
 
 
 class Serial(Engine[Options]):
-    """One job after another in this process."""
+    """One run after another, in this process."""
 
     def __init__(self, options: Options | None = None) -> None:
         super().__init__(options or Options())

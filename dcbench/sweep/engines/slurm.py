@@ -17,7 +17,7 @@ import submitit
 from pydantic import Field, model_validator
 from submitit.core.utils import FailedJobError, FailedSubmissionError
 
-from dcbench.errors import DcbenchError, RunError, UsageError
+from dcbench.errors import RunError, UsageError
 from dcbench.sweep.engines.base import (
     Ended,
     Endings,
@@ -26,7 +26,6 @@ from dcbench.sweep.engines.base import (
     Options,
     Outcome,
     Site,
-    failed,
     unbegun,
 )
 from dcbench.sweep.engines.dispatch import Dispatch
@@ -180,13 +179,12 @@ class _Queue:
         most = self._options.runs_per_job
         while self._waiting and (not runs or runs + len(self._waiting[0]) <= most):
             job = self._waiting.popleft()
-            try:
-                parcel = self._dispatch.sent(job).parcel
-            except DcbenchError as problem:
-                yield Ended(job, failed(job, str(problem)))
+            sent = self._dispatch.sent(job)
+            if isinstance(sent, Ended):
+                yield sent
                 continue
             self._items += 1
-            work.append((Item(job, self._folder / f"{self._items}.delivery"), parcel))
+            work.append((Item(job, self._folder / f"{self._items}.delivery"), sent.parcel))
             runs += len(job)
         return work
 

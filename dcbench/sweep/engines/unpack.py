@@ -1,0 +1,108 @@
+"""What a worker keeps on its own disk: methods' files, bundles, and results that it sends back."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from dcbench.errors import RunError
+from dcbench.records.atomic import write_whole
+from dcbench.records.files import CHECKPOINT
+from dcbench.records.store import Store
+from dcbench.runs.plan import Plan
+from dcbench.sweep.engines.parcel import Parcel, method_path
+from dcbench.sweep.grid import Request
+
+_folders: list[tempfile.TemporaryDirectory[str]] = []
+
+
+@functools.cache
+def _scratch() -> Path:
+    """A folder of this process, which goes with it."""
+    _folders.append(tempfile.TemporaryDirectory(prefix="dcbench-worker-"))
+    return Path(_folders[0].name)
+
+
+def request_here(request: Request, parcel: Parcel) -> Request:
+    """The request as this process can look it up: a method's file lies elsewhere.
+
+    A path is the same for one path of the sender, so that a newer file takes the place of an older.
+    """
+    path = method_path(request)
+    if path is None or path not in parcel.methods:
+        return request
+    file = parcel.methods[path]
+    if _holds(Path(path), file.source):
+        return request
+    folder = _scratch() / "methods" / hashlib.sha256(path.encode()).hexdigest()[:16]
+    local = folder / file.name
+    if not _holds(local, file.source):
+        _write(local, file.source)
+    return request._replace(method=request.method.strip().replace(path, str(local), 1))
+
+
+def _holds(path: Path, content: bytes) -> bool:
+    try:
+        return path.read_bytes() == content
+    except OSError:
+        return False
+
+
+def with_data(parcel: Parcel, bundle: bytes | None) -> Parcel:
+    """The parcel with data that lies here: a bundle that was sent is kept."""
+    if parcel.bundle_sha256 is None:
+        return parcel
+    path = _scratch() / f"{parcel.bundle_sha256}.zip"
+    if not path.exists():
+        found = hashlib.sha256(bundle or b"").hexdigest()
+        if found != parcel.bundle_sha256:
+            raise RunError(f"the bundle that came has SHA-256 {found}, not {parcel.bundle_sha256}")
+        _write(path, bundle or b"")
+    return replace(parcel, source=replace(parcel.source, path=path), bundle_sha256=None)
+
+
+@contextlib.contextmanager
+def results(parcel: Parcel) -> Iterator[Store]:
+    """The results folder; where its files are sent back, one for this job alone."""
+    if parcel.results is not None:
+        if not parcel.results.is_dir():
+            raise RunError(
+                f"{parcel.results}: the worker sees no such results folder; share it, or choose "
+                "results: sent"
+            )
+        yield Store(parcel.results)
+        return
+    with tempfile.TemporaryDirectory(dir=_scratch()) as folder:
+        yield Store(Path(folder))
+
+
+def lay_out_checkpoints(parcel: Parcel, plans: Sequence[Plan], store: Store) -> None:
+    """Put the states that runs go on from where they are looked for."""
+    for plan, checkpoint in zip(plans, parcel.checkpoints, strict=False):
+        if checkpoint is not None:
+            _write(store.folder(plan.identity) / CHECKPOINT, checkpoint)
+
+
+def files(parcel: Parcel, plans: Sequence[Plan], store: Store) -> list[Mapping[str, bytes]]:
+    """All files of each run, where they are sent back."""
+    if parcel.results is not None:
+        return []
+    return [
+        {path.name: path.read_bytes() for path in _visible(store.folder(plan.identity))}
+        for plan in plans
+    ]
+
+
+def _visible(folder: Path) -> list[Path]:
+    """The files of a run, without its lock or what was being written."""
+    return [path for path in folder.glob("*") if not path.name.startswith(".")]
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, lambda file: file.write(content))

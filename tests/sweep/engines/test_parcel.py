@@ -1,0 +1,206 @@
+"""A job that is sent elsewhere: what goes with it, what is compared, what comes back."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pickle
+import signal
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from dcbench._version import __version__
+from dcbench.data.bundle import Bundle
+from dcbench.methods.registry import forget_files
+from dcbench.records import files
+from dcbench.records.files import CHECKPOINT, RECORD
+from dcbench.sweep.engines.base import Ended, TransferOptions
+from dcbench.sweep.engines.dispatch import Dispatch, Sent
+from dcbench.sweep.engines.parcel import Delivery, Parcel, versions_of
+from dcbench.sweep.engines.serial import Serial
+from dcbench.sweep.engines.work import carry_out
+from dcbench.sweep.grid import plan_of
+from dcbench.sweep.scheduler import sweep
+from tests.sweep.engines.runs import a_site, asked, everything
+
+PLAIN = """
+from torch.nn.functional import cross_entropy
+from dcbench.methods import Method
+
+class Elsewhere(Method):
+    \"\"\"ERM, from a file.\"\"\"
+
+    def loss(self, network, batch):
+        return cross_entropy(network(batch.images), batch.labels)
+"""
+
+SENT = TransferOptions(results="sent", data="shared")
+
+
+def sent(dispatch: Dispatch, job) -> Parcel:
+    """The parcel of a job as another process has it."""
+    found = dispatch.sent(job)
+    assert isinstance(found, Sent)
+    return pickle.loads(pickle.dumps(found.parcel))
+
+
+def test_method_whose_file_the_worker_lacks_is_the_same_run(tmp_path: Path, monkeypatch):
+    home, away = tmp_path / "home", tmp_path / "away"
+    home.mkdir()
+    away.mkdir()
+    monkeypatch.chdir(home)
+    Path("elsewhere.py").write_text(PLAIN)
+    job, site = tuple(asked(methods=["elsewhere.py:Elsewhere"])), a_site(home / "results")
+    dispatch, identity = Dispatch(site, SENT), plan_of(job[0]).identity
+    parcel = sent(dispatch, job)
+    Path("elsewhere.py").rename("gone.py")
+    monkeypatch.chdir(away)
+    delivery = carry_out(parcel)
+    assert [each.state for each in delivery.outcomes] == ["done"]
+    assert list(away.iterdir()) == []
+    monkeypatch.chdir(home)
+    Path("gone.py").rename("elsewhere.py")
+    dispatch.received(job, delivery)
+    record = files.read_record(home / "results" / identity.folder)
+    assert record.method_sha256 == hashlib.sha256(PLAIN.encode()).hexdigest()
+    assert [each.state for each in sweep(job, site, Serial())] == ["found"]
+
+
+@pytest.mark.parametrize(("package", "here"), [("dcbench", __version__), ("torch", "the one")])
+def test_worker_with_another_version_does_nothing_and_names_both(tmp_path: Path, package, here):
+    parcel = sent(Dispatch(a_site(tmp_path)), tuple(asked()))
+    here = torch.__version__.partition("+")[0] if package == "torch" else here
+    (outcome,) = carry_out(replace(parcel, versions={package: "0.0"})).outcomes
+    assert outcome.state == "failed"
+    assert outcome.message == (
+        f"the sweep has {package} 0.0, its worker has {here}; install the same there"
+    )
+    assert everything(tmp_path) == {}
+
+
+def test_methods_of_two_sweeps_may_share_a_name(tmp_path: Path):
+    deliveries = []
+    for name in ("mine", "yours"):
+        (tmp_path / f"{name}.py").write_text(PLAIN + f"# {name}")
+        forget_files()  # they are sent by two processes
+        job = tuple(asked(methods=[f"{tmp_path}/{name}.py:Elsewhere"]))
+        deliveries.append(carry_out(sent(Dispatch(a_site(tmp_path / name)), job)))
+    assert [each.outcomes[0].state for each in deliveries] == ["done", "done"]
+
+
+def test_package_of_a_method_that_the_worker_lacks_is_named(tmp_path: Path):
+    parcel = sent(Dispatch(a_site(tmp_path)), tuple(asked()))
+    (outcome,) = carry_out(replace(parcel, versions={"no-such-package": "1.2"})).outcomes
+    assert "the sweep has no-such-package 1.2, its worker has none" in outcome.message
+
+
+def test_versions_are_those_of_dcbench_torch_and_the_packages_of_methods():
+    plan = plan_of(asked()[0])
+    assert versions_of([plan]) == {
+        "dcbench": __version__,
+        "torch": torch.__version__.partition("+")[0],
+    }
+
+
+def test_results_folder_that_the_worker_does_not_see_is_not_made(tmp_path: Path):
+    parcel = sent(Dispatch(a_site(tmp_path)), tuple(asked()))
+    (outcome,) = carry_out(replace(parcel, results=tmp_path / "of-another-machine")).outcomes
+    assert outcome.state == "failed"
+    assert "the worker sees no such results folder" in outcome.message
+    assert not (tmp_path / "of-another-machine").exists()
+
+
+def test_job_has_the_seconds_that_were_left_when_it_was_sent(tmp_path: Path):
+    site = a_site(tmp_path, deadline=time.time() + 100.0)
+    left = sent(Dispatch(site), tuple(asked())).seconds_left
+    assert left is not None
+    assert 90.0 < left <= 100.0
+    (outcome,) = carry_out(replace(sent(Dispatch(site), tuple(asked())), seconds_left=0.0)).outcomes
+    assert (outcome.state, outcome.message) == ("left", "no time to begin")
+
+
+def test_job_for_which_there_is_no_time_is_not_sent(tmp_path: Path):
+    late = Dispatch(a_site(tmp_path, deadline=time.time() - 1.0)).sent(tuple(asked()))
+    assert isinstance(late, Ended)
+    assert [each.state for each in late.outcomes] == ["left"]
+
+
+SIGNALLED = """
+import os, signal
+from torch.nn.functional import cross_entropy
+from dcbench.methods import Method
+
+class Signalled(Method):
+    \"\"\"ERM that is told to leave in its second epoch, if there is a marker.\"\"\"
+
+    def loss(self, network, batch):
+        if batch.epoch == 1 and os.path.exists({marker!r}):
+            os.unlink({marker!r})
+            os.kill(os.getpid(), signal.{name})
+        return cross_entropy(network(batch.images), batch.labels)
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="processes are interrupted with signals")
+@pytest.mark.parametrize("options", [None, SENT], ids=["shared", "sent"])
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGUSR2"])
+def test_worker_that_is_told_to_leave_stores_its_run_which_ends_with_the_same_bits(
+    tmp_path: Path, name, options
+):
+    marker, method = tmp_path / "marker", tmp_path / f"signalled_{name.lower()}.py"
+    method.write_text(SIGNALLED.format(marker=str(marker), name=name))
+    forget_files()
+    job = tuple(asked(methods=[f"{method}:Signalled"]))
+    before = signal.getsignal(getattr(signal, name))
+    sweep(job, a_site(tmp_path / "whole"), Serial())
+    dispatch = Dispatch(a_site(tmp_path / "cut"), options)
+    marker.touch()
+    delivery = carry_out(sent(dispatch, job))
+    assert delivery.interrupted
+    assert not delivery.usable
+    (outcome,) = dispatch.received(job, delivery).outcomes
+    assert (outcome.state, outcome.message) == ("left", "its worker was told to leave")
+    assert [path.name for path in (tmp_path / "cut").rglob("*.pt")] == [CHECKPOINT]
+    assert signal.getsignal(getattr(signal, name)) is before
+    assert not marker.exists()
+    (outcome,) = dispatch.received(job, carry_out(sent(dispatch, job))).outcomes
+    assert outcome.state == "done"
+    assert everything(tmp_path / "cut") == everything(tmp_path / "whole")
+
+
+def test_bundle_goes_with_the_job_and_is_kept_by_its_hash(tmp_path: Path):
+    bundle = tmp_path / "images.zip"
+    bundle.write_bytes(b"whatever a bundle holds: digits are in dcbench itself")
+    site = a_site(tmp_path / "results", source=Bundle(bundle))
+    found = Dispatch(site, TransferOptions(data="sent", results="sent")).sent(tuple(asked()))
+    assert isinstance(found, Sent)
+    assert found.bundle == bundle
+    assert found.parcel.bundle_sha256 == hashlib.sha256(bundle.read_bytes()).hexdigest()
+    (cut_off,) = carry_out(found.parcel, bundle.read_bytes()[:-1]).outcomes
+    assert cut_off.state == "failed"
+    assert "the bundle that came has SHA-256" in cut_off.message
+    for content in (bundle.read_bytes(), None):  # fetched once
+        delivery = carry_out(found.parcel, content)
+        assert [each.state for each in delivery.outcomes] == ["done"]
+        assert RECORD in delivery.files[0]
+
+
+def test_run_that_is_recorded_meanwhile_is_not_overwritten(tmp_path: Path):
+    job, site = tuple(asked()), a_site(tmp_path / "results")
+    dispatch = Dispatch(site, SENT)
+    delivery = carry_out(sent(dispatch, job))
+    sweep(job, site, Serial())
+    before = next(site.store.root.rglob(RECORD)).read_bytes()
+    (outcome,) = dispatch.received(job, delivery).outcomes
+    assert outcome.state == "found"
+    assert next(site.store.root.rglob(RECORD)).read_bytes() == before
+
+
+def test_what_a_worker_that_died_was_at_is_lost(tmp_path: Path):
+    job = tuple(asked())
+    ended = Dispatch(a_site(tmp_path)).received(job, Delivery(lost="its worker was killed"))
+    assert (ended.job, ended.lost, list(ended.outcomes)) == (job, "its worker was killed", [])

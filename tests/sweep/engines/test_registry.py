@@ -1,0 +1,105 @@
+"""Engines by name, and what they can be told."""
+
+from __future__ import annotations
+
+import sys
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+import pytest
+
+from dcbench.errors import UsageError
+from dcbench.sweep.engines import registry
+from dcbench.sweep.engines.base import Ended, Engine, Options
+from dcbench.sweep.engines.loky import Loky
+from dcbench.sweep.engines.registry import engine_class, engine_names, load_engine
+
+
+class Installed(Engine):
+    """Of another package."""
+
+    def workers(self, device):
+        return 7
+
+    def carry_out(self, jobs, site):
+        yield from (Ended(job) for job in jobs)
+
+
+@pytest.fixture
+def installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two engines of other packages, one of which is broken."""
+    found = [
+        EntryPoint("mine", f"{__name__}:Installed", "dcbench.engines"),
+        EntryPoint("broken", "no_such_package:Engine", "dcbench.engines"),
+        EntryPoint("wrong", "pathlib:Path", "dcbench.engines"),
+    ]
+    monkeypatch.setattr(registry, "entry_points", lambda group: found)
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "options.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_options_come_from_the_file_and_flags_win(tmp_path: Path):
+    options = written(tmp_path, "workers: 3\n")
+    assert load_engine("loky", options).workers("cpu") == 3
+    assert load_engine("loky", options, workers=2).workers("cpu") == 2
+    assert isinstance(load_engine("loky", workers=None), Loky)
+
+
+def test_file_without_a_line_gives_the_defaults(tmp_path: Path):
+    assert load_engine("loky", written(tmp_path, "")).options == load_engine("loky").options
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("worker: 3", "unknown key 'worker'; did you mean 'workers'?"),
+        ("workers: many", "workers='many': input should be a valid integer"),
+        ("workers: 0", "workers=0: input should be greater than or equal to 1"),
+        ("- workers", "should be options of engine loky, as key: value"),
+    ],
+)
+def test_wrong_options_name_the_file_the_key_and_what_would_be_right(tmp_path: Path, text, said):
+    path = written(tmp_path, text)
+    with pytest.raises(UsageError) as caught:
+        load_engine("loky", path)
+    assert str(path) in str(caught.value)
+    assert said in str(caught.value)
+
+
+def test_number_of_workers_is_refused_where_there_is_one():
+    with pytest.raises(UsageError, match="engine serial: has no workers to choose"):
+        load_engine("serial", workers=2)
+
+
+def test_unknown_engine_has_its_nearest_name():
+    with pytest.raises(UsageError, match=r"unknown engine 'loki'; did you mean loky\?"):
+        engine_class("loki")
+
+
+def test_engine_whose_package_is_not_installed_says_how_to_get_it(monkeypatch):
+    monkeypatch.delitem(sys.modules, "dcbench.sweep.engines.dask", raising=False)
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(UsageError) as caught:
+        engine_class("dask")
+    assert str(caught.value) == (
+        "engine dask: distributed is not installed; run pip install 'dcbench-vision[dask]'"
+    )
+
+
+def test_engine_of_another_package_is_found_by_its_name(installed):
+    assert set(engine_names()) >= {"serial", "loky", "dask", "mine"}
+    engine = load_engine("mine")
+    assert isinstance(engine, Installed)
+    assert engine.options == Options()
+
+
+def test_broken_engine_is_named_and_stops_no_other(installed):
+    with pytest.raises(UsageError, match="engine 'broken' cannot be loaded: No module named"):
+        load_engine("broken")
+    with pytest.raises(UsageError, match="pathlib:Path is not an Engine"):
+        load_engine("wrong")
+    assert isinstance(load_engine("mine"), Installed)
