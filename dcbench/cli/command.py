@@ -54,6 +54,11 @@ class Guarded(TyperGroup):
             _log.debug("traceback, as --debug asks:", exc_info=problem)
             note(f"error: {problem}")
             raise typer.Exit(problem.exit_code) from None
+        except (OSError, MemoryError, RecursionError) as problem:
+            from dcbench.cli.console import note
+
+            note(f"error: {_of_the_system(problem)}")
+            raise typer.Exit(1) from None
         except KeyboardInterrupt:
             from dcbench.cli.console import note
 
@@ -68,6 +73,14 @@ class ListByDefault(TyperGroup):
         """Find the command; what is no command is a pattern for `list`."""
         known = args[0] in self.commands or args[0].startswith("-")
         return super().resolve_command(ctx, args if known else ["list", *args])
+
+
+def _of_the_system(problem: BaseException) -> str:
+    """What the system refused: the file, if one is named, and why."""
+    if isinstance(problem, OSError) and problem.strerror:
+        place = f"{problem.filename}: " if problem.filename else ""
+        return f"{place}{problem.strerror}"
+    return "there is not enough memory" if isinstance(problem, MemoryError) else str(problem)
 
 
 def _spell(problem: UnicodeError) -> tuple[str, int]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
+
+from pydantic import AfterValidator
 
 from dcbench.config.strict_yaml import YAMLTextError, parse_yaml
 from dcbench.errors import UsageError
@@ -55,6 +57,26 @@ def as_text(value: Any) -> str:
 
 MOST_METHOD = 1000
 """Characters of a method with its settings."""
+
+
+_PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+=,\[\]-]{0,199}")
+
+
+def path_part(name: str) -> str:
+    """A name that may be one part of a path, wherever it comes from: a record, a file, a user.
+
+    Raises
+    ------
+    ValueError
+        It could lead out of the folder, be hidden there, or be longer than file systems allow.
+    """
+    if not _PART.fullmatch(name):
+        raise ValueError("should be a name: letters, digits and _ . + = , [ ] -, 200 at most")
+    return name
+
+
+PathPart = Annotated[str, AfterValidator(path_part)]
+"""A field whose value becomes a part of a path."""
 
 
 class MethodSpec(NamedTuple):

@@ -8,6 +8,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from dcbench.errors import UsageError
+
 _PACKAGE = Path(__file__).resolve().parents[1]
 
 
@@ -22,15 +24,38 @@ def shipped_root() -> Path:
 def cache_root() -> Path:
     """The user's cache folder of dcbench; it need not exist."""
     cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(cache, "dcbench").expanduser().absolute()
+    return _expanded(Path(cache, "dcbench")).absolute()
 
 
 def data_root(option: str | Path | None = None) -> Path:
     """Return the data folder or bundle: the option, ``$DCBENCH_DATA``, or the user's cache."""
     chosen = option or os.environ.get("DCBENCH_DATA") or cache_root() / "data"
-    return Path(chosen).expanduser().absolute()
+    return _expanded(chosen).absolute()
 
 
 def results_root(option: str | Path | None = None) -> Path:
     """The results folder: the option, `DCBENCH_RESULTS`, or `results` here."""
-    return Path(option or os.environ.get("DCBENCH_RESULTS") or "results")
+    return _expanded(option or os.environ.get("DCBENCH_RESULTS") or "results")
+
+
+def _expanded(path: str | Path) -> Path:
+    """A path whose `~` or `~name` is the user's home."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise UsageError(
+            f"{path}: there is no such home; name the folder (--data, --results) without ~"
+        ) from None
+
+
+def files_in(folder: Path, pattern: str) -> list[Path]:
+    """The files of a folder that fit a pattern, in order, without hidden ones.
+
+    Some systems put a hidden `._name.csv` beside a file that they copy.
+    """
+    return sorted(path for path in folder.glob(pattern) if not path.name.startswith("."))
+
+
+def folders_in(folder: Path) -> list[Path]:
+    """The folders in a folder, in order, without hidden ones."""
+    return [path for path in files_in(folder, "*") if path.is_dir()]

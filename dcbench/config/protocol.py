@@ -18,7 +18,7 @@ from pydantic import Field, field_validator
 from dcbench.config.base import Config, validated
 from dcbench.config.keep import Weights
 from dcbench.config.names import parse_seeds
-from dcbench.config.paths import shipped_root
+from dcbench.config.paths import files_in, shipped_root
 from dcbench.config.reading import read_yaml
 from dcbench.config.recipe import Recipe
 from dcbench.errors import UsageError, unknown
@@ -85,7 +85,7 @@ class Protocol(Config):
 
 def protocol_names(pattern: str = "*") -> list[str]:
     """Names of the protocols, by wildcard: `v1`, `v1-lite`."""
-    names = {path.stem for path in (shipped_root() / "baselines").glob("*.yaml")}
+    names = {path.stem for path in files_in(shipped_root() / "baselines", "*.yaml")}
     return sorted(fnmatch.filter(names - {QUEUE}, pattern))
 
 
@@ -108,10 +108,10 @@ def _with_parents(path: Path, children: tuple[Path, ...]) -> dict[str, Any]:
         raise UsageError(f"{path}: should be a mapping with name, title and recipes")
     if "extends" not in content:
         return content
-    parent = path.with_name(f"{content['extends']}.yaml")
-    if parent in (path, *children) or not parent.exists():
-        others = [name for name in protocol_names() if name != path.stem]
-        raise UsageError(f"{path}: extends={content['extends']!r}: should be one of {others}")
+    named, others = content["extends"], [name for name in protocol_names() if name != path.stem]
+    parent = path.with_name(f"{named}.yaml") if named in others else path
+    if parent in (path, *children):
+        raise UsageError(f"{path}: extends={named!r}: should be one of {others}")
     return _merged(_with_parents(parent, (path, *children)), content)
 
 

@@ -87,6 +87,14 @@ def read_file(
     return content
 
 
+def is_folder(path: Path) -> bool:
+    """Whether a folder is there; not where that cannot be known."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
+
+
 def read_text(
     path: Path,
     *,

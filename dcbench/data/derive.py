@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -12,6 +12,7 @@ import numpy as np
 from dcbench.data.parts import MissingData, Part, Source
 from dcbench.data.splits import (
     Split,
+    SplitConfig,
     SplitHashes,
     SubsetHashes,
     index_sha256,
@@ -20,6 +21,8 @@ from dcbench.data.splits import (
     splits_folder,
 )
 from dcbench.errors import DataError, UsageError
+from dcbench.records.atomic import write_whole
+from dcbench.records.store import locked
 
 _State = Literal["same", "differs", "not checked"]
 
@@ -79,25 +82,30 @@ def derive_split(name: str, source: Source) -> SplitHashes:
         raise UsageError(f"split {name} shares the lists of {config.subsets_of}: derive that one")
     whole = source.taking_unverified().part(config.dataset, "train")
     folder = splits_folder() / name
-    folder.mkdir(exist_ok=True)
-    hashes = {}
-    for subset in config.subsets:
-        train, val = config.rule.select(whole.labels, len(config.class_names), subset)
-        text = "part,index,label\n" + "".join(
-            f"{part},{row},{whole.labels[row]}\n"
-            for part, rows in (("train", train), ("val", val))
-            for row in rows
+    with locked(folder):
+        derived = SplitHashes(
+            subsets={subset: _written(config, whole, subset, folder) for subset in config.subsets}
         )
-        (folder / f"subset-{subset}.csv").write_bytes(text.encode())
-        hashes[subset] = SubsetHashes(
-            train=len(train),
-            val=len(val),
-            csv_sha256=hashlib.sha256(text.encode()).hexdigest(),
-            index_sha256=index_sha256(train, val),
-            images_sha256=whole.take(np.concatenate([train, val])).sha256(),
-            images_official=whole.official,
-        )
-    derived = SplitHashes(subsets=hashes)
-    text = json.dumps(derived.model_dump(mode="json"), indent=2) + "\n"
-    (folder / "hashes.json").write_text(text, encoding="utf-8")
+        text = json.dumps(derived.model_dump(mode="json"), indent=2) + "\n"
+        write_whole(folder / "hashes.json", lambda file: file.write(text.encode()))
     return derived
+
+
+def _written(config: SplitConfig, whole: Part, subset: int, folder: Path) -> SubsetHashes:
+    """Write the list of a subset, and return what it and its images come to."""
+    train, val = config.rule.select(whole.labels, len(config.class_names), subset)
+    text = "part,index,label\n" + "".join(
+        f"{part},{row},{whole.labels[row]}\n"
+        for part, rows in (("train", train), ("val", val))
+        for row in rows
+    )
+    return SubsetHashes(
+        train=len(train),
+        val=len(val),
+        csv_sha256=write_whole(
+            folder / f"subset-{subset}.csv", lambda file: file.write(text.encode())
+        ),
+        index_sha256=index_sha256(train, val),
+        images_sha256=whole.take(np.concatenate([train, val])).sha256(),
+        images_official=whole.official,
+    )

@@ -9,9 +9,10 @@ from http.client import HTTPException
 from pathlib import Path
 
 from dcbench.data.catalogue import get_dataset
-from dcbench.data.published import Download
+from dcbench.data.published import Dataset, Download
 from dcbench.data.source import Folder, how_to_get
 from dcbench.errors import DataError
+from dcbench.records.store import locked
 
 _TIMEOUT = 30.0  # seconds without an answer
 
@@ -41,6 +42,15 @@ def fetch(name: str, root: Path) -> None:
         raise DataError(
             f"{dataset.title} could not be fetched: {root} is a file; name a folder with --data"
         )
+    if not _lacking(name, root):
+        return
+    with locked(root):
+        _fetch(dataset, root)
+
+
+def _fetch(dataset: Dataset, root: Path) -> None:
+    """Fetch a dataset while no other process does; that one may have done it meanwhile."""
+    name = dataset.name
     if not _lacking(name, root):
         return
     reason = "what came is not official"

@@ -19,7 +19,8 @@ import numpy as np
 from pydantic import Field
 
 from dcbench.config.base import Config, validated
-from dcbench.config.paths import shipped_root
+from dcbench.config.names import PathPart
+from dcbench.config.paths import files_in, shipped_root
 from dcbench.config.reading import parse_csv, parse_json, read_file, read_yaml
 from dcbench.data.rules import Rows, Rule
 from dcbench.errors import DataError, UsageError, unknown
@@ -30,7 +31,7 @@ _PARTS = ("train", "val")
 class ExcludedRows(Config):
     """Rows of a test part that a split leaves out."""
 
-    file: str = Field(description="CSV with a column `index`, beside the split's lists")
+    file: PathPart = Field(description="CSV with a column `index`, beside the split's lists")
     sha256: str
     of: str | None = Field(None, description="the split beside whose lists the file lies instead")
 
@@ -53,7 +54,7 @@ class SplitConfig(Config):
     test: TestSet
     rule: Rule
     subsets: tuple[int, ...] = Field(min_length=1)
-    subsets_of: str | None = Field(None, description="the split whose lists this one shares")
+    subsets_of: PathPart | None = Field(None, description="the split whose lists this one shares")
     ood: tuple[str, ...] = Field(description="sets for out-of-distribution detection")
     recipe: str = Field(description="which of a protocol's recipes it is trained by")
     long_tailed: bool = Field(False, description="report accuracy over many, medium, few")
@@ -160,7 +161,7 @@ def splits_folder() -> Path:
 
 def split_names(pattern: str = "*") -> list[str]:
     """Names of the splits, by wildcard."""
-    names = (path.stem for path in splits_folder().glob("*.yaml"))
+    names = (path.stem for path in files_in(splits_folder(), "*.yaml"))
     return sorted(fnmatch.filter(names, pattern))
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from dcbench.config.paths import shipped_root
+from dcbench.config.paths import files_in, folders_in, shipped_root
 from dcbench.config.protocol import load_protocol
 from dcbench.data.splits import split_config
 from dcbench.errors import DataError, UsageError
@@ -75,7 +75,11 @@ def load_boards(folder: Path | None = None) -> list[Board]:
     root = _root(folder)
     if not root.is_dir():
         raise UsageError(f"{root}: there is no such folder")
-    return [_load(path.parents[1], path.stem) for path in sorted(root.glob("*/runs/*.csv"))]
+    return [_load(path.parents[1], path.stem) for path in _tables(root)]
+
+
+def _tables(root: Path) -> list[Path]:
+    return [path for folder in folders_in(root) for path in files_in(folder / "runs", "*.csv")]
 
 
 def _root(folder: Path | None) -> Path:

@@ -24,7 +24,7 @@ from dcbench.leaderboard.rules_lock import (
 )
 from dcbench.leaderboard.tables import read_summary, runs_path, summary_path
 from dcbench.metrics.table import find_metric
-from dcbench.records.store import find_records
+from dcbench.records.store import distinct_records, locked
 
 
 class BoardUpdate(NamedTuple):
@@ -68,7 +68,7 @@ def build(results: Path, output: Path, *, replace: bool = False, footnote: str =
     found: dict[str, dict[str, list[Row]]] = defaultdict(lambda: defaultdict(list))
     custom = []
     protocols: dict[str, Protocol] = {}
-    for path, record in find_records(results):
+    for path, record in distinct_records(results):
         if record.status == "custom":
             custom.append(path)
             continue
@@ -84,12 +84,14 @@ def build(results: Path, output: Path, *, replace: bool = False, footnote: str =
         found[record.protocol][record.split].append(row_of(record, footnote))
     if not found and not custom:
         raise UsageError(f"{results}: holds no record; name the results folder with --results")
-    boards = [
-        board
-        for name, new in sorted(found.items())
-        for board in _update(output / name, protocols[name], new, replace)
-    ]
-    if boards:
+    if not found:
+        return BuildResult([], custom)
+    with locked(output):
+        boards = [
+            board
+            for name, new in sorted(found.items())
+            for board in _update(output / name, protocols[name], new, replace)
+        ]
         write_files({output / "README.md": readme().encode()})
     return BuildResult(boards, custom)
 

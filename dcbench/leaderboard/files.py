@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from dcbench.config.paths import files_in
 from dcbench.config.protocol import Protocol
 from dcbench.data.splits import split_config
 from dcbench.leaderboard.rows import Row, in_order, key_of
@@ -25,8 +26,8 @@ from dcbench.records.atomic import write_whole, writing
 
 def rows_in(folder: Path) -> dict[str, list[Row]]:
     """The rows of every split in the folder of a protocol; also where they once lay."""
-    paths = {path.stem: path for path in sorted(folder.glob("*.csv")) if is_rows(path)}
-    paths |= {path.stem: path for path in sorted((folder / "runs").glob("*.csv"))}
+    paths = {path.stem: path for path in files_in(folder, "*.csv") if is_rows(path)}
+    paths |= {path.stem: path for path in files_in(folder / "runs", "*.csv")}
     tables = {split: read_rows(path) for split, path in paths.items()}
     return {split: rows for split, rows in tables.items() if rows}
 

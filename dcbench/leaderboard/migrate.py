@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from dcbench.config.paths import folders_in
 from dcbench.config.protocol import load_protocol
 from dcbench.errors import UsageError
 from dcbench.leaderboard.files import (
@@ -17,6 +18,7 @@ from dcbench.leaderboard.files import (
 from dcbench.leaderboard.readme import readme
 from dcbench.leaderboard.rules_lock import freeze, read_frozen, used_by
 from dcbench.records.files import read_whole
+from dcbench.records.store import locked
 
 
 @dataclass(frozen=True)
@@ -47,10 +49,18 @@ def migrate(folder: Path, *, dry_run: bool = False) -> list[FileChange]:
     """
     if not folder.is_dir():
         raise UsageError(f"{folder}: there is no such folder")
+    if dry_run:
+        return _migrated(folder, write=False)
+    with locked(folder):
+        return _migrated(folder, write=True)
+
+
+def _migrated(folder: Path, *, write: bool) -> list[FileChange]:
+    """What was changed, or, if nothing is written, would be."""
     contents: dict[Path, bytes] = {}
     superseded: list[Path] = []
     found = {}
-    for each in sorted(path for path in folder.iterdir() if path.is_dir()):
+    for each in folders_in(folder):
         rows = rows_in(each)
         if rows:
             rules = read_frozen(each) or freeze(load_protocol(each.name), used_by(rows))
@@ -68,7 +78,7 @@ def migrate(folder: Path, *, dry_run: bool = False) -> list[FileChange]:
         if not path.exists() or read_whole(path) != content
     ]
     changes += [FileChange(path, "removed: the summary has another name") for path in superseded]
-    if not dry_run:
+    if write:
         stale = {change.path for change in changes}
         write_files({path: content for path, content in contents.items() if path in stale})
         for each, rows in found.items():

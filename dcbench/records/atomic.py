@@ -3,14 +3,33 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
-import tempfile
+import secrets
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from dcbench.errors import RunError
+
+_ADVICE = {
+    **dict.fromkeys(
+        (errno.ENOSPC, errno.EDQUOT, errno.EFBIG),
+        "free some space or choose another folder (--results, -o), then run the same command "
+        "again: what was finished or checkpointed is kept",
+    ),
+    **dict.fromkeys(
+        (errno.EACCES, errno.EPERM, errno.EROFS),
+        "choose a folder that you may write to (--results, -o)",
+    ),
+    **dict.fromkeys(
+        (errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ELOOP),
+        "something else stands in its place: remove it or choose another folder (--results, -o)",
+    ),
+    errno.ENAMETOOLONG: "a name is longer than the file system allows",
+}
+"""What to do about a refusal of the file system, where that is known."""
 
 
 @contextlib.contextmanager
@@ -19,10 +38,9 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as problem:
+        advice = _ADVICE.get(problem.errno or 0)
         raise RunError(
-            f"cannot write {path}: {problem.strerror or problem}; free some space or choose "
-            "another folder (--results, -o), then run the same command again: what was finished or "
-            "checkpointed is kept"
+            f"cannot write {path}: {problem.strerror or problem}{f'; {advice}' if advice else ''}"
         ) from None
 
 
@@ -32,21 +50,22 @@ def write_bytes(path: Path, content: bytes) -> str:
 
 
 def write_whole(path: Path, write: Callable[[BinaryIO], Any]) -> str:
-    """Write a file in one piece or not at all, and return its SHA-256."""
+    """Write a file in one piece or not at all, and return its SHA-256.
+
+    Who may read it is what the user's umask says of new files.
+    """
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.unfinished")
     with writing(path):
-        descriptor, temporary = tempfile.mkstemp(
-            dir=path.parent, prefix=f".{path.name}.", suffix=".unfinished"
-        )
         try:
-            with os.fdopen(descriptor, "w+b") as file:
+            with temporary.open("x+b") as file:
                 write(file)
                 file.flush()
                 os.fsync(file.fileno())  # or the rename may reach the disk before the content
                 file.seek(0)
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
-            Path(temporary).chmod(0o644)
-            Path(temporary).replace(path)
+            temporary.replace(path)
         except BaseException:
-            Path(temporary).unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
             raise
     return digest

@@ -152,7 +152,13 @@ def _checked(folders: Sequence[Path], results: Path) -> list[Path]:
 
 def _survey(folder: Path) -> list[Stored | Collected]:
     """The runs in a folder that may be taken, and what is to be said of the others."""
-    surveyed = [_read(folder, path) for path in record_paths(folder)]
+    surveyed: list[Stored | Collected] = []
+
+    def skipped(place: Path, reason: str) -> None:
+        told = f"{place}: {reason}"
+        surveyed.append(Collected(place.relative_to(folder), place, "damaged", told))
+
+    surveyed += [_read(folder, path) for path in record_paths(folder, skipped)]
     surveyed += [
         Collected(each.relative_to(folder), each, "unfinished", f"{each}: has no record yet")
         for each in unfinished_folders(folder)

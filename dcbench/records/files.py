@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from dcbench.config.base import validated
-from dcbench.config.reading import GIB, MOST_TEXT, parse_json, read_file
+from dcbench.config.reading import GIB, MOST_TEXT, is_folder, parse_json, read_file
 from dcbench.errors import DataError
 from dcbench.metrics.measure import Predictions
 from dcbench.records.arrays import Arrays, arrays_sha256, pack, unpack
@@ -170,7 +170,7 @@ def read_record(path: Path) -> Record:
     DataError
         There is none, it is cut off, or it is of another schema.
     """
-    path = path / RECORD if path.is_dir() else path
+    path = path / RECORD if is_folder(path) else path
     return parse_record(read_whole(path), path)
 
 

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from dcbench.config.base import Config
+from dcbench.config.names import path_part, shortened
 from dcbench.config.recipe import Recipe
+from dcbench.errors import UsageError
 
 
 class Configuration(Config):
@@ -68,8 +70,18 @@ def address(protocol: str, split: str, subset: int, label: str, seed: int) -> Pa
 
     Commas stand before the settings of a label, for brackets mean something to every shell:
     `ic-mixup,axes=class`.
+
+    Raises
+    ------
+    UsageError
+        A name cannot be a part of a path: a label of very many settings.
     """
     name = label.removesuffix("]").replace("[", ",", 1)
+    for part in (protocol, split, name):
+        try:
+            path_part(part)
+        except ValueError as problem:
+            raise UsageError(f"'{shortened(part)}': {problem}") from None
     return Path(protocol, split, f"subset-{subset}", name, f"seed-{seed}")
 
 

@@ -8,6 +8,7 @@ from typing import Any, Literal, NamedTuple
 from pydantic import Field
 
 from dcbench.config.base import Config
+from dcbench.config.names import PathPart
 from dcbench.config.recipe import Recipe
 from dcbench.metrics.table import METRICS
 from dcbench.metrics.values import Metrics
@@ -81,11 +82,11 @@ class Record(Config):
     """The content of `record.json`; metrics are fractions."""
 
     schema_version: Literal[1] = SCHEMA_VERSION
-    protocol: str
+    protocol: PathPart
     status: Literal["protocol", "custom"]
     departures: tuple[str, ...] = Field(description="why the status is custom")
-    split: str
-    subset: int
+    split: PathPart
+    subset: int = Field(ge=0)
     index_sha256: str
     method: str
     settings: dict[str, Any]
@@ -93,8 +94,8 @@ class Record(Config):
     method_package: str | None = Field(
         None, description="the package with its version that an installed method is from"
     )
-    label: str = Field(description="the method with the settings that were asked for")
-    seed: int
+    label: PathPart = Field(description="the method with the settings that were asked for")
+    seed: int = Field(ge=0)
     recipe: Recipe
     data: dict[str, ImagesUsed | None] = Field(description="None: an OOD set that was not there")
     normalization: Normalization | None = Field(None, description="None: not written down then")

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import filelock
 
 from dcbench.config.keep import Weights
+from dcbench.config.reading import is_folder
 from dcbench.errors import BusyError, DataError, DcbenchError, RunError
 from dcbench.records.atomic import writing
 from dcbench.records.files import CHECKPOINT, PREDICTIONS, RECORD, WEIGHTS
@@ -23,6 +25,7 @@ from dcbench.records.schema import Record
 from dcbench.records.set_files import read_completed
 
 LOCK = ".lock"
+_LINK = "is a link, and links below a results folder are not followed"
 _BEFORE_THE_RECORD = {CHECKPOINT, PREDICTIONS, WEIGHTS}
 
 _log = logging.getLogger(__name__)
@@ -80,13 +83,11 @@ class Store:
     def find(self, run: Identity) -> Found:
         """What there is of a run; nothing else decides whether a run is there."""
         folder = self.folder(run)
-        linked = self._linked(folder.relative_to(self.root))
-        if linked is not None:
-            return Differs(
-                RunError(f"{linked}: is a link, and links below a results folder are not followed")
-            )
         path = folder / RECORD
         try:
+            linked = self._linked(folder.relative_to(self.root))
+            if linked is not None:
+                return Differs(RunError(f"{linked}: {_LINK}"))
             if not path.exists():
                 return HalfDone() if (folder / CHECKPOINT).exists() else Missing()
             record = read_completed(path)
@@ -177,12 +178,40 @@ def address_of(record: Record) -> Path:
 def under(results: Path, run: Path) -> Path:
     """The folder of an address: where an earlier version has put the run, if it has."""
     earlier = results / earlier_address(run)
-    return earlier if earlier.exists() else results / run
+    return earlier if is_folder(earlier) else results / run
 
 
-def record_paths(results: Path) -> list[Path]:
-    """Where the records under a results folder are, in order; links to folders are not followed."""
-    return sorted(results.rglob(RECORD))
+Skipped = Callable[[Path, str], None]
+"""Told of a folder that was not looked into, and why."""
+
+
+def _warn(folder: Path, reason: str) -> None:
+    _log.warning("left out, %s: %s", folder, reason)
+
+
+def record_paths(results: Path, skipped: Skipped = _warn) -> list[Path]:
+    """Where the records under a results folder are, in order.
+
+    Links to folders are not followed, and hidden folders are not ours; `skipped` is told of links
+    and of what cannot be read.
+    """
+    return sorted(folder / RECORD for folder, names in _walk(results, skipped) if RECORD in names)
+
+
+def _walk(results: Path, skipped: Skipped) -> Iterator[tuple[Path, set[str]]]:
+    """Every folder under one, with the names that are in it."""
+
+    def unread(problem: OSError) -> None:
+        if not isinstance(problem, FileNotFoundError):
+            skipped(Path(problem.filename), f"cannot be read: {problem.strerror}")
+
+    for place, folders, files in os.walk(results, onerror=unread):
+        names = {*folders, *files}
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in folders:
+            if Path(place, name).is_symlink():
+                skipped(Path(place, name), _LINK)
+        yield Path(place), names
 
 
 def find_records(results: Path) -> Iterator[tuple[Path, Record]]:
@@ -191,7 +220,38 @@ def find_records(results: Path) -> Iterator[tuple[Path, Record]]:
         yield path, read_completed(path)
 
 
+def distinct_records(results: Path) -> list[tuple[Path, Record]]:
+    """Every record under a results folder, but for copies of runs that lie elsewhere in it.
+
+    Raises
+    ------
+    RunError
+        Two records of a run differ, and neither lies where the run belongs.
+    DataError
+        A record is damaged.
+    """
+    found: dict[Path, tuple[Path, Record]] = {}
+    for path, record in find_records(results):
+        run = address_of(record)
+        one = found.setdefault(run, (path, record))
+        if one[0] == path:
+            continue
+        homes = (results / run, results / earlier_address(run))
+        kept = next((each for each in (one, (path, record)) if each[0].parent in homes), one)
+        if kept[0].parent not in homes and record != one[1]:
+            raise RunError(
+                f"{one[0]} and {path}: are different records of {run}, and neither lies there; "
+                "remove the one that is not to count"
+            )
+        found[run] = kept
+        _warn(path if kept is one else one[0], f"a copy of {kept[0]}")
+    return list(found.values())
+
+
 def unfinished_folders(results: Path) -> list[Path]:
     """The folders under a results folder that hold something of a run, but no record."""
-    begun = {path.parent for path in results.rglob("*") if path.name in _BEFORE_THE_RECORD}
-    return sorted(folder for folder in begun if not (folder / RECORD).exists())
+    return sorted(
+        folder
+        for folder, names in _walk(results, lambda folder, reason: None)
+        if names & _BEFORE_THE_RECORD and RECORD not in names
+    )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 import resource
-import subprocess
 import sys
 from importlib.metadata import version
 from pathlib import Path
@@ -15,6 +14,7 @@ import numpy as np
 import torch
 
 from dcbench._version import __version__
+from dcbench.config.git import git
 from dcbench.config.paths import shipped_root
 from dcbench.errors import UsageError
 
@@ -47,8 +47,15 @@ def find_device(name: str) -> torch.device:
 def count_devices(name: str) -> int:
     """How many devices of a name carry runs out at once: each GPU for `auto`, or each core."""
     if find_device(name).type == "cpu":
-        return os.cpu_count() or 1
+        return allowed_cores()
     return torch.cuda.device_count() if name == "auto" else 1
+
+
+def allowed_cores() -> int:
+    """The cores that this process may use: what taskset and a container's quota leave of them."""
+    import joblib
+
+    return int(joblib.cpu_count())
 
 
 def device_title(device: torch.device) -> str:
@@ -135,9 +142,5 @@ def _commit() -> str | None:
     root = shipped_root()
     if not (root / ".git").exists():
         return None
-    command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
-    try:
-        done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return done.stdout.strip()
+    said = git(root, "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
+    return None if said is None else said.decode().strip()

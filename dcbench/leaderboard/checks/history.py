@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import io
 import re
-import subprocess
 import tarfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
+from dcbench.config.git import git
 from dcbench.config.names import parse_seeds, shortened
 from dcbench.config.reading import MOST_TABLE, read_file, read_text
 from dcbench.errors import DataError, UsageError
@@ -69,7 +69,7 @@ def find_base(folder: Path, asked: str | None) -> Base | None:
 def _branch_point(folder: Path) -> str | None:
     head = _commit(folder, "HEAD")
     for branch in _MAIN:
-        point = _git(folder, "merge-base", "HEAD", branch)
+        point = git(folder, "merge-base", "HEAD", branch)
         if point is not None and point.decode().strip() != head:
             return point.decode().strip()
     return _commit(folder, "HEAD^") or head
@@ -78,12 +78,12 @@ def _branch_point(folder: Path) -> str | None:
 def _commit(folder: Path, revision: str) -> str | None:
     """The commit of a revision, or None where there is none."""
     options = ("--verify", "--quiet", "--end-of-options")
-    found = _git(folder, "rev-parse", *options, f"{revision}^{{commit}}")
+    found = git(folder, "rev-parse", *options, f"{revision}^{{commit}}")
     return None if found is None else found.decode().strip()
 
 
 def _at(folder: Path, commit: str) -> Base:
-    packed = _git(folder, "archive", "--format=tar", commit, ".")
+    packed = git(folder, "archive", "--format=tar", commit, ".")
     files = {}
     if packed is not None:
         with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
@@ -92,15 +92,6 @@ def _at(folder: Path, commit: str) -> Base:
                 if content is not None:
                     files[str(PurePosixPath(member.name))] = content.read()
     return Base(commit[:12], files)
-
-
-def _git(folder: Path, *arguments: str) -> bytes | None:
-    """What git says, or None where it fails or is not there."""
-    try:
-        done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return done.stdout
 
 
 class _Run(NamedTuple):

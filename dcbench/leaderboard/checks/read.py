@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from dcbench.config.paths import files_in, folders_in
 from dcbench.config.protocol import Entry, Protocol, load_protocol
 from dcbench.data.splits import SplitConfig, split_config
 from dcbench.errors import DataError, UsageError
@@ -76,14 +77,14 @@ def _title(row: Row) -> str:
 def read_folder(folder: Path, problems: list[str]) -> list[RowsFile]:
     """Every table of rows in the folders of the protocols."""
     files = []
-    for protocol_folder in sorted(path for path in folder.iterdir() if path.is_dir()):
+    for protocol_folder in folders_in(folder):
         try:
             rules = load_protocol(protocol_folder.name)
         except UsageError as problem:
             problems.append(f"{protocol_folder}: {problem}")
             continue
         problems += _misplaced(protocol_folder)
-        for path in sorted((protocol_folder / "runs").glob("*.csv")):
+        for path in files_in(protocol_folder / "runs", "*.csv"):
             try:
                 split = split_config(path.stem)
                 rules.entry(split.recipe)
@@ -102,7 +103,7 @@ def read_folder(folder: Path, problems: list[str]) -> list[RowsFile]:
 
 def _misplaced(folder: Path) -> list[str]:
     found = []
-    for path in sorted(folder.glob("*.csv")):
+    for path in files_in(folder, "*.csv"):
         if is_rows(path):
             found.append(f"{path}: rows belong into {folder / 'runs'}; build again")
         elif not runs_path(folder, path.stem).exists():

@@ -11,10 +11,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from dcbench import metrics
+from dcbench.config.reading import parse_csv
 from dcbench.errors import DataError, UsageError
 from dcbench.metrics.calibration import CalibrationBins
 from dcbench.metrics.measure import Predictions
-from dcbench.records.files import HISTORY, read_predictions
+from dcbench.records.files import HISTORY, read_predictions, read_whole
 from dcbench.records.schema import Record
 from dcbench.records.store import find_records
 
@@ -104,7 +105,9 @@ def reduce_predictions(method: str, predictions: Predictions, losses: FloatArray
 
 
 def _losses(path: Path) -> FloatArray:
+    header, lines = parse_csv(read_whole(path), path)
     try:
-        return pd.read_csv(path, usecols=["loss"])["loss"].to_numpy(dtype=np.float64)
-    except (OSError, ValueError) as problem:
+        place = header.index("loss")
+        return np.array([float(line[place]) for line in lines], dtype=np.float64)
+    except ValueError as problem:
         raise DataError(f"{path}: not a history of losses: {problem}") from None

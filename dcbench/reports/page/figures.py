@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+from dcbench.config.paths import files_in
 from dcbench.errors import UsageError
 from dcbench.records.atomic import write_whole, writing
 from dcbench.reports.page.svg import read_svg
@@ -33,7 +34,7 @@ def copy_figures(folder: Path, output: Path) -> list[Figure]:
     UsageError
         There is no such folder, no SVG file in it, or one that is more than a picture.
     """
-    found = sorted(folder.rglob("*.svg"))
+    found = files_in(folder, "**/*.svg")
     if not found:
         raise UsageError(
             f"{folder}: holds no SVG file; `dcbench leaderboard figures -o {folder}` draws them"
