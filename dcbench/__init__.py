@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         list_splits,
         load_leaderboard,
         load_model,
+        load_posthoc,
         load_records,
         load_split,
     )
@@ -39,6 +40,7 @@ __all__ = [
     "list_splits",
     "load_leaderboard",
     "load_model",
+    "load_posthoc",
     "load_records",
     "load_split",
     "register",
@@ -51,7 +53,7 @@ _FROM = {
     "dcbench.methods": ("Method", "register"),
     "dcbench.notebook.loading": (
         *("compare", "list_methods", "list_splits", "load_leaderboard"),
-        *("load_model", "load_records", "load_split"),
+        *("load_model", "load_posthoc", "load_records", "load_split"),
     ),
     "dcbench.notebook.running": ("run", "run_many"),
     "dcbench.records.schema": ("Record",),

@@ -19,6 +19,7 @@ from dcbench.cli import (
     leaderboard,
     listing,
     page,
+    posthoc,
     predict,
     results,
     run,
@@ -58,6 +59,7 @@ def options(
 app.command(epilog=run.RUN_EXAMPLE)(reporting(run.run))
 app.command(epilog=run.MEASURE_EXAMPLE)(reporting(run.measure))
 app.command(epilog=predict.EXAMPLE)(reporting(predict.predict))
+app.command(epilog=posthoc.EXAMPLE)(reporting(posthoc.posthoc))
 app.command(epilog=sweep.SWEEP_EXAMPLE)(reporting(sweep.sweep))
 app.command(epilog=sweep.PLAN_EXAMPLE)(reporting(sweep.plan))
 app.command(epilog=collect.EXAMPLE)(reporting(collect.collect))

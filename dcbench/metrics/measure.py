@@ -94,13 +94,14 @@ def detections(
 
 
 def _detections(inside: dict[str, Any], logits: NDArray[np.float32]) -> dict[str, dict[str, float]]:
-    outside, found = _scores(logits), {}
-    for score in inside:
-        results = {
-            metric: metric(inside[score], outside[score])
-            for metric in dict.fromkeys(metric.compute for metric in OOD_METRICS)
-        }
-        found[score] = {
-            metric.key: _one(results[metric.compute], metric.key) for metric in OOD_METRICS
-        }
-    return found
+    outside = _scores(logits)
+    return {score: detection(inside[score], outside[score]) for score in inside}
+
+
+def detection(id_scores: NDArray[Any], ood_scores: NDArray[Any]) -> dict[str, float]:
+    """Every OOD metric of one score, larger for ID images [N] than for others [M]."""
+    results = {
+        metric: metric(id_scores, ood_scores)
+        for metric in dict.fromkeys(metric.compute for metric in OOD_METRICS)
+    }
+    return {metric.key: _one(results[metric.compute], metric.key) for metric in OOD_METRICS}

@@ -17,6 +17,7 @@ from dcbench.data.splits import Split, split_names
 from dcbench.data.splits import load_split as listed_split
 from dcbench.leaderboard.boards import Board, load_board
 from dcbench.leaderboard.comparison import compare as compare_records
+from dcbench.leaderboard.posthoc import column_names, posthoc_rows
 from dcbench.leaderboard.rows import row_of
 from dcbench.leaderboard.tables import with_numbers
 from dcbench.methods.registry import method_names
@@ -54,6 +55,29 @@ def load_records(results: str | Path | None = None) -> pd.DataFrame:
         )
     table = with_numbers(rows, "records") if rows else pd.DataFrame(rows)
     return pd.concat([pd.DataFrame(others), table], axis="columns")
+
+
+def load_posthoc(results: str | Path | None = None) -> pd.DataFrame:
+    """What was fitted after training, under a results folder: one row each, metrics as fractions.
+
+    Parameters
+    ----------
+    results : path, optional
+        By default `DCBENCH_RESULTS` or `./results`.
+
+    Returns
+    -------
+    DataFrame
+        `protocol`, `split`, `subset`, `method`, `seed` (of an ensemble, all), `posthoc`: the
+        detector, `logit-adjustment` or `ensemble`; and its numbers.
+
+    Raises
+    ------
+    DataError
+        A file is damaged.
+    """
+    rows = posthoc_rows(results_root(results))
+    return pd.DataFrame(rows, columns=column_names(rows))
 
 
 def load_leaderboard(split: str, protocol: str = "v1", folder: str | Path | None = None) -> Board:

@@ -12,6 +12,7 @@ from dcbench.errors import DataError, RunError, UsageError
 from dcbench.records.atomic import write_bytes, writing
 from dcbench.records.files import (
     HISTORY,
+    POSTHOC,
     RECORD,
     SETS,
     finish,
@@ -22,6 +23,7 @@ from dcbench.records.files import (
     stored_files,
 )
 from dcbench.records.identity import earlier_address
+from dcbench.records.posthoc import copy_posthoc
 from dcbench.records.schema import Record
 from dcbench.records.set_files import copy_sets
 from dcbench.records.store import address_of, locked, record_paths, under, unfinished_folders
@@ -210,27 +212,42 @@ def _merged(
             outcome = Collected(run, each.folder, "there_already")
         else:
             outcome = _taken(run, each, target, dry_run, candidates if differ else [])
-        outcomes.append(_with_sets(outcome, each, target, dry_run))
+        outcomes.append(_with_what_came_later(outcome, each, target, dry_run))
     return outcomes
 
 
-def _with_sets(outcome: Collected, stored: Stored, target: Path, dry_run: bool) -> Collected:
-    """Bring what was predicted after the run too, to a run that is or was there."""
+def _with_what_came_later(
+    outcome: Collected, stored: Stored, target: Path, dry_run: bool
+) -> Collected:
+    """Bring what was predicted and fitted after a run too, once the run is there."""
     if outcome.state not in ("copied", "there_already"):
         return outcome
     try:
-        if dry_run or not (stored.folder / SETS).is_dir():
-            came = copy_sets(stored.folder, target, stored.record, dry_run=True)
+        if dry_run or not any((stored.folder / name).is_dir() for name in (SETS, POSTHOC)):
+            sets, fitted = _copied_later(stored, target, dry_run=True)
         else:
             with locked(target, busy="collect again when it is done"):
-                came = copy_sets(stored.folder, target, stored.record)
+                sets, fitted = _copied_later(stored, target)
     except RunError as problem:
         return outcome._replace(state="refused", message=str(problem))
     except DataError as problem:
         return outcome._replace(state="damaged", message=str(problem))
-    if came and outcome.state == "there_already":
-        return outcome._replace(message=f"sets added: {', '.join(came)}")
+    if outcome.state == "there_already":
+        kinds = {"sets": sets, "posthoc": fitted}
+        said = [f"{kind} added: {', '.join(names)}" for kind, names in kinds.items() if names]
+        return outcome._replace(message="; ".join(said))
     return outcome
+
+
+def _copied_later(
+    stored: Stored, target: Path, *, dry_run: bool = False
+) -> tuple[list[str], list[str]]:
+    """The sets and the fitted detectors that came."""
+    folder, record = stored.folder, stored.record
+    return (
+        copy_sets(folder, target, record, dry_run=dry_run),
+        copy_posthoc(folder, target, record, dry_run=dry_run),
+    )
 
 
 def _check_files(stored: Stored) -> None:

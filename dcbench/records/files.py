@@ -35,6 +35,8 @@ RECORD, PREDICTIONS, HISTORY = "record.json", "predictions.npz", "history.csv"
 WEIGHTS, CHECKPOINT = "model.safetensors", "checkpoint.pt"
 SETS = "sets"
 """The folder of what is predicted after the run."""
+POSTHOC = "posthoc"
+"""The folder of what is fitted after the run."""
 
 MOST_BYTES = {PREDICTIONS: GIB, WEIGHTS: 4 * GIB, CHECKPOINT: 16 * GIB}
 """Bytes of a file beyond which it is refused unread; of those that are not named, `MOST_TEXT`."""
@@ -190,8 +192,9 @@ def clear(folder: Path) -> None:
     """Remove what a run left, record first."""
     remove(folder, RECORD, CHECKPOINT, PREDICTIONS, HISTORY, WEIGHTS)
     with writing(folder):
-        if (folder / SETS).is_dir():
-            shutil.rmtree(folder / SETS)
+        for later in (SETS, POSTHOC):
+            if (folder / later).is_dir():
+                shutil.rmtree(folder / later)
 
 
 def remove(folder: Path, *names: str) -> None:

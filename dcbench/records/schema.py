@@ -19,7 +19,9 @@ SCHEMA_VERSION: Literal[1] = 1
 class StoredFile(Config):
     """A file of a run's folder."""
 
-    file: str = Field(pattern=r"^(predictions\.npz|model\.safetensors|sets/[a-z0-9_-]+\.npz)$")
+    file: str = Field(
+        pattern=r"^(predictions\.npz|model\.safetensors|(sets|posthoc)/[a-z0-9_-]+\.npz)$"
+    )
     sha256: str
 
 

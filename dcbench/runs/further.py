@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -83,8 +83,17 @@ def run_folders(paths: Sequence[Path]) -> list[Path]:
     return list(found)
 
 
-def requests_of(paths: Sequence[Path], sets: Sequence[str] = ()) -> list[Request]:
-    """What is asked of each run: the named sets, or those of its split that it lacks.
+def lacking(record: Record) -> list[str]:
+    """The OOD sets of a run's split that were not there when it predicted."""
+    return list(record.missing)
+
+
+def requests_of(
+    paths: Sequence[Path],
+    sets: Sequence[str] = (),
+    default: Callable[[Record], list[str]] = lacking,
+) -> list[Request]:
+    """What is asked of each run: the named sets, or else those that `default` says.
 
     Raises
     ------
@@ -98,7 +107,7 @@ def requests_of(paths: Sequence[Path], sets: Sequence[str] = ()) -> list[Request
         record = read_record(folder)
         split = load_split(record.split, record.subset).config
         named = dict.fromkeys(name for word in sets for name in _members(word, split))
-        requests.append(Request(folder, record, list(named) if sets else list(record.missing)))
+        requests.append(Request(folder, record, list(named) if sets else default(record)))
     return requests
 
 
@@ -228,9 +237,8 @@ class _Run:
     def predict(self, loaded: LoadedSet, shown: ProgressTask) -> FurtherSet:
         """Predict a set and store it: the predictions, then what they are."""
         began = time.monotonic()
-        predictions = read_predictions(self.folder, self.record)
         network = load_network(self.folder, str(self.images.device))
-        self._confirm(network, predictions)
+        predictions = check_weights(self.folder, self.record, network, self.images.test)
         arrays = self._arrays(network, loaded, predictions, shown)
         stored = write_arrays(self.folder, loaded.name, arrays)
         found = FurtherSet.model_validate(
@@ -268,21 +276,33 @@ class _Run:
         each = [verdicts(one, predictions.labels)._asdict() for one in logits]
         return {key: np.stack([one[key] for one in each]) for key in each[0]}
 
-    def _confirm(self, network: TrainedNetwork, predictions: Predictions) -> None:
-        """Refuse weights that do not give the run's own predictions of its test images."""
-        test, used = self.images.test, self.record.data["test"]
-        if used is not None and test.sha256() != used.sha256:
-            raise DataError(
-                f"{self.folder}: was tested on other images than {test.name} has here: their "
-                f"SHA-256 is {test.sha256()[:16]}…, recorded is {used.sha256[:16]}…"
-            )
-        again = network.predict(test.images[:_CHECKED]).argmax(axis=1)
-        before = predictions.logits[:_CHECKED].argmax(axis=1)
-        differing = int((again != before).sum())
-        # Another processor or precision may turn a close call.
-        if differing > len(before) // 10:
-            raise RunError(
-                f"{self.folder}: the stored weights classify {differing} of the first "
-                f"{len(before)} test images otherwise than the stored predictions do; the method "
-                "or the network has changed since: run again with --restart"
-            )
+
+def check_weights(
+    folder: Path, record: Record, network: TrainedNetwork, test: ImageSet
+) -> Predictions:
+    """The stored predictions of a run, if its weights give them and its test images are these.
+
+    Raises
+    ------
+    DataError
+        The run was tested on other images.
+    RunError
+        The weights classify more than a few images otherwise.
+    """
+    predictions, used = read_predictions(folder, record), record.data.get("test")
+    if used is not None and test.sha256() != used.sha256:
+        raise DataError(
+            f"{folder}: was tested on other images than {test.name} has here: their SHA-256 is "
+            f"{test.sha256()[:16]}…, recorded is {used.sha256[:16]}…"
+        )
+    again = network.predict(test.images[:_CHECKED]).argmax(axis=1)
+    before = predictions.logits[:_CHECKED].argmax(axis=1)
+    differing = int((again != before).sum())
+    # Another processor or precision may turn a close call.
+    if differing > len(before) // 10:
+        raise RunError(
+            f"{folder}: the stored weights classify {differing} of the first {len(before)} test "
+            "images otherwise than the stored predictions do; the method or the network has "
+            "changed since: run again with --restart"
+        )
+    return predictions

@@ -74,7 +74,7 @@ def corrupt(
     chance = Chance(name, device)
     made = []
     for first in range(0, len(images), _BATCH):
-        pixels = torch.from_numpy(images[first : first + _BATCH]).to(device)
+        pixels = torch.tensor(images[first : first + _BATCH], device=device)
         changed = corruption.apply(pixels.double() / 255, level, chance)
         made.append((changed.clamp(0, 1) * 255).byte().cpu().numpy())
     return np.concatenate(made)
