@@ -14,9 +14,11 @@ from dcbench.training.trainer import Trainer
 
 
 class FastLoop:
-    """The loop that `dcbench run` trains and evaluates with."""
+    """The loop that `dcbench run` trains and evaluates with; `compiled` as it may be asked to."""
 
-    def __init__(self, content: Content, pixels: Pixels, device: torch.device) -> None:
+    def __init__(
+        self, content: Content, pixels: Pixels, device: torch.device, *, compiled: bool = False
+    ) -> None:
         recipe = content.recipe
         self._images = DeviceImages(
             pixels.images,
@@ -27,7 +29,13 @@ class FastLoop:
             border=recipe.border,
         )
         self.trainer = Trainer(
-            self._images, pixels.labels, content.num_classes, content.method, recipe, seed=0
+            self._images,
+            pixels.labels,
+            content.num_classes,
+            content.method,
+            recipe,
+            seed=0,
+            compiled=compiled,
         )
         self.trainer.network.train()
         self._recipe, self._pixels, self._device = recipe, pixels, device

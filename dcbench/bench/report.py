@@ -12,7 +12,7 @@ from dcbench.bench.cases import CASES, Comparison, Content, content_of
 from dcbench.bench.flops import passes
 from dcbench.bench.intervals import Ratio, Verdict, ratio, verdict
 from dcbench.bench.whole_run import Extras, run_shares
-from dcbench.bench.worker import ARMS, Measurements, Start
+from dcbench.bench.worker import ARMS, COMPILED, Measurements, Start
 from dcbench.config.base import Config
 from dcbench.runs.flops import BACKWARD_AND_FORWARD, forward_flops
 from dcbench.training.precision import used_precision
@@ -52,6 +52,14 @@ class Speed(Config):
     start: Start
 
 
+class Compiled(Config):
+    """dcbench's loop with compiled passes; `speed` and `cpu_speed` beside it without them."""
+
+    images_per_second: Spread
+    speed: Ratio
+    cpu_speed: Ratio
+
+
 class Result(Config):
     """The result of a task.
 
@@ -63,6 +71,8 @@ class Result(Config):
         dcbench's loop against itself, in `wall` and in `CPU` time.
     matmul_flops, convolution_flops : float
         What the machine does at most, per second.
+    compiled : Compiled or None
+        If it was measured.
     step_shares : dict
         The share of a step of dcbench that is not forward and backward passes.
     run_shares : dict
@@ -85,6 +95,7 @@ class Result(Config):
     steps: tuple[int, ...]
     fast: Speed
     plain: Speed
+    compiled: Compiled | None = None
     speed: Ratio
     cpu_speed: Ratio
     control: dict[str, Ratio]
@@ -131,6 +142,7 @@ def summarize(
         steps=tuple(session.steps for session in sessions),
         fast=fast,
         plain=_speed(content, sessions, "plain", starts["plain"]),
+        compiled=_compiled(recipe.batch_size, sessions, (wall, cpu)),
         speed=ratio(_ratios(sessions, "plain", "fast", CLOCKS[0]), wall),
         cpu_speed=ratio(_ratios(sessions, "plain", "fast", CLOCKS[1]), cpu),
         control=control,
@@ -154,9 +166,7 @@ def summarize(
 def _speed(content: Content, sessions: Sequence[Measurements], side: str, start: Start) -> Speed:
     batch_size = content.recipe.batch_size
     flops = forward_flops(content.recipe.model, content.num_classes)
-    step = np.concatenate(
-        [[block.seconds / session.steps for block in session.blocks[side]] for session in sessions]
-    )
+    step = _step_seconds(sessions, side)
     images = BACKWARD_AND_FORWARD * passes(content) * batch_size / float(np.median(step))
     reached = images / _median(session.matmul for session in sessions)
     return Speed(
@@ -167,6 +177,27 @@ def _speed(content: Content, sessions: Sequence[Measurements], side: str, start:
         matmul_share=reached * flops.all_taps,
         matmul_share_inside=reached * flops.inside,
         start=start,
+    )
+
+
+def _step_seconds(sessions: Sequence[Measurements], arm: str) -> NDArray[np.float64]:
+    return np.concatenate(
+        [[block.seconds / session.steps for block in session.blocks[arm]] for session in sessions]
+    )
+
+
+def _compiled(
+    batch_size: int,
+    sessions: Sequence[Measurements],
+    control: tuple[NDArray[np.float64], NDArray[np.float64]],
+) -> Compiled | None:
+    if not all(COMPILED in session.blocks for session in sessions):
+        return None
+    wall, cpu = (_ratios(sessions, "fast", COMPILED, clock) for clock in CLOCKS)
+    return Compiled(
+        images_per_second=_spread(batch_size / _step_seconds(sessions, COMPILED)),
+        speed=ratio(wall, control[0]),
+        cpu_speed=ratio(cpu, control[1]),
     )
 
 

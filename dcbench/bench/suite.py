@@ -31,6 +31,7 @@ from dcbench.config.text import duration
 from dcbench.errors import RunError
 from dcbench.runs.ceiling import matmul_speed
 from dcbench.runs.flops import BACKWARD_AND_FORWARD, forward_flops
+from dcbench.training.compiled import prepare_compilation
 
 _log = logging.getLogger(__name__)
 
@@ -39,10 +40,11 @@ GPU_METHODS = ("erm", "mixup", "ic-regmixup")
 SIDES: tuple[Side, ...] = ("fast", "plain")
 
 _PROGRAM_START = 5.0
+_COMPILATION = 20.0
 _LEAST_STEP = 0.002
 _USUAL_SHARE = 0.6
-"""Seconds that a program takes to start and that any step takes, and the share of the machine's
-matrix speed that training reaches: for the estimate alone."""
+"""Seconds that a program takes to start, that compiling takes and that any step takes, and the
+share of the machine's matrix speed that training reaches: for the estimate alone."""
 
 
 class Suite(NamedTuple):
@@ -58,6 +60,8 @@ class Suite(NamedTuple):
         Measuring processes for each task, and pairs of blocks in each.
     block_seconds : float
         How long a block is to be; it has one step at least.
+    compiled : bool
+        Measure dcbench's loop compiled, too.
     """
 
     tasks: tuple[Comparison, ...]
@@ -66,6 +70,7 @@ class Suite(NamedTuple):
     processes: int
     pairs: int
     block_seconds: float
+    compiled: bool = False
 
     def assignment(self, task: Comparison, title: str, start: Side | None = None) -> Assignment:
         """What a measuring process is asked."""
@@ -76,6 +81,7 @@ class Suite(NamedTuple):
             pairs=self.pairs,
             block_seconds=self.block_seconds,
             title=title,
+            compiled=self.compiled,
             spawned=time.time(),
             start=start,
             quiet=not _log.isEnabledFor(logging.INFO),
@@ -92,6 +98,7 @@ def plan_suite(
     processes: int = 3,
     pairs: int = 8,
     block_seconds: float = 1.0,
+    compiled: bool = False,
 ) -> Suite:
     """Fill in the defaults, and check what is asked before anything is measured.
 
@@ -110,7 +117,9 @@ def plan_suite(
         content_of(task)
     if threads is None and not on_gpu:
         threads = 1
-    return Suite(tasks, device, threads, processes, pairs, block_seconds)
+    if compiled:
+        prepare_compilation(device)
+    return Suite(tasks, device, threads, processes, pairs, block_seconds, compiled)
 
 
 def run_suite(suite: Suite) -> Iterator[Result]:
@@ -169,10 +178,11 @@ def _task_seconds(suite: Suite, task: Comparison, speed: float) -> float:
     image = forward_flops(recipe.model, content.num_classes).all_taps / speed
     trained = BACKWARD_AND_FORWARD * passes(content) * image
     step = max(_LEAST_STEP, recipe.batch_size * trained)
-    steps = len(ARMS) * (WARM_UP_STEPS * step + suite.pairs * max(suite.block_seconds, step))
+    arms = len(ARMS) + suite.compiled
+    steps = arms * (WARM_UP_STEPS * step + suite.pairs * max(suite.block_seconds, step))
     predicted = EVALUATION_REPEATS * min(EVALUATION_SECONDS, NUM_IMAGES * image)
     evaluated = len(SIDES) * (EVALUATION_WARM_UP * image + predicted)
-    session = _PROGRAM_START + steps + evaluated
+    session = _PROGRAM_START + suite.compiled * _COMPILATION + steps + evaluated
     return suite.processes * session + len(SIDES) * (_PROGRAM_START + 2 * step)
 
 

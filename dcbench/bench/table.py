@@ -37,12 +37,25 @@ def rows(result: Result) -> list[Row]:
         ("by CPU time", None, None, _ratio(result.cpu_speed)),
         ("A/A, wall time", _ratio(control["wall"]), None, None),
         ("A/A, CPU time", _ratio(control["CPU"]), None, None),
+        *_compiled(result),
         ("ms/step", _spread(fast.step_ms), _spread(plain.step_ms), None),
         _both("eval, images/s", fast.evaluation_speed, plain.evaluation_speed),
         _both("batches, images/s", fast.feed_speed, plain.feed_speed),
         _both("first step, s", fast.start.seconds, plain.start.seconds),
         *_memory(result),
         *_ceilings(result),
+    ]
+
+
+def _compiled(result: Result) -> list[Row]:
+    """The compiled loop, and how it compares to dcbench's own without."""
+    found = result.compiled
+    if found is None:
+        return []
+    ratio = f"{_ratio(found.speed)} of dcbench"
+    return [
+        ("compiled, images/s", _spread(found.images_per_second), None, ratio),
+        ("by CPU time", None, None, f"{_ratio(found.cpu_speed)} of dcbench"),
     ]
 
 

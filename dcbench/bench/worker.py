@@ -32,6 +32,9 @@ Side = Literal["fast", "plain"]
 ARMS = ("fast", "plain", "again")
 """The order of a pair of blocks and its control; every second pair runs backwards."""
 
+COMPILED = "compiled"
+"""A further arm, where it is asked for: dcbench's loop with compiled passes."""
+
 WARM_UP_STEPS = 2
 PART_REPEATS = 7
 FEED_REPEATS = 3
@@ -52,6 +55,8 @@ class Assignment(Config):
         None leaves it to PyTorch.
     spawned : float
         When the process was started, in seconds since 1970.
+    compiled : bool
+        Measure dcbench's loop compiled, too.
     title : str
         What lines of the log begin with.
     quiet : bool
@@ -64,6 +69,7 @@ class Assignment(Config):
     pairs: int
     block_seconds: float
     title: str
+    compiled: bool = False
     spawned: float = 0.0
     start: Side | None = None
     quiet: bool = False
@@ -93,7 +99,8 @@ class Measurements(Config):
     steps : int
         Steps in a block.
     blocks : dict
-        The blocks of each of `ARMS`, in the order of the pairs.
+        The blocks of each of `ARMS`, and of `COMPILED` if it was measured, in the order of the
+        pairs.
     matmul, convolution : float
         FLOP per second of the ceilings.
     parts : dict
@@ -147,6 +154,7 @@ def measure_session(assignment: Assignment) -> Measurements:
     from dcbench.bench.fast import FastLoop
     from dcbench.bench.whole_run import measure_extras
     from dcbench.runs.ceiling import convolution_speed, matmul_speed
+    from dcbench.training.compiled import prepare_compilation
 
     device = torch.device(assignment.device)
     content = content_of(assignment.task)
@@ -157,6 +165,9 @@ def measure_session(assignment: Assignment) -> Measurements:
         "plain": _loop_class("plain")(content, pixels, device),
         "again": FastLoop(content, pixels, device),
     }
+    if assignment.compiled:
+        prepare_compilation(device)
+        loops[COMPILED] = FastLoop(content, pixels, device, compiled=True)
     _log.info("%s: ceilings and warm-up", assignment.title)
     matmul = matmul_speed(content.recipe, device)
     convolution = convolution_speed(content.recipe, device)
@@ -196,8 +207,8 @@ def _blocks(
     assignment: Assignment,
     device: torch.device,
 ) -> dict[str, tuple[TimedBlock, ...]]:
-    found: dict[str, list[TimedBlock]] = {arm: [] for arm in ARMS}
-    for pair, arm in _turns(ARMS, assignment.pairs):
+    found: dict[str, list[TimedBlock]] = {arm: [] for arm in loops}
+    for pair, arm in _turns(tuple(loops), assignment.pairs):
         _log.info(
             "%s, pair %d of %d: %d steps, %s",
             *(assignment.title, pair + 1, assignment.pairs, steps, arm),

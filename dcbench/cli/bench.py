@@ -45,6 +45,9 @@ def bench(
     block_seconds: Annotated[
         float, typer.Option(min=0.01, help="Length of a block; it has one step at least.")
     ] = 1.0,
+    compiled: Annotated[
+        bool, typer.Option("--compile", help="Measure dcbench's loop compiled, too; on a CPU.")
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would run, and for how long.")
     ] = False,
@@ -67,6 +70,7 @@ def bench(
         processes=processes,
         pairs=pairs,
         block_seconds=block_seconds,
+        compiled=compiled,
     )
     seconds = estimated_seconds(suite)
     said = announce(suite, seconds)

@@ -33,4 +33,10 @@ WeightsOption = Annotated[
     ),
 ]
 DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:0.")]
+CompileOption = Annotated[
+    bool,
+    typer.Option(
+        "--compile", help="Compile the passes, on a CPU; the last digits of results differ."
+    ),
+]
 Pattern = Annotated[str, typer.Argument(help="Wildcard, such as 'ic-*'.")]

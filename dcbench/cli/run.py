@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dcbench.cli.options import (
+    CompileOption,
     DataOption,
     DeviceOption,
     ResultsOption,
@@ -52,6 +53,7 @@ def run(
     allow_unverified_data: UnverifiedOption = False,
     weights: WeightsOption = None,
     pack: Annotated[int, typer.Option(min=1, help="Runs that share the device at once.")] = 1,
+    compiled: CompileOption = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would run, and for how long.")
     ] = False,
@@ -79,7 +81,7 @@ def run(
     ]
     store = Store(results_root(results), weights)
     source = open_source(data, allow_unverified=allow_unverified_data)
-    session = Session(source, find_device(device))
+    session = Session(source, find_device(device), compiled=compiled)
     if dry_run:
         for plan in plans:
             _announce(plan)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dcbench.cli.options import (
+    CompileOption,
     DataOption,
     DeviceOption,
     ResultsOption,
@@ -63,6 +64,7 @@ def sweep(
     ] = None,
     pack: Annotated[int, typer.Option(min=1, help="Runs that share a device at once.")] = 1,
     threads: Threads = 1,
+    compiled: CompileOption = False,
     device: DeviceOption = "auto",
     weights: WeightsOption = None,
     budget: Annotated[
@@ -92,7 +94,9 @@ def sweep(
         settings=parse_settings(settings or []),
     )
     requests = _requests(queue, changes)
-    site = _site(results, data, device, allow_unverified_data, threads, budget, weights)
+    site = _site(
+        results, data, device, allow_unverified_data, threads, budget, weights, compiled=compiled
+    )
     if dry_run:
         return _forecast(requests, site, chosen.workers(device))
     return _outcomes(_swept(requests, site, chosen, pack))
@@ -125,6 +129,8 @@ def _site(
     threads: int,
     budget: str | None,
     weights: Weights | None = None,
+    *,
+    compiled: bool = False,
 ) -> Site:
     from dcbench.config.names import parse_duration
     from dcbench.config.paths import results_root
@@ -132,11 +138,17 @@ def _site(
     from dcbench.records.store import Store
     from dcbench.sweep.engines.base import Site
 
+    if compiled:
+        from dcbench.runs.machine import find_device
+        from dcbench.training.compiled import prepare_compilation
+
+        prepare_compilation(find_device(device))  # before any worker is started
     return Site(
         store=Store(results_root(results), weights),
         source=open_source(data, allow_unverified=allow_unverified),
         device=device,
         threads=threads,
+        compiled=compiled,
         deadline=time.time() + parse_duration(budget) if budget else None,
     )
 
@@ -162,8 +174,19 @@ def _swept(requests: list[Request], site: Site, engine: Engine[Any], pack: int) 
     from dcbench.cli.console import ConsoleProgress, hushed
     from dcbench.sweep.scheduler import sweep
 
+    _warn_of_slow_recipes(requests, site)
     with hushed("dcbench.runs"), ConsoleProgress() as progress:
         return sweep(requests, replace(site, progress=progress), engine, pack=pack)
+
+
+def _warn_of_slow_recipes(requests: list[Request], site: Site) -> None:
+    """Here and not by the workers alone, of whose warnings not every engine shows all."""
+    from dcbench.runs.machine import find_device, warn_of_slow_arithmetic
+    from dcbench.sweep.grid import plan_of
+
+    device = find_device(site.device)
+    for request in requests:
+        warn_of_slow_arithmetic(plan_of(request).choice.recipe.precision, device)
 
 
 def _outcomes(outcomes: list[Outcome]) -> Report:
@@ -205,7 +228,7 @@ def _forecast(requests: list[Request], site: Site, workers: int) -> Report:
     device = find_device(site.device)
     if device.type == "cpu":
         torch.set_num_threads(site.threads)
-    found = forecast(requests, site.store, Session(site.source, device))
+    found = forecast(requests, site.store, Session(site.source, device, compiled=site.compiled))
     rows = [asdict(each) | {"seconds": each.seconds} for each in found]
     return Report(
         data={"device": device_title(device), "workers": workers, "runs": rows},

@@ -115,6 +115,9 @@ class Method(Config):
     capturable : bool
         Whether a step may be captured as a CUDA graph. False for a method whose loss reads values
         back to the host, or branches on them.
+    compilable : bool
+        Whether the network may be compiled under it. False for a method that differentiates twice,
+        or that exchanges hooks of the network's modules.
     ranges : dict
         Search ranges of settings, for tuning: (low, high), or a list of choices.
     retired : dict
@@ -126,6 +129,7 @@ class Method(Config):
     family: ClassVar[str] = ""
     twin: ClassVar[str] = ""
     capturable: ClassVar[bool] = True
+    compilable: ClassVar[bool] = True
     ranges: ClassVar[Mapping[str, tuple[float, float] | list[Any]]] = {}
     retired: ClassVar[Mapping[str, Mapping[Any, str]]] = {}
     source_sha256: ClassVar[str | None] = None

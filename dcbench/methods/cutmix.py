@@ -131,6 +131,7 @@ class ManifoldMixup(Mixup):
     )
     family: ClassVar[str] = "manifold-mixup"
     twin: ClassVar[str] = "mixup"
+    compilable: ClassVar[bool] = False
 
     alpha: float = Field(2.0, gt=0, description="the coefficients come from Beta(alpha, alpha)")
 

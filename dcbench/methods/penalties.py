@@ -35,6 +35,7 @@ class GradL2(Method):
     )
     family: ClassVar[str] = "grad-l2"
     twin: ClassVar[str] = "erm"
+    compilable: ClassVar[bool] = False
     ranges: ClassVar = {"weight": (1e-4, 1.0)}
 
     weight: float = Field(0.01, ge=0, description="of the squared norm of the gradient")

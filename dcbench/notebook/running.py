@@ -43,6 +43,7 @@ def run(
     weights: Weights | None = None,
     allow_unverified_data: bool = False,
     progress: bool = False,
+    compiled: bool = False,
 ) -> Record: ...
 
 
@@ -63,6 +64,7 @@ def run(
     weights: Weights | None = None,
     allow_unverified_data: bool = False,
     progress: bool = False,
+    compiled: bool = False,
 ) -> list[Record]: ...
 
 
@@ -82,6 +84,7 @@ def run(
     weights: Weights | None = None,
     allow_unverified_data: bool = False,
     progress: bool = False,
+    compiled: bool = False,
 ) -> Record | list[Record]:
     """Train, predict, measure and record; a finished run is found and not repeated.
 
@@ -107,6 +110,8 @@ def run(
         Take image files whose checksum is not the official one.
     progress
         Show bars.
+    compiled
+        Compile the passes, on a CPU; the last digits of results differ.
 
     Returns
     -------
@@ -127,7 +132,8 @@ def run(
         for each in wanted
     ]
     source = open_source(data, allow_unverified=allow_unverified_data)
-    session, store = Session(source, find_device(device)), Store(results_root(results), weights)
+    session = Session(source, find_device(device), compiled=compiled)
+    store = Store(results_root(results), weights)
     with _shown(progress) as shown:
         records = [execute(plan, store, session, restart=restart, progress=shown) for plan in plans]
     return records[0] if seeds is None else records
@@ -148,6 +154,7 @@ def run_many(
     weights: Weights | None = None,
     allow_unverified_data: bool = False,
     progress: bool = False,
+    compiled: bool = False,
 ) -> list[Record]:
     """Methods times splits times subsets times seeds: only what is missing, nothing twice.
 
@@ -177,7 +184,7 @@ def run_many(
     requests, store = requests_of([block]), Store(results_root(results), weights)
     source = open_source(data, allow_unverified=allow_unverified_data)
     with _shown(progress) as shown:
-        site = Site(store, source, device, threads, progress=shown)
+        site = Site(store, source, device, threads, progress=shown, compiled=compiled)
         outcomes = sweep(requests, site, Serial())
     failed = [each for each in outcomes if each.state == "failed"]
     if failed:

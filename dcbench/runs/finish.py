@@ -64,7 +64,7 @@ def finish(
         predictions=stored,
         model=model,
         cost=cost,
-        environment=describe_environment(run.session.device),
+        environment=describe_environment(run.session.device) | {"compiled": run.trainer.compiled},
         started=run.started,
         finished=now(),
     )

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import functools
+import logging
 import os
 import platform
 import resource
 import sys
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -20,6 +23,8 @@ from dcbench.errors import UsageError
 
 OWN_STATUS = Path("/proc/self/status")
 CPU_INFO = Path("/proc/cpuinfo")
+
+_log = logging.getLogger(__name__)
 
 _GENERATION = (
     *("vendor_id", "cpu family", "model", "stepping"),
@@ -63,6 +68,22 @@ def device_title(device: torch.device) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"{_processor()}, {torch.get_num_threads()} threads"
+
+
+@functools.cache
+def warn_of_slow_arithmetic(precision: str, device: torch.device) -> None:
+    """Say once, before a run begins, that the processor has to emulate its arithmetic."""
+    if precision == "bf16" and device.type == "cpu" and not has_bf16(torch.cpu.get_capabilities()):
+        _log.warning(
+            "precision=bf16: this processor has no bf16 arithmetic and will take many times as "
+            "long as in float32; leave the setting out, or use a GPU or a processor with "
+            "AVX512_BF16, AMX or ARM's BF16"
+        )
+
+
+def has_bf16(capabilities: Mapping[str, Any]) -> bool:
+    """Whether a processor multiplies bf16 numbers, by what `torch.cpu` says of it."""
+    return any(capabilities.get(each) for each in ("avx512_bf16", "amx_bf16", "bf16", "sve_bf16"))
 
 
 def synchronize(device: torch.device) -> None:

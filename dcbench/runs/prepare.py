@@ -17,7 +17,7 @@ from dcbench.config.text import duration
 from dcbench.errors import DataError
 from dcbench.methods.failures import named
 from dcbench.records.checkpoint import Checkpoint
-from dcbench.runs.machine import device_title
+from dcbench.runs.machine import device_title, warn_of_slow_arithmetic
 from dcbench.runs.plan import Plan
 from dcbench.runs.session import DeviceData, Session
 from dcbench.training.precision import autocast
@@ -110,6 +110,7 @@ def prepare(
         Images are missing or damaged, or the checkpoint is damaged or of another run.
     """
     started = now()
+    warn_of_slow_arithmetic(plan.choice.recipe.precision, session.device)
     data, trainer = session.data(plan), session.trainer(plan)
     _note_missing(plan, data)
     state = Checkpoint(folder, plan.identity).read() if resume else None

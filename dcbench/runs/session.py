@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +16,10 @@ from dcbench.data.parts import Source
 from dcbench.runs.ceiling import matmul_speed
 from dcbench.runs.plan import Plan
 from dcbench.training.augment import DeviceImages, normalization_statistics
+from dcbench.training.compiled import prepare_compilation
 from dcbench.training.trainer import Trainer
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,10 +45,23 @@ class DeviceData:
 
 
 class Session:
-    """Keeps what one run leaves for the next: images, captured steps, measured ceilings."""
+    """Keeps what one run leaves for the next: images, captured steps, measured ceilings.
 
-    def __init__(self, source: Source, device: torch.device) -> None:
-        self.source, self.device = source, device
+    Parameters
+    ----------
+    compiled : bool
+        Compile the networks' passes, on a CPU.
+
+    Raises
+    ------
+    UsageError
+        Nothing can be compiled here.
+    """
+
+    def __init__(self, source: Source, device: torch.device, *, compiled: bool = False) -> None:
+        if compiled:
+            prepare_compilation(device)
+        self.source, self.device, self.compiled = source, device, compiled
         self._images: tuple[Any, SplitImages] | None = None
         self._data: tuple[Any, DeviceData] | None = None
         self._spare: tuple[Any, list[Trainer]] = (None, [])
@@ -81,6 +98,8 @@ class Session:
             trainer.begin_again(plan.seed)
             return trainer
         data, choice = self.data(plan), plan.choice
+        if self.compiled and not choice.method.compilable:
+            _log.info("%s cannot be compiled, and is trained without", choice.label)
         return Trainer(
             data.on_device,
             data.images.fit.labels,
@@ -88,6 +107,7 @@ class Session:
             choice.method,
             choice.recipe,
             plan.seed,
+            compiled=self.compiled,
         )
 
     def give_back(self, plan: Plan, trainer: Trainer) -> None:

@@ -23,6 +23,7 @@ from dcbench.errors import RunError
 from dcbench.methods import Batch, Method
 from dcbench.methods.failures import named
 from dcbench.training.augment import DeviceImages
+from dcbench.training.compiled import CompiledPasses
 from dcbench.training.precision import autocast
 from dcbench.training.sgd import SGD
 
@@ -45,6 +46,8 @@ class TrainStep:
         On the device.
     capture : bool
         Capture steps as CUDA graphs; for a CUDA device only.
+    compiled : bool
+        Compile the network's passes over full batches.
 
     Attributes
     ----------
@@ -66,6 +69,7 @@ class TrainStep:
         recipe: Recipe,
         *,
         capture: bool,
+        compiled: bool = False,
     ) -> None:
         self._network, self._images, self._method, self._recipe = network, images, method, recipe
         self._labels, self._class_counts = labels, class_counts
@@ -83,6 +87,9 @@ class TrainStep:
         self.global_draws: set[str] = set()
         self._watching, self._in_first_epoch = True, True
         self._capture = capture
+        self._compiled = (
+            CompiledPasses(network, recipe.batch_size, method.name) if compiled else None
+        )
         self._graphs: dict[int, torch.cuda.CUDAGraph] = {}
 
     def _zero(self, dtype: torch.dtype) -> Tensor:
@@ -168,12 +175,18 @@ class TrainStep:
         )
         self.rate.copy_(torch.take(epoch["rates"], self._step))
         self.optimizer.zero_grad()
-        with named(self._method), self._watched():
+        with named(self._method), self._watched(), self._passes(size):
             loss = self._method.backward(self._network, batch)
             self.optimizer.step()
             self._method.after_step(self._network, batch)
         self.loss_sum += loss.detach().double() * size
         self._step += 1
+
+    def _passes(self, size: int) -> contextlib.AbstractContextManager[None]:
+        """What a method's passes of a batch of this size are done within."""
+        if self._compiled is None or size < self._recipe.batch_size:
+            return contextlib.nullcontext()
+        return self._compiled.within()
 
     def _own_draws(self, rows: Tensor) -> dict[str, Tensor]:
         """What the method's laws drew for this batch."""

@@ -92,6 +92,8 @@ class Trainer:
         What to train with; the seed decides the initial weights and every draw.
     capture : bool
         Take the steps of a method that allows it as CUDA graphs, where the device is a GPU.
+    compiled : bool
+        Compile the network's passes, where the method allows it.
     """
 
     def __init__(
@@ -104,6 +106,7 @@ class Trainer:
         seed: int,
         *,
         capture: bool = True,
+        compiled: bool = False,
     ) -> None:
         configure_precision(recipe, images.device)
         self.device, self.method, self.recipe, self.seed = images.device, method, recipe, seed
@@ -112,6 +115,7 @@ class Trainer:
         self._task = Task(images.image_size, tuple(map(int, counts)))
         self._images, self._labels = images, labels
         self._capture = capture and method.capturable and self.device.type == "cuda"
+        self.compiled = compiled and method.compilable
         self.stages = stages_of(method, recipe)
         network = new_network(method, recipe, self._task, seed)
         self.network = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -130,6 +134,7 @@ class Trainer:
             self.method,
             self.stages[self.progress.stage].recipe,
             capture=self._capture,
+            compiled=self.compiled,
         )
 
     def begin_again(self, seed: int) -> None:

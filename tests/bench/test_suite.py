@@ -14,7 +14,7 @@ from dcbench.bench.report import summarize
 from dcbench.bench.suite import plan_suite, run_suite
 from dcbench.bench.table import COLUMNS, conclusion, rows, title
 from dcbench.bench.whole_run import Extras
-from dcbench.bench.worker import ARMS, Assignment, Measurements, Start
+from dcbench.bench.worker import ARMS, COMPILED, Assignment, Measurements, Start
 from dcbench.cli import app
 from dcbench.data.splits import load_split
 from dcbench.errors import RunError
@@ -56,6 +56,20 @@ def a_session(fast=1.0, plain=1.25, again=1.0, load=0.0, pairs=8) -> Measurement
 def a_result(*sessions: Measurements):
     start = Start(seconds=2.0, peak_bytes=10**9, device_peak_bytes=None)
     return summarize(Comparison(case="resnet-32"), "cpu", sessions, {"fast": start, "plain": start})
+
+
+def test_compiled_loop_is_compared_with_the_one_that_is_not():
+    session = a_session(fast=1.0)
+    assert a_result(session).compiled is None
+    half = [TimedBlock(seconds=0.8, cpu_seconds=0.5, other_load=0.0)] * 8
+    measured = session.model_copy(update={"blocks": {**session.blocks, COMPILED: half}})
+    result = a_result(measured, measured)
+    assert result.compiled is not None
+    assert result.compiled.images_per_second.median == pytest.approx(2 * 128 / 0.8)
+    assert result.compiled.speed.value == pytest.approx(1.25)
+    assert result.compiled.cpu_speed.value == pytest.approx(2.0)
+    assert ("by CPU time", None, None, "2.000 [2.000, 2.000] of dcbench") in rows(result)
+    assert result.speed == a_result(session, session).speed
 
 
 def test_figures_follow_from_the_blocks():

@@ -4,7 +4,13 @@ import pytest
 import torch
 
 from dcbench.runs import machine as environment
-from dcbench.runs.machine import describe_environment, device_title, processor_generation
+from dcbench.runs.machine import (
+    describe_environment,
+    device_title,
+    has_bf16,
+    processor_generation,
+    warn_of_slow_arithmetic,
+)
 
 CPU = torch.device("cpu")
 
@@ -72,3 +78,31 @@ def test_processors_of_one_name_differ_in_the_record_and_not_in_the_device_colum
 def test_record_names_the_instructions_that_torch_computes_with():
     capability = describe_environment(CPU)["cpu_capability"]
     assert f"CPU capability usage: {capability}\n" in torch.__config__.show()
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "expected"),
+    [
+        ({"avx512_f": True, "avx512_bf16": False, "amx_bf16": False}, False),
+        ({"avx512_bf16": True, "amx_bf16": False}, True),
+        ({"avx512_bf16": False, "amx_bf16": True}, True),
+        ({"neon": True, "bf16": True}, True),
+        ({"neon": True, "bf16": False}, False),
+    ],
+)
+def test_bf16_arithmetic_is_found_by_what_the_processor_can_do(capabilities, expected):
+    assert has_bf16(capabilities) is expected
+
+
+def test_emulated_arithmetic_is_told_once_and_only_of_a_processor(monkeypatch, caplog):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True})
+    warn_of_slow_arithmetic.cache_clear()
+    for precision, device in (("bf16", "cuda"), ("float32", "cpu"), ("tf32", "cpu")):
+        warn_of_slow_arithmetic(precision, torch.device(device))
+    assert not caplog.messages
+    for _ in range(2):
+        warn_of_slow_arithmetic("bf16", torch.device("cpu"))
+    warn_of_slow_arithmetic.cache_clear()
+    (message,) = caplog.messages
+    assert "no bf16 arithmetic" in message
+    assert "leave the setting out" in message

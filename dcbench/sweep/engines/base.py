@@ -33,6 +33,8 @@ class Site:
         As `--device`; with several workers and `auto`, each GPU has one.
     threads : int
         Of a process, on a CPU.
+    compiled : bool
+        Compile the networks' passes, on a CPU.
     deadline : float or None
         Seconds since 1970, on this machine's clock, at which every run is to have stopped,
         checkpointed.
@@ -46,6 +48,7 @@ class Site:
     threads: int
     deadline: float | None = None
     progress: Progress = field(default_factory=NoProgress)
+    compiled: bool = False
 
     @property
     def seconds_left(self) -> float | None:

@@ -78,6 +78,7 @@ class Dispatch:
             source=replace(site.source, path=site.source.path.absolute()),
             device=site.device,
             threads=site.threads,
+            compiled=site.compiled,
             seconds_left=site.seconds_left,
             claim=self._claim,
             methods=method_files(job),

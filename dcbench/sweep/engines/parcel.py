@@ -62,6 +62,7 @@ class Parcel:
     source: Source
     device: str
     threads: int
+    compiled: bool = False
     seconds_left: float | None = None
     claim: bool = False
     bundle_sha256: str | None = None

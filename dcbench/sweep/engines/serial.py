@@ -25,7 +25,7 @@ class Serial(Engine[Options]):
         for job in jobs:
             left = site.seconds_left
             deadline = None if left is None else time.monotonic() + left
-            session = session_of(site.source, site.device, site.threads)
+            session = session_of(site.source, site.device, site.threads, compiled=site.compiled)
             plans = [plan_of(request) for request in job]
             yield Ended(
                 job,

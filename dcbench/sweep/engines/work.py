@@ -60,7 +60,7 @@ def carry_out(parcel: Parcel, bundle: bytes | None = None) -> Delivery:
             unpack.lay_out_checkpoints(parcel, plans, store)
             device = claim_device(parcel.device) if parcel.claim else parcel.device
             source = unpack.with_data(parcel, bundle).source
-            session = session_of(source, device, parcel.threads)
+            session = session_of(source, device, parcel.threads, compiled=parcel.compiled)
             try:
                 outcomes = perform(parcel.job, plans, store, session, deadline=deadline)
             except KeyboardInterrupt as problem:
@@ -108,17 +108,17 @@ def perform(
     ]
 
 
-def session_of(source: Source, device: str, threads: int) -> Session:
+def session_of(source: Source, device: str, threads: int, *, compiled: bool = False) -> Session:
     """The session of this process: start-up is paid once, however many jobs follow."""
     found = find_device(device)
     if found.type == "cpu":
         torch.set_num_threads(threads)
-    return _session(source, found)
+    return _session(source, found, compiled)
 
 
 @functools.lru_cache(maxsize=1)
-def _session(source: Source, device: torch.device) -> Session:
-    return Session(source, device)
+def _session(source: Source, device: torch.device, compiled: bool) -> Session:
+    return Session(source, device, compiled=compiled)
 
 
 def _outcome(
