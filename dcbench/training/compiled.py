@@ -75,15 +75,15 @@ class CompiledPasses:
         Raises
         ------
         RunError
-            For what goes wrong within: it may be due to the compilation.
+            The compiler fails, or finds what it cannot do.
         """
         _announce(type(self._network).__name__, self._size)
         self._network.forward = self._forward
         try:
             yield
-        except (torch.OutOfMemoryError, RunError):
-            raise
         except Exception as problem:
+            if not _is_of_the_compiler(problem):
+                raise
             said = next(iter(str(problem).strip().splitlines()), "")
             raise RunError(
                 f"method {self._method}, compiled: {type(problem).__name__}: {said}; leave "
@@ -91,6 +91,11 @@ class CompiledPasses:
             ) from problem
         finally:
             del self._network.forward
+
+
+def _is_of_the_compiler(problem: Exception) -> bool:
+    compilers = ("torch._dynamo", "torch._inductor")
+    return type(problem).__module__.startswith(compilers) or "torch.compile" in str(problem)
 
 
 @functools.cache
