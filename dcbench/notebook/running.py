@@ -21,7 +21,7 @@ from dcbench.runs.machine import find_device
 from dcbench.runs.plan import plan_run
 from dcbench.runs.session import Session
 from dcbench.sweep.engines.base import Site
-from dcbench.sweep.engines.serial import Serial
+from dcbench.sweep.engines.registry import load_engine
 from dcbench.sweep.grid import Block, plan_of, requests_of
 from dcbench.sweep.scheduler import sweep
 
@@ -153,12 +153,15 @@ def run_many(
     results: str | Path | None = None,
     weights: Weights | None = None,
     allow_unverified_data: bool = False,
+    engine: str = "serial",
+    engine_options: Mapping[str, Any] | None = None,
     progress: bool = False,
     compiled: bool = False,
 ) -> list[Record]:
     """Methods times splits times subsets times seeds: only what is missing, nothing twice.
 
-    Parameters are those of `run`; `threads` are those of the process, on a CPU.
+    Parameters are those of `run`; `threads` are those of a process, on a CPU. `engine` is a name,
+    as for `dcbench sweep --engine`, and `engine_options` are its options by their keys.
 
     Returns
     -------
@@ -181,11 +184,12 @@ def run_many(
         protocol=protocol,
         settings=dict(settings or {}),
     )
+    carrier = load_engine(engine, engine_options)
     requests, store = requests_of([block]), Store(results_root(results), weights)
     source = open_source(data, allow_unverified=allow_unverified_data)
     with _shown(progress) as shown:
         site = Site(store, source, device, threads, progress=shown, compiled=compiled)
-        outcomes = sweep(requests, site, Serial())
+        outcomes = sweep(requests, site, carrier)
     failed = [each for each in outcomes if each.state == "failed"]
     if failed:
         said = "; ".join(f"{plan_of(each.request).title}: {each.message}" for each in failed)

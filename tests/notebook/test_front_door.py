@@ -72,6 +72,18 @@ def test_many_runs_come_in_the_order_asked_for(results: Path):
     ]
 
 
+def test_engine_is_chosen_by_its_name_and_told_its_options(results: Path):
+    def asked(engine: str, **options: int) -> list[dcbench.Record]:
+        chosen = {"engine": engine, "engine_options": options}
+        return dcbench.run_many(["erm"], ["digits"], seeds=1, results=results, **OPTIONS, **chosen)
+
+    assert [each.seed for each in asked("loky", workers=1)] == [1]
+    with pytest.raises(dcbench.UsageError, match="unknown engine 'loki'; did you mean loky"):
+        asked("loki")
+    with pytest.raises(dcbench.UsageError, match="unknown key 'worker'; did you mean 'workers'"):
+        asked("loky", worker=1)
+
+
 def test_failed_runs_are_named_and_the_others_are_recorded(tmp_path: Path):
     with pytest.raises(dcbench.RunError, match=r"1 of 2 runs failed: .*learning_rate.*diverged"):
         dcbench.run_many(

@@ -110,7 +110,7 @@ class Interrupts(Method):
         return cross_entropy(network(batch.images), batch.labels)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR2])
 def test_interrupted_run_is_saved_first_and_goes_on_to_the_same_weights(number):
     Interrupts.step = 0
     before = signal.getsignal(number)
@@ -135,6 +135,16 @@ def test_second_interrupt_does_not_wait_for_the_step():
     with pytest.raises(KeyboardInterrupt):
         train(trainer, save=saved.append)
     assert saved == []
+
+
+def test_interrupt_that_the_process_ignores_ends_no_training():
+    Interrupts.step = 0
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        train(a_trainer(Interrupts(number=signal.SIGINT)))
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_signal_handlers_are_given_back_after_training_and_after_a_failure():

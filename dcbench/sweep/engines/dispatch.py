@@ -74,7 +74,8 @@ class Dispatch:
         digest, bundle = self._bundle(job[0].split) if self._sends_data else (None, None)
         parcel = Parcel(
             job=job,
-            results=None if self._gets_results else site.store.root.absolute(),
+            store=replace(site.store, root=site.store.root.absolute()),
+            sends_back=self._gets_results,
             source=replace(site.source, path=site.source.path.absolute()),
             device=site.device,
             threads=site.threads,

@@ -15,6 +15,7 @@ from dcbench._version import __version__
 from dcbench.config.names import parse_method
 from dcbench.data.parts import Source
 from dcbench.errors import RunError, UsageError
+from dcbench.records.store import Store
 from dcbench.runs.plan import Plan
 from dcbench.sweep.engines.base import Job, Outcome
 from dcbench.sweep.grid import Request
@@ -39,8 +40,10 @@ class Parcel:
 
     Attributes
     ----------
-    results : Path or None
-        The results folder, which the worker sees; None where it sends its files back.
+    store : Store
+        The results folder, which the worker sees unless it sends its files back.
+    sends_back : bool
+        Whether it does; it then keeps them in a folder of its own until the job ends.
     source : Source
         The data; where a bundle is sent, its path is the worker's to choose.
     bundle_sha256 : str or None
@@ -58,11 +61,12 @@ class Parcel:
     """
 
     job: Job
-    results: Path | None
+    store: Store
     source: Source
     device: str
     threads: int
     compiled: bool = False
+    sends_back: bool = False
     seconds_left: float | None = None
     claim: bool = False
     bundle_sha256: str | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Mapping
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
@@ -44,13 +45,15 @@ def engine_class(name: str) -> type[Engine[Any]]:
     raise unknown("engine", name, engine_names())
 
 
-def load_engine(name: str, options: Path | None = None, **flags: Any) -> Engine[Any]:
+def load_engine(
+    name: str, options: Path | Mapping[str, Any] | None = None, **flags: Any
+) -> Engine[Any]:
     """An engine with its options.
 
     Parameters
     ----------
-    options : path, optional
-        A YAML file with the engine's options.
+    options : path or mapping, optional
+        The engine's options, or a YAML file with them.
     flags
         Options that the command line gives; they win, and None is no value.
 
@@ -60,14 +63,14 @@ def load_engine(name: str, options: Path | None = None, **flags: Any) -> Engine[
         As `engine_class`; or an option that the engine does not have, or cannot have.
     """
     kind = engine_class(name)
-    content = {} if options is None else read_yaml(options) or {}
+    content = read_yaml(options) or {} if isinstance(options, Path) else options or {}
     given = {key: value for key, value in flags.items() if value is not None}
     for key in given:
         if key not in kind.Options.model_fields:
             raise UsageError(f"engine {name}: has no {key} to choose; try --engine loky")
-    if not isinstance(content, dict):
+    if not isinstance(content, Mapping):
         raise UsageError(f"{options}: should be options of engine {name}, as key: value")
-    where = f"engine {name}" if options is None else f"{options}: engine {name}"
+    where = f"{options}: engine {name}" if isinstance(options, Path) else f"engine {name}"
     return kind(validated(kind.Options, {**content, **given}, where))
 
 

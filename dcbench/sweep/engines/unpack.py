@@ -69,16 +69,16 @@ def with_data(parcel: Parcel, bundle: bytes | None) -> Parcel:
 @contextlib.contextmanager
 def results(parcel: Parcel) -> Iterator[Store]:
     """The results folder; where its files are sent back, one for this job alone."""
-    if parcel.results is not None:
-        if not parcel.results.is_dir():
+    if not parcel.sends_back:
+        if not parcel.store.root.is_dir():
             raise RunError(
-                f"{parcel.results}: the worker sees no such results folder; share it, or choose "
+                f"{parcel.store.root}: the worker sees no such results folder; share it, or choose "
                 "results: sent"
             )
-        yield Store(parcel.results)
+        yield parcel.store
         return
     with tempfile.TemporaryDirectory(dir=_scratch()) as folder:
-        yield Store(Path(folder))
+        yield replace(parcel.store, root=Path(folder))
 
 
 def lay_out_checkpoints(parcel: Parcel, plans: Sequence[Plan], store: Store) -> None:
@@ -90,7 +90,7 @@ def lay_out_checkpoints(parcel: Parcel, plans: Sequence[Plan], store: Store) -> 
 
 def files(parcel: Parcel, plans: Sequence[Plan], store: Store) -> list[Mapping[str, bytes]]:
     """All files of each run, where they are sent back."""
-    if parcel.results is not None:
+    if not parcel.sends_back:
         return []
     return [
         {path.name: path.read_bytes() for path in _visible(store.folder(plan.identity))}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -85,6 +86,16 @@ def test_folder_that_is_shared_is_written_by_the_workers(address: str, tmp_path:
     found = everything(tmp_path)
     assert len(found) == 4
     assert found.items() <= deadly.expected.items()
+
+
+def test_budget_ends_a_sweep_whose_cluster_has_no_workers(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr("dcbench.sweep.engines.dask._GRACE", 0.5)
+    with distributed.LocalCluster(n_workers=0, dashboard_address=None) as empty:
+        site = a_site(tmp_path, deadline=time.time() + 2.0)
+        outcomes = sweep(
+            asked(seeds="0-1"), site, Dask(DaskOptions(address=empty.scheduler_address))
+        )
+    assert {each.request.seed: each.state for each in outcomes} == {0: "left", 1: "left"}
 
 
 def test_scheduler_that_does_not_answer_is_named(tmp_path: Path, monkeypatch):

@@ -18,6 +18,7 @@ from dcbench.data.bundle import Bundle
 from dcbench.methods.registry import forget_files
 from dcbench.records import files
 from dcbench.records.files import CHECKPOINT, RECORD
+from dcbench.records.store import Store
 from dcbench.sweep.engines.base import Ended, TransferOptions
 from dcbench.sweep.engines.dispatch import Dispatch, Sent
 from dcbench.sweep.engines.parcel import Delivery, Parcel, versions_of
@@ -108,7 +109,8 @@ def test_versions_are_those_of_dcbench_torch_and_the_packages_of_methods():
 
 def test_results_folder_that_the_worker_does_not_see_is_not_made(tmp_path: Path):
     parcel = sent(Dispatch(a_site(tmp_path)), tuple(asked()))
-    (outcome,) = carry_out(replace(parcel, results=tmp_path / "of-another-machine")).outcomes
+    unseen = Store(tmp_path / "of-another-machine")
+    (outcome,) = carry_out(replace(parcel, store=unseen)).outcomes
     assert outcome.state == "failed"
     assert "the worker sees no such results folder" in outcome.message
     assert not (tmp_path / "of-another-machine").exists()
@@ -187,6 +189,16 @@ def test_bundle_goes_with_the_job_and_is_kept_by_its_hash(tmp_path: Path):
         delivery = carry_out(found.parcel, content)
         assert [each.state for each in delivery.outcomes] == ["done"]
         assert RECORD in delivery.files[0]
+
+
+@pytest.mark.parametrize("options", [None, SENT], ids=["shared", "sent"])
+def test_weights_that_are_not_to_be_kept_are_not(tmp_path: Path, options):
+    job, site = tuple(asked()), a_site(tmp_path, store=Store(tmp_path / "results", weights="none"))
+    dispatch = Dispatch(site, options)
+    (outcome,) = dispatch.received(job, carry_out(sent(dispatch, job))).outcomes
+    assert outcome.state == "done"
+    found = {path.name for path in (tmp_path / "results").rglob("*.*") if path.is_file()}
+    assert found - {".lock"} == {"record.json", "history.csv", "predictions.npz"}
 
 
 def test_run_that_is_recorded_meanwhile_is_not_overwritten(tmp_path: Path):

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
+from click.testing import Result
+from typer.testing import CliRunner
 
+from dcbench.cli import app
 from dcbench.errors import UsageError
 from dcbench.sweep.engines import registry
 from dcbench.sweep.engines.base import Ended, Engine, Options
 from dcbench.sweep.engines.loky import Loky
 from dcbench.sweep.engines.registry import engine_class, engine_names, load_engine
+
+
+def command(*words: str) -> Result:
+    return CliRunner().invoke(app, [*words])
 
 
 class Installed(Engine):
@@ -103,3 +111,20 @@ def test_broken_engine_is_named_and_stops_no_other(installed):
     with pytest.raises(UsageError, match="pathlib:Path is not an Engine"):
         load_engine("wrong")
     assert isinstance(load_engine("mine"), Installed)
+
+
+def test_command_lists_engines_with_their_options(installed):
+    listed = json.loads(command("engines", "--json").stdout)
+    found = {each["name"]: each for each in listed}
+    assert found["loky"]["options"] == {"workers": None}
+    assert found["dask"]["options"]["results"] == "shared"
+    assert "cannot be loaded" in found["broken"]["summary"]
+
+
+def test_command_takes_options_and_ends_with_2_at_a_wrong_one(tmp_path: Path):
+    words = ["sweep", "--methods", "erm", "--splits", "digits", "--engine", "loky"]
+    path = written(tmp_path, "worker: 2")
+    ended = command(*words, "--engine-options", str(path))
+    assert ended.exit_code == 2
+    assert f"{path}: engine loky: unknown key 'worker'; did you mean 'workers'?" in ended.stderr
+    assert command(*words[:-1], "locky").exit_code == 2
