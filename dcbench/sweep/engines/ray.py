@@ -221,20 +221,31 @@ class _Queue:
             yield unbegun(self._waiting.popleft())
 
     def _answered(self, reference: Any) -> Endings:
-        """A worker has started, or ended its job: it takes the next."""
+        """A worker has started, or ended its job, or died; if it can, it takes the next."""
         if reference in self._starting:
-            worker, job = self._starting.pop(reference), None
-        else:
-            worker, job = self._at_work.pop(reference)
+            yield from self._started(self._starting.pop(reference), reference)
+            return
+        worker, job = self._at_work.pop(reference)
         try:
             delivery = ray.get(reference)
         except RayTaskError as problem:
-            yield Ended(job or self._waiting.popleft(), lost=_first_line(problem.cause))
+            yield Ended(job, failed(job, _first_line(problem.cause)))
         except RayError as problem:
-            yield Ended(job or self._waiting.popleft(), lost=_reason(problem))
+            yield Ended(job, lost=_reason(problem))
         else:
-            if job is not None:
-                yield self._dispatch.received(job, delivery)
+            unsent = list(self._begin(worker))  # first, so that it works while others look
+            yield self._dispatch.received(job, delivery)
+            yield from unsent
+
+    def _started(self, worker: _Worker, reference: Any) -> Endings:
+        try:
+            ray.get(reference)
+        except RayError as problem:
+            if (
+                self._waiting
+            ):  # one is charged, or workers that never start would be asked for without end
+                yield Ended(self._waiting.popleft(), lost=_reason(problem))
+        else:
             yield from self._begin(worker)
 
     def _begin(self, worker: _Worker) -> Endings:

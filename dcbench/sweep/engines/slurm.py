@@ -69,8 +69,12 @@ class SlurmOptions(Options):
     gpus_per_node: int | None = Field(None, ge=0)
     cpus_per_task: int | None = Field(None, ge=1, description="by default as many as --threads")
     mem_gb: float | None = Field(None, gt=0)
-    setup: tuple[str, ...] = Field((), description="lines of shell before Python, as module load")
-    additional_parameters: dict[str, Any] = Field({}, description="further flags of sbatch")
+    setup: tuple[str, ...] = Field(
+        (), description="of slurm: lines of shell before Python, as module load cuda"
+    )
+    additional_parameters: dict[str, Any] = Field(
+        {}, description="of slurm: further flags of sbatch"
+    )
     poll_s: float = Field(30.0, gt=0, description="seconds from one squeue to the next")
 
     @model_validator(mode="after")
@@ -256,8 +260,6 @@ def _executor(options: SlurmOptions, folder: Path, threads: int) -> submitit.Exe
     if options.executor == "debug":
         return submitit.DebugExecutor(folder)
     parameters: dict[str, Any] = {"signal_delay_s": options.signal_delay_s}
-    if options.setup:
-        parameters["setup"] = list(options.setup)
     if options.executor == "local":
         executor = submitit.LocalExecutor(folder, max_num_timeout=options.max_num_timeout)
         parameters |= {"timeout_min": options.timeout_min}
@@ -289,6 +291,7 @@ def _asked(options: SlurmOptions, threads: int) -> dict[str, Any]:
         "gpus_per_node": options.gpus_per_node,
         "cpus_per_task": options.cpus_per_task or threads,
         "mem": None if options.mem_gb is None else f"{round(1024 * options.mem_gb)}MB",
+        "setup": list(options.setup) or None,
         "additional_parameters": options.additional_parameters or None,
     }
     found = {key: value for key, value in asked.items() if value is not None}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import signal
 import subprocess
@@ -156,9 +157,10 @@ class WatchHere(Watch):
         return None
 
     def cancel(self, jobs: Sequence[submitit.Job[str]]) -> None:
-        """See `Watch`."""
+        """See `Watch`; submitit itself would kill a process after a second."""
         for job in jobs:
-            job.cancel()
+            if not job.done():
+                os.kill(int(job.job_id), signal.SIGTERM)
 
 
 class WatchSlurm(Watch):
@@ -200,17 +202,20 @@ class WatchSlurm(Watch):
             return None
         if state == "CANCELLED":
             return Ending("left", "its job was cancelled")
-        how = f"Slurm ended its job {job.job_id}: {state}{_exit(int(code))}; see {job.paths.stderr}"
-        return Ending("again" if state == "PREEMPTED" else "lost", how)
+        how = f"{state}{exit_words(int(code))}; see {job.paths.stderr}"
+        reason = f"Slurm ended its job {job.job_id}: {how}"
+        return Ending("again" if state == "PREEMPTED" else "lost", reason)
 
     def cancel(self, jobs: Sequence[submitit.Job[str]]) -> None:
         """See `Watch`."""
         subprocess.run(["scancel", *(job.job_id for job in jobs)], capture_output=True, check=False)
 
 
-def _exit(status: int) -> str:
-    """A wait status of a job's script in words: 35072 is exit code 137, of SIGKILL."""
-    code = status >> 8
+def exit_words(status: int) -> str:
+    """A wait status of a job's script: 35072 is exit code 137, as which a shell tells SIGKILL."""
+    code, number = status >> 8, status & 0x7F
     if 128 < code < 128 + signal.NSIG:
-        return f", killed by {signal.Signals(code - 128).name}"
+        number = code - 128
+    if number:
+        return f", killed by {signal.Signals(number).name}"
     return f", exit code {code}" if code else ""
