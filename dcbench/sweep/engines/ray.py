@@ -9,6 +9,7 @@ import socket
 import sys
 from collections import deque
 from collections.abc import Iterator, Sequence
+from concurrent.futures import wait
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,17 +29,18 @@ from dcbench.sweep.engines.base import (
     Site,
     TransferOptions,
     WorkerOptions,
+    failed,
     unbegun,
 )
 from dcbench.sweep.engines.dispatch import Dispatch
 from dcbench.sweep.engines.parcel import Delivery, Parcel
-from dcbench.sweep.engines.process import WorkerProcess, concluded
+from dcbench.sweep.engines.process import TO_CHECKPOINT, WorkerProcess, concluded
 
 _GRACE = 30.0
 """Seconds past the deadline in which workers store their states and say so."""
 
-_TO_CHECKPOINT = 10.0
-"""Seconds that interrupted runs have to end their step and store their state."""
+_LOOK_EVERY = 0.5
+"""Seconds in which a worker hears that it is to leave its job."""
 
 _TO_ANSWER = 10.0
 """Seconds that the head of a cluster has to answer at all; Ray itself would try for minutes."""
@@ -144,20 +146,25 @@ class _Actor:
 
     def __init__(self) -> None:
         self._process = WorkerProcess()
+        self._leaving = False
 
     def ready(self) -> None:
         """Answer once the worker has started."""
 
     def carry_out(self, parcel: Parcel, bundle: bytes | None) -> Delivery:
         parcel = unpack.with_data(parcel, bundle)
-        delivery = concluded(parcel, self._process.submit(parcel))
+        future = self._process.submit(parcel)
+        while wait([future], timeout=_LOOK_EVERY).not_done:
+            if self._leaving:
+                self._process.interrupt()
+        delivery = concluded(parcel, future)
         if not delivery.usable:
             self._process.end()
             self._process = WorkerProcess()
         return delivery
 
     def leave(self) -> None:
-        self._process.interrupt()
+        self._leaving = True
 
 
 @dataclass(eq=False)
@@ -241,9 +248,7 @@ class _Queue:
         try:
             ray.get(reference)
         except RayError as problem:
-            if (
-                self._waiting
-            ):  # one is charged, or workers that never start would be asked for without end
+            if self._waiting:  # a job pays for it, or the asking for workers would never end
                 yield Ended(self._waiting.popleft(), lost=_reason(problem))
         else:
             yield from self._begin(worker)
@@ -276,7 +281,7 @@ class _Queue:
             worker.actor.leave.remote()
         if self._at_work:
             count = len(self._at_work)
-            ended, _ = ray.wait([*self._at_work], num_returns=count, timeout=_TO_CHECKPOINT)
+            ended, _ = ray.wait([*self._at_work], num_returns=count, timeout=TO_CHECKPOINT)
             for reference in ended:
                 with contextlib.suppress(RayError):
                     self._dispatch.received(self._at_work[reference][1], ray.get(reference))

@@ -30,6 +30,7 @@ from dcbench.sweep.engines.base import (
 )
 from dcbench.sweep.engines.dispatch import Dispatch
 from dcbench.sweep.engines.parcel import Parcel
+from dcbench.sweep.engines.process import TO_CHECKPOINT
 from dcbench.sweep.engines.slurm_jobs import Ending, Item, Task, Watch, WatchHere, WatchSlurm
 from dcbench.sweep.grid import Request
 
@@ -40,9 +41,6 @@ _LOOK_EVERY = 1.0
 
 _GRACE = 60.0
 """Seconds past the deadline in which jobs that were cancelled store their states and end."""
-
-_TO_CHECKPOINT = 10.0
-"""Seconds that interrupted jobs on this machine have to end their step and store their state."""
 
 _ARRAY_SIZE = 1000
 """Tasks of an array: Slurm takes no more unless its MaxArraySize was changed."""
@@ -227,7 +225,7 @@ class _Queue:
         """Past the deadline: nothing more begins, and what is at work is to end."""
         while self._waiting:
             yield unbegun(self._waiting.popleft())
-        patience = 0.0 if self._options.executor == "slurm" else _TO_CHECKPOINT
+        patience = 0.0 if self._options.executor == "slurm" else TO_CHECKPOINT
         if seconds >= patience and not self._cancelled:
             self._cancelled = True
             self._watch.cancel([each.job for each in self._submitted])
@@ -242,8 +240,8 @@ class _Queue:
         if not jobs or self._options.executor == "debug":
             return
         self._watch.cancel(jobs)
-        _log.warning("%d jobs are cancelled; they store their states", len(jobs))
-        until = time.monotonic() + _TO_CHECKPOINT
+        _log.warning("jobs cancelled: %d; they store their states", len(jobs))
+        until = time.monotonic() + TO_CHECKPOINT
         while self._options.executor == "local" and time.monotonic() < until:
             if all(job.done() for job in jobs):
                 return
