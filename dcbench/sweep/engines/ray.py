@@ -98,11 +98,10 @@ class Ray(Engine[RayOptions]):
                 logging_level=logging.CRITICAL,
                 **here if options.address is None else {},
             )
-        except (ConnectionError, RuntimeError, ValueError) as problem:
-            where = (
-                f"cannot be joined at {options.address}" if options.address else "does not start"
-            )
-            raise RunError(f"the cluster of Ray {where}: {_first_line(problem)}") from None
+        except Exception as problem:  # Ray raises that, too, such as when it takes too long
+            ray.shutdown()  # what has started of it
+            where = f" at {options.address}" if options.address else ""
+            raise RunError(f"no cluster of Ray{where}: {_first_line(problem)}") from None
         try:
             yield
         finally:
