@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Annotated
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
@@ -11,6 +13,14 @@ from dcbench.cli.command import ListByDefault
 from dcbench.cli.options import DataOption, Pattern
 from dcbench.cli.report import Report, Table, list_report, reporting
 from dcbench.config.text import span
+
+
+class Shape(StrEnum):
+    """How the sizes of classes fall."""
+
+    exp = "exp"
+    step = "step"
+
 
 app = typer.Typer(
     cls=ListByDefault, help="The splits: list, show, prove.", invoke_without_command=True
@@ -32,12 +42,17 @@ def list_splits(pattern: Pattern = "*") -> Report:
 
 
 def listed(pattern: str) -> Report:
-    """The splits whose name the pattern fits."""
+    """The splits whose name the pattern fits; one that cannot be read hides no other."""
     from dcbench.data.splits import split_config, split_names
+    from dcbench.errors import DcbenchError
 
-    rows = []
+    rows, notes = [], []
     for name in split_names(pattern):
-        config = split_config(name)
+        try:
+            config = split_config(name)
+        except DcbenchError as problem:
+            notes.append(f"left out: {problem}")
+            continue
         rows.append(
             {
                 "name": name,
@@ -46,7 +61,7 @@ def listed(pattern: str) -> Report:
                 "title": config.title,
             }
         )
-    return list_report(rows, f"split like '{pattern}'")
+    return list_report(rows, f"split like '{pattern}'", notes)
 
 
 @app.command("show", epilog="Example:  dcbench splits show cifair10 --subset 1")
@@ -109,3 +124,85 @@ def derive_splits(
             for key, each in derived.items()
         ],
     )
+
+
+@app.command(
+    "new", epilog="Example:  dcbench splits new my-digits --dataset digits --per-class 12 -o splits"
+)
+@reporting
+def make_split(
+    name: Annotated[str, typer.Argument(metavar="NAME")],
+    dataset: Annotated[str, typer.Option(help="Its training images are drawn from.")],
+    per_class: Annotated[
+        int | None, typer.Option(min=1, help="Images of each class, by position in the file.")
+    ] = None,
+    val: Annotated[
+        int | None, typer.Option(min=0, help="Of --per-class, for validation; else two fifths.")
+    ] = None,
+    imbalance: Annotated[
+        float | None, typer.Option(min=1, help="Largest class through smallest: long-tailed.")
+    ] = None,
+    shape: Annotated[Shape, typer.Option(help="Of the long tail.")] = Shape.exp,
+    indices: Annotated[
+        Path | None, typer.Option(help="CSV with a column index, and part where some are val.")
+    ] = None,
+    subsets: Annotated[str, typer.Option(help="0, or 0-2 for three draws.")] = "0",
+    recipe: Annotated[
+        str | None, typer.Option(help="Of the protocol; else that of a published split.")
+    ] = None,
+    test: Annotated[
+        str | None, typer.Option(help="Dataset whose test part is tested on; else as published.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Folder; else DCBENCH_SPLITS, else here.")
+    ] = None,
+    data: DataOption = None,
+) -> Report:
+    """Write a split of one's own: its YAML file, its lists and their hashes."""
+    from dcbench.config.names import parse_seeds
+    from dcbench.data.new_split import new_split
+    from dcbench.data.places import own_splits_folder
+    from dcbench.data.source import open_source
+
+    changes = {"recipe": recipe, "test": {"dataset": test} if test else None}
+    path = new_split(
+        name,
+        dataset,
+        _rule(per_class, val, imbalance, shape, indices),
+        open_source(data),
+        output or own_splits_folder() or Path(),
+        subsets=parse_seeds(subsets, "subset"),
+        chosen=indices,
+        changes={key: value for key, value in changes.items() if value is not None},
+    )
+    return Report(
+        data={"split": name, "path": str(path)},
+        lines=[str(path)],
+        notes=[
+            f"`dcbench run --split {path}` trains on it; with its folder in DCBENCH_SPLITS it goes "
+            "by its name"
+        ],
+    )
+
+
+def _rule(
+    per_class: int | None,
+    val: int | None,
+    imbalance: float | None,
+    shape: Shape,
+    indices: Path | None,
+) -> dict[str, Any]:
+    """The fields of the rule that the options ask for."""
+    from dcbench.errors import UsageError
+
+    if sum(each is not None for each in (per_class, imbalance, indices)) != 1:
+        raise UsageError("say how to choose: one of --per-class, --imbalance and --indices")
+    if indices is not None:
+        return {"kind": "listed"}
+    if imbalance is not None:
+        return {"kind": "long-tailed", "ratio": 1 / imbalance, "shape": shape.value}
+    count = per_class or 0
+    held_out = count * 2 // 5 if val is None else val
+    if held_out >= count:
+        raise UsageError(f"--val {held_out}: should be less than --per-class {count}")
+    return {"kind": "by-position", "train": count - held_out, "val": held_out}

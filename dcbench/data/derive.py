@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
 
 from dcbench.data.parts import MissingData, Part, Source
+from dcbench.data.places import find_split
+from dcbench.data.rules import Listed, Selection
 from dcbench.data.splits import (
     Split,
-    SplitConfig,
     SplitHashes,
     SubsetHashes,
     index_sha256,
     load_split,
     split_config,
-    splits_folder,
 )
 from dcbench.errors import DataError, UsageError
 from dcbench.records.atomic import write_whole
@@ -51,13 +51,21 @@ def verify_split(name: str, source: Source) -> Iterator[SubsetCheck]:
         except DataError as damaged:
             yield SubsetCheck(name, subset, "differs", str(damaged))
             continue
-        train, val = config.rule.select(whole.labels, listed.num_classes, subset)
+        train, val = _drawn(listed, whole)
         derived = (train, val, whole.labels[train], whole.labels[val])
         rows = (listed.train, listed.val, listed.train_labels, listed.val_labels)
         if not all(map(np.array_equal, derived, rows)):
             yield SubsetCheck(name, subset, "differs", "the rule gives other rows or labels")
         else:
             yield SubsetCheck(name, subset, *_compare_images(whole, listed))
+
+
+def _drawn(listed: Split, whole: Part) -> Selection:
+    """What the rule gives; where it is that somebody chose, what is listed."""
+    rule = listed.config.rule
+    if isinstance(rule, Listed):
+        return Selection(listed.train, listed.val)
+    return rule.select(whole.labels, listed.num_classes, listed.subset)
 
 
 def _compare_images(whole: Part, listed: Split) -> tuple[_State, str]:
@@ -77,27 +85,33 @@ def _compare_images(whole: Part, listed: Split) -> tuple[_State, str]:
 
 def derive_split(name: str, source: Source) -> SplitHashes:
     """Write the lists and hashes of a split from its rule; for whoever defines a new split."""
+    path = find_split(name)
     config = split_config(name)
     if config.subsets_of is not None:
         raise UsageError(f"split {name} shares the lists of {config.subsets_of}: derive that one")
     whole = source.taking_unverified().part(config.dataset, "train")
-    folder = splits_folder() / name
+    classes = len(config.class_names)
+    chosen = {each: config.rule.select(whole.labels, classes, each) for each in config.subsets}
+    return write_lists(path.parent / config.name, whole, chosen)
+
+
+def write_lists(folder: Path, whole: Part, chosen: Mapping[int, Selection]) -> SplitHashes:
+    """Write the list of each subset, and what they and their images come to."""
     with locked(folder):
-        derived = SplitHashes(
-            subsets={subset: _written(config, whole, subset, folder) for subset in config.subsets}
-        )
+        hashes = {subset: _written(rows, whole, subset, folder) for subset, rows in chosen.items()}
+        derived = SplitHashes(subsets=hashes)
         text = json.dumps(derived.model_dump(mode="json"), indent=2) + "\n"
         write_whole(folder / "hashes.json", lambda file: file.write(text.encode()))
     return derived
 
 
-def _written(config: SplitConfig, whole: Part, subset: int, folder: Path) -> SubsetHashes:
+def _written(rows: Selection, whole: Part, subset: int, folder: Path) -> SubsetHashes:
     """Write the list of a subset, and return what it and its images come to."""
-    train, val = config.rule.select(whole.labels, len(config.class_names), subset)
+    train, val = rows
     text = "part,index,label\n" + "".join(
         f"{part},{row},{whole.labels[row]}\n"
-        for part, rows in (("train", train), ("val", val))
-        for row in rows
+        for part, rows_of_part in (("train", train), ("val", val))
+        for row in rows_of_part
     )
     return SubsetHashes(
         train=len(train),

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from dcbench.data.catalogue import get_dataset
 from dcbench.data.parts import ImageSet, Source
+from dcbench.data.places import splits_folder
 from dcbench.data.rules import Rows
-from dcbench.data.splits import SplitConfig, read_list, splits_folder
+from dcbench.data.splits import SplitConfig, read_list
 from dcbench.draws import stream
 from dcbench.errors import UsageError
 

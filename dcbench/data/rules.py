@@ -59,17 +59,19 @@ class ByPosition(Config):
 
 
 class LongTailed(Config):
-    """Exponentially fewer images from the first class to the last.
+    """Fewer images of later classes than of earlier ones.
 
-    The rule of LDAM-DRW (Cao et al. 2019, `imbalance_cifar.py`): class k of C keeps
-    int(n_max * ratio ** (k / (C - 1))) images, the first of a shuffle by NumPy's legacy generator
-    seeded with `rand_number`, classes in ascending order. The subset's number is `rand_number`.
-    Subsets of one number are nested: a smaller ratio keeps a prefix of each class. There is no
-    validation part.
+    The rules of LDAM-DRW (Cao et al. 2019, `imbalance_cifar.py`): class k of C keeps
+    int(n_max * ratio ** (k / (C - 1))) images where `shape` is `exp`; where it is `step`, the
+    first half of the classes keeps n_max and the others int(n_max * ratio). They are the first of
+    a shuffle by NumPy's legacy generator seeded with `rand_number`, classes in ascending order.
+    The subset's number is `rand_number`. Subsets of one number are nested: a smaller ratio keeps a
+    prefix of each class. There is no validation part.
     """
 
     kind: Literal["long-tailed"]
     ratio: float = Field(gt=0, le=1)
+    shape: Literal["exp", "step"] = "exp"
 
     def select(self, labels: Rows, num_classes: int, subset: int) -> Selection:
         """Rows of a subset."""
@@ -79,8 +81,29 @@ class LongTailed(Config):
         for label in range(num_classes):
             rows = np.flatnonzero(labels == label)
             generator.shuffle(rows)
-            chosen.append(rows[: int(largest * self.ratio ** (label / (num_classes - 1)))])
+            chosen.append(rows[: int(largest * self.ratio ** self._power(label, num_classes))])
         return Selection(np.concatenate(chosen), np.empty(0, dtype=np.int64))
+
+    def _power(self, label: int, num_classes: int) -> float:
+        if self.shape == "step":
+            return float(label >= num_classes // 2)
+        return label / (num_classes - 1)
+
+
+class Listed(Config):
+    """Rows that somebody has chosen: the lists are all there is, and no rule gives them again."""
+
+    kind: Literal["listed"]
+
+    def select(self, labels: Rows, num_classes: int, subset: int) -> Selection:
+        """There is nothing to draw.
+
+        Raises
+        ------
+        UsageError
+            Always.
+        """
+        raise UsageError("a listed split has no rule to derive it by: its lists are what it is")
 
 
 class Everything(Config):
@@ -99,4 +122,4 @@ class Everything(Config):
         return Selection(np.setdiff1d(np.arange(len(labels), dtype=np.int64), val), val)
 
 
-Rule = Annotated[ByPosition | LongTailed | Everything, Field(discriminator="kind")]
+Rule = Annotated[ByPosition | LongTailed | Listed | Everything, Field(discriminator="kind")]

@@ -20,8 +20,8 @@ from pydantic import Field
 
 from dcbench.config.base import Config, validated
 from dcbench.config.names import PathPart
-from dcbench.config.paths import files_in, shipped_root
 from dcbench.config.reading import parse_csv, parse_json, read_file, read_yaml
+from dcbench.data.places import find_split, lists_folder, split_files
 from dcbench.data.rules import Rows, Rule
 from dcbench.errors import DataError, UsageError, unknown
 
@@ -89,6 +89,8 @@ class Split:
     train, val : int64 [N]
         Rows of the dataset's training part.
     train_labels, val_labels : int64 [N]
+    path : Path
+        The split's YAML file.
     """
 
     config: SplitConfig
@@ -98,6 +100,7 @@ class Split:
     train_labels: Rows
     val_labels: Rows
     hashes: SubsetHashes
+    path: Path
 
     def __repr__(self) -> str:
         return (
@@ -137,7 +140,7 @@ class Split:
         excluded = self.config.test.exclude
         if excluded is None:
             return np.empty(0, dtype=np.int64)
-        path = splits_folder() / (excluded.of or self.name) / excluded.file
+        path = lists_folder(self.path, excluded.of or self.name) / excluded.file
         return read_list(path, excluded.sha256, ("index",))[:, 0]
 
     def summary(self) -> dict[str, Any]:
@@ -154,15 +157,9 @@ class Split:
         }
 
 
-def splits_folder() -> Path:
-    """Where the splits are listed."""
-    return shipped_root() / "splits"
-
-
 def split_names(pattern: str = "*") -> list[str]:
     """Names of the splits, by wildcard."""
-    names = (path.stem for path in files_in(splits_folder(), "*.yaml"))
-    return sorted(fnmatch.filter(names, pattern))
+    return sorted(fnmatch.filter(split_files(), pattern))
 
 
 def matching_splits(patterns: Iterable[str]) -> list[str]:
@@ -183,13 +180,16 @@ def matching_splits(patterns: Iterable[str]) -> list[str]:
 
 
 def split_config(name: str) -> SplitConfig:
-    """What a split is, without its lists."""
-    if name not in split_names():
-        raise unknown("split", name, split_names())
-    path = splits_folder() / f"{name}.yaml"
+    """What a split is, without its lists: by its name, or by the path of its YAML file."""
+    return _config_at(find_split(name))
+
+
+def _config_at(path: Path) -> SplitConfig:
     config = validated(SplitConfig, read_yaml(path), path)
-    if config.name != name:
-        raise UsageError(f"{path}: name='{config.name}': should be '{name}', as the file is called")
+    if config.name != path.stem:
+        raise UsageError(
+            f"{path}: name='{config.name}': should be '{path.stem}', as the file is called"
+        )
     return config
 
 
@@ -203,11 +203,17 @@ def load_split(name: str, subset: int = 0) -> Split:
     DataError
         A list is damaged: its hash is not the one recorded beside it.
     """
-    config = split_config(name)
+    file = find_split(name)
+    config = _config_at(file)
     if subset not in config.subsets:
         listed = ", ".join(map(str, config.subsets))
-        raise UsageError(f"split {name} has no subset {subset}; there are: {listed}")
-    folder = splits_folder() / (config.subsets_of or name)
+        raise UsageError(f"split {config.name} has no subset {subset}; there are: {listed}")
+    folder = lists_folder(file, config.subsets_of or config.name)
+    if not (folder / "hashes.json").exists():
+        raise DataError(
+            f"{folder / 'hashes.json'}: split {folder.name} has no lists yet; "
+            f"`dcbench splits derive {name}` writes them"
+        )
     recorded = read_hashes(folder / "hashes.json").subsets
     if subset not in recorded:
         raise DataError(f"{folder / 'hashes.json'}: has no subset {subset}; restore the file")
@@ -217,7 +223,7 @@ def load_split(name: str, subset: int = 0) -> Split:
     if len(rows) and rows[:, 2].max() >= len(config.class_names):
         raise DataError(f"{path}: label {rows[:, 2].max()} of {len(config.class_names)} classes")
     train, val = (rows[rows[:, 0] == number, 1:] for number in range(len(_PARTS)))
-    return Split(config, subset, train[:, 0], val[:, 0], train[:, 1], val[:, 1], hashes)
+    return Split(config, subset, train[:, 0], val[:, 0], train[:, 1], val[:, 1], hashes, file)
 
 
 def read_hashes(path: Path) -> SplitHashes:

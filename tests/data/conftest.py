@@ -8,10 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from dcbench.data import splits
 from dcbench.data.derive import derive_split
+from dcbench.data.places import splits_folder
 from dcbench.data.source import open_source
-from dcbench.data.splits import splits_folder
 from tests.data import fakes
 
 
@@ -23,7 +22,7 @@ def copied_splits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("cifair10", "cifair10-common", "digits"):
         shutil.copy(splits_folder() / f"{name}.yaml", folder)
         shutil.copytree(splits_folder() / name, folder / name)
-    monkeypatch.setattr(splits, "shipped_root", lambda: folder.parent)
+    monkeypatch.setattr("dcbench.data.places.shipped_root", lambda: folder.parent)
     return folder
 
 

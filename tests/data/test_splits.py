@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from dcbench.data import splits
 from dcbench.data.derive import derive_split, verify_split
 from dcbench.data.load import load_images
+from dcbench.data.places import splits_folder
 from dcbench.data.source import Folder, open_source
-from dcbench.data.splits import Split, load_split, split_config, split_names, splits_folder
+from dcbench.data.splits import Split, load_split, split_config, split_names
 from dcbench.errors import DataError, UsageError
 from tests.data import fakes
 
@@ -456,7 +456,7 @@ def test_deriving_writes_the_committed_files_byte_for_byte(
     shutil.copytree(committed, tmp_path / "splits")
     for path in (tmp_path / "splits" / name).iterdir():
         path.unlink()
-    monkeypatch.setattr(splits, "shipped_root", lambda: tmp_path)
+    monkeypatch.setattr("dcbench.data.places.shipped_root", lambda: tmp_path)
     monkeypatch.setattr(Folder, "part", read_once)
     derive_split(name, open_source(real_data))
     dataset = split_config(name).dataset

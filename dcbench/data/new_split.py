@@ -1,0 +1,163 @@
+"""A split of one's own: its YAML file and its lists, from a rule or from rows that were chosen."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from dcbench.config.base import validated
+from dcbench.config.names import path_part
+from dcbench.config.reading import parse_csv, read_file
+from dcbench.data.derive import write_lists
+from dcbench.data.parts import Part, Source
+from dcbench.data.places import split_files
+from dcbench.data.rules import Rows, Selection
+from dcbench.data.splits import SplitConfig, split_config
+from dcbench.errors import DataError, UsageError
+from dcbench.records.atomic import write_bytes
+
+_AS_PUBLISHED = {"dataset", "test", "ood", "recipe", "class_names", "licence"}
+
+
+def new_split(
+    name: str,
+    dataset: str,
+    rule: Mapping[str, Any],
+    source: Source,
+    folder: Path,
+    *,
+    subsets: Sequence[int] = (0,),
+    chosen: Path | None = None,
+    changes: Mapping[str, Any] | None = None,
+) -> Path:
+    """Write `<name>.yaml` and the lists of its subsets into a folder.
+
+    What is not said is as in the published split of the dataset whose rule is of the same kind.
+
+    Parameters
+    ----------
+    rule
+        Fields of one of `dcbench.data.rules`.
+    chosen : Path, optional
+        CSV with a column `index`, and `part` (train or val) where some rows are for validation:
+        the rows of a split whose rule is `listed`.
+    changes
+        Further keys of the split, such as `recipe`, `test`, `ood` and `title`.
+
+    Raises
+    ------
+    UsageError
+        The name is taken, the rule does not fit the data, or no published split has the dataset.
+    DataError
+        The dataset's training images are missing, or `chosen` is no such list.
+    """
+    try:
+        path = folder / f"{path_part(name)}.yaml"
+    except ValueError as problem:
+        raise UsageError(f"split name '{name[:80]}': {problem}") from None
+    taken = split_files().get(name)
+    if taken or path.exists():
+        raise UsageError(f"split {name} exists: {taken or path}; take another name")
+    pattern = _pattern(dataset, str(rule["kind"]))
+    config = validated(
+        SplitConfig,
+        {
+            **_described(pattern, name, rule, subsets, chosen),
+            **(changes or {}),
+        },
+        f"split {name}",
+    )
+    whole = source.taking_unverified().part(dataset, "train")
+    rows = {each: _rows(config, whole, each, chosen) for each in config.subsets}
+    folder.mkdir(parents=True, exist_ok=True)
+    write_lists(folder / name, whole, rows)
+    write_bytes(path, _yaml(config).encode())
+    return path
+
+
+def _pattern(dataset: str, kind: str) -> SplitConfig:
+    """A split of the dataset, of the same rule if there is one: the first by name."""
+    of_dataset = [split_config(str(path)) for _, path in sorted(split_files().items())]
+    of_dataset = [each for each in of_dataset if each.dataset == dataset]
+    if not of_dataset:
+        raise UsageError(
+            f"dataset {dataset}: no split has it; give its keys in a YAML file instead"
+        )
+    return min(of_dataset, key=lambda each: (each.rule.kind != kind, each.subsets_of is not None))
+
+
+def _described(
+    pattern: SplitConfig,
+    name: str,
+    rule: Mapping[str, Any],
+    subsets: Sequence[int],
+    chosen: Path | None,
+) -> dict[str, Any]:
+    said = ", ".join(f"{key} {value}" for key, value in rule.items() if key != "kind")
+    images = "".join(pattern.source.partition("Images: ")[1:]) or pattern.source
+    how = f"the rows of {chosen.name}" if chosen else f"the rule {rule['kind']} ({said})"
+    return {
+        **pattern.model_dump(
+            include={"dataset", "test", "ood", "recipe", "class_names", "licence"}
+        ),
+        "name": name,
+        "title": f"{name}: {how}",
+        "rule": dict(rule),
+        "subsets": tuple(subsets),
+        "long_tailed": rule["kind"] == "long-tailed",
+        "source": f"Made by `dcbench splits new`: {how} on {pattern.dataset}. {images}",
+    }
+
+
+def _rows(config: SplitConfig, whole: Part, subset: int, chosen: Path | None) -> Selection:
+    if chosen is None:
+        return config.rule.select(whole.labels, len(config.class_names), subset)
+    return read_chosen(chosen, len(whole.labels))
+
+
+def read_chosen(path: Path, count: int) -> Selection:
+    """The rows that a CSV file lists, in its order; `count` is how many there are to choose from.
+
+    Raises
+    ------
+    DataError
+        A row is no number, is not there, or is listed twice.
+    """
+    header, lines = parse_csv(read_file(path), path)
+    if "index" not in header:
+        raise DataError(f"{path}: should have a column index, and may have a column part")
+    parts: dict[str, list[int]] = {"train": [], "val": []}
+    seen: set[int] = set()
+    for number, line in enumerate(lines, 2):
+        cells = dict(zip(header, line, strict=False))
+        row, part = cells.get("index", ""), cells.get("part", "train")
+        if not (row.isascii() and row.isdigit() and len(row) < 10 and int(row) < count):
+            raise DataError(
+                f"{path}, line {number}: index='{row[:40]}': should be 0 to {count - 1}"
+            )
+        if part not in parts:
+            raise DataError(f"{path}, line {number}: part='{part[:40]}': should be train or val")
+        if int(row) in seen:
+            raise DataError(f"{path}, line {number}: index={row} is listed twice")
+        seen.add(int(row))
+        parts[part].append(int(row))
+    if not parts["train"]:
+        raise DataError(f"{path}: lists no row to train on")
+    return Selection(_array(parts["train"]), _array(parts["val"]))
+
+
+def _array(rows: Sequence[int]) -> Rows:
+    return np.array(rows, dtype=np.int64)
+
+
+def _yaml(config: SplitConfig) -> str:
+    content = config.model_dump(mode="json", exclude_none=True)
+    if not content["long_tailed"]:
+        del content["long_tailed"]
+    content["source"] = textwrap.fill(content["source"], 10_000)
+    return yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=96)
