@@ -84,7 +84,8 @@ def measure_growth(device: torch.device) -> GrowthReport:
     """Train on more and more random images, then more and more seeds and methods on `digits`."""
     images = _epochs(device)
     with tempfile.TemporaryDirectory() as folder:
-        runs = _Runs(Session(Folder(Path(folder)), device), Store(Path(folder)))
+        session = Session(Folder(Path(folder)), device, torch.get_num_threads())
+        runs = _Runs(session, Store(Path(folder)))
         first = runs.take([("erm", 0)])
         again = runs.take([("erm", 1)])
         names = ["erm", *(name for name in method_names() if name != "erm")]

@@ -73,6 +73,7 @@ def protocols(pattern: Pattern = "*") -> Report:
                     "model": entry.training.model,
                     "epochs": entry.training.epochs,
                     "batch": entry.training.batch_size,
+                    "threads": entry.threads,
                 }
             )
     return list_report(rows, f"protocol like '{pattern}'")

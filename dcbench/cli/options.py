@@ -32,6 +32,16 @@ WeightsOption = Annotated[
         "--weights", help="Of finished runs; else as the protocol says.", show_default="keep"
     ),
 ]
+ThreadsOption = Annotated[
+    int | None,
+    typer.Option(
+        "--threads",
+        min=1,
+        max=4096,
+        help="On a CPU; another number gives other last bits.",
+        show_default="the protocol's: 1, or the cores",
+    ),
+]
 DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:0.")]
 CompileOption = Annotated[
     bool,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dcbench.cli.options import DataOption, DeviceOption, UnverifiedOption
+from dcbench.cli.options import DataOption, DeviceOption, ThreadsOption, UnverifiedOption
 from dcbench.cli.report import Report, Table
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ def predict(
         ),
     ] = None,
     device: DeviceOption = "auto",
+    threads: ThreadsOption = None,
     data: DataOption = None,
     allow_unverified_data: UnverifiedOption = False,
 ) -> Report:
@@ -45,7 +46,9 @@ def predict(
     source = open_source(data, allow_unverified=allow_unverified_data)
     requests = requests_of(runs, split_list(sets or ""))
     with ConsoleProgress() as progress:
-        outcomes = list(predict_sets(requests, source, find_device(device), progress=progress))
+        outcomes = list(
+            predict_sets(requests, source, find_device(device), threads=threads, progress=progress)
+        )
     absent = {each.name: each.message for each in outcomes if each.state == "absent"}
     notes = [f"{name}: {why}" for name, why in absent.items()]
     if not outcomes:

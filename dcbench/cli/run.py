@@ -14,6 +14,7 @@ from dcbench.cli.options import (
     DataOption,
     DeviceOption,
     ResultsOption,
+    ThreadsOption,
     UnverifiedOption,
     WeightsOption,
 )
@@ -45,6 +46,7 @@ def run(
         typer.Option("--set", help="key=value of the method or recipe; may be repeated."),
     ] = None,
     device: DeviceOption = "auto",
+    threads: ThreadsOption = None,
     data: DataOption = None,
     results: ResultsOption = None,
     restart: Annotated[
@@ -81,7 +83,7 @@ def run(
     ]
     store = Store(results_root(results), weights)
     source = open_source(data, allow_unverified=allow_unverified_data)
-    session = Session(source, find_device(device), compiled=compiled)
+    session = Session(source, find_device(device), threads, compiled=compiled)
     if dry_run:
         for plan in plans:
             _announce(plan)

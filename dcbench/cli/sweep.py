@@ -15,6 +15,7 @@ from dcbench.cli.options import (
     DataOption,
     DeviceOption,
     ResultsOption,
+    ThreadsOption,
     UnverifiedOption,
     WeightsOption,
 )
@@ -35,9 +36,6 @@ PLAN_EXAMPLE = "Example:  dcbench plan cifair10-common --protocol v1-lite"
 
 Methods = Annotated[
     str | None, typer.Option(help="Joined by commas, with settings in brackets or not.")
-]
-Threads = Annotated[
-    int, typer.Option(min=1, max=4096, help="Of each process, on a CPU; results differ.")
 ]
 
 
@@ -63,7 +61,7 @@ def sweep(
         int | None, typer.Option(min=1, help="Workers on this machine; one a GPU, or one a core.")
     ] = None,
     pack: Annotated[int, typer.Option(min=1, help="Runs that share a device at once.")] = 1,
-    threads: Threads = 1,
+    threads: ThreadsOption = None,
     compiled: CompileOption = False,
     device: DeviceOption = "auto",
     weights: WeightsOption = None,
@@ -106,7 +104,7 @@ def plan(
     splits: Annotated[list[str], typer.Argument(metavar="SPLIT")],
     methods: Methods = None,
     protocol: Annotated[str, typer.Option(help="Rules; `dcbench protocols` lists them.")] = "v1",
-    threads: Threads = 1,
+    threads: ThreadsOption = None,
     device: DeviceOption = "auto",
     data: DataOption = None,
     results: ResultsOption = None,
@@ -126,7 +124,7 @@ def _site(
     data: Path | None,
     device: str,
     allow_unverified: bool,
-    threads: int,
+    threads: int | None,
     budget: str | None,
     weights: Weights | None = None,
     *,
@@ -219,21 +217,21 @@ def _row(outcome: Outcome) -> dict[str, Any]:
 
 
 def _forecast(requests: list[Request], site: Site, workers: int) -> Report:
-    import torch
-
     from dcbench.runs.machine import device_title, find_device
     from dcbench.runs.session import Session
     from dcbench.sweep.forecast import forecast
+    from dcbench.sweep.grid import plan_of
 
     device = find_device(site.device)
-    if device.type == "cpu":
-        torch.set_num_threads(site.threads)
-    found = forecast(requests, site.store, Session(site.source, device, compiled=site.compiled))
+    session = Session(site.source, device, site.threads, compiled=site.compiled)
+    found = forecast(requests, site.store, session)
+    with session.threads_of(plan_of(requests[0])):
+        title = device_title(device)
     rows = [asdict(each) | {"seconds": each.seconds} for each in found]
     return Report(
-        data={"device": device_title(device), "workers": workers, "runs": rows},
+        data={"device": title, "workers": workers, "runs": rows},
         tables=[_forecast_table(found)],
-        notes=[_total(found, f"on {device_title(device)}", workers)],
+        notes=[_total(found, f"on {title}", workers)],
     )
 
 

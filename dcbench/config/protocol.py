@@ -11,9 +11,9 @@ from __future__ import annotations
 import fnmatch
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, PositiveInt, field_validator
 
 from dcbench.config.base import Config, validated
 from dcbench.config.keep import Weights
@@ -53,6 +53,9 @@ class Entry(Config):
     variants: dict[str, tuple[Any, ...]] = Field(
         {}, description="settings that may take any of these values and stay in the protocol"
     )
+    threads: PositiveInt | Literal["cores"] = Field(
+        1, description="of a run on a CPU where none are asked for; cores: all that it may use"
+    )
     sources: dict[str, str] = Field(description="where each number comes from, by key")
 
     def allowed(self, method: str, key: str) -> tuple[Any, ...] | None:
@@ -73,6 +76,7 @@ class Protocol(Config):
     title: str
     extends: str | None = None
     optional_ood: tuple[str, ...] = Field(description="a result is whole without these sets")
+    for_cpu: str | None = Field(None, description="the protocol to take where there is no GPU")
     weights: Weights = Field("keep", description="of a finished run; no number depends on it")
     recipes: dict[str, Entry]
 

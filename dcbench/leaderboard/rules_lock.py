@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,11 @@ from dcbench.records.schema import Record
 
 FROZEN = "protocol.yaml"
 
-_NO_RULES = {"extends", "weights"}
+_NO_RULES = {"extends", "for_cpu", "weights"}
 """What no number depends on."""
+
+_NO_RULES_OF_A_RECIPE = {"threads"}
+"""How a run is carried out, which its record tells."""
 
 Used = dict[str, set[str]]
 """The methods that a protocol's rows are of, by recipe."""
@@ -65,7 +68,7 @@ def read_frozen(folder: Path) -> Protocol | None:
 def frozen_text(rules: Protocol) -> str:
     """The content of the file with the rules that the rows of a folder obey."""
     content = rules.model_dump(mode="json", exclude=_NO_RULES)
-    for entry in content["recipes"].values():
+    for entry in _recipes(content):
         entry["sources"] = {RENAMED.get(key, key): text for key, text in entry["sources"].items()}
     return (
         "# The rules that the rows beside this file obey, written by `dcbench leaderboard build`.\n"
@@ -93,9 +96,17 @@ def changed_rules(frozen: Protocol, now: Protocol) -> list[str]:
 
 def _rules(protocol: Protocol) -> dict[str, Any]:
     content = protocol.model_dump(mode="json", exclude={"title", *_NO_RULES})
-    for entry in content["recipes"].values():
+    for entry in _recipes(content):
         del entry["sources"]
     return _flat(content)
+
+
+def _recipes(content: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The recipes of a protocol, without what is no rule."""
+    for entry in content["recipes"].values():
+        for key in _NO_RULES_OF_A_RECIPE:
+            del entry[key]
+        yield entry
 
 
 def _flat(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

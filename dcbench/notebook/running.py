@@ -37,6 +37,7 @@ def run(
     protocol: str = "v1",
     settings: Mapping[str, Any] | None = None,
     device: str = "auto",
+    threads: int | None = None,
     data: str | Path | None = None,
     results: str | Path | None = None,
     restart: bool = False,
@@ -58,6 +59,7 @@ def run(
     protocol: str = "v1",
     settings: Mapping[str, Any] | None = None,
     device: str = "auto",
+    threads: int | None = None,
     data: str | Path | None = None,
     results: str | Path | None = None,
     restart: bool = False,
@@ -78,6 +80,7 @@ def run(
     protocol: str = "v1",
     settings: Mapping[str, Any] | None = None,
     device: str = "auto",
+    threads: int | None = None,
     data: str | Path | None = None,
     results: str | Path | None = None,
     restart: bool = False,
@@ -100,6 +103,8 @@ def run(
         Settings of the method or of the recipe that differ from the protocol's.
     device : str
         `auto`, `cpu`, `cuda` or `cuda:<n>`.
+    threads : int, optional
+        Of a CPU; by default those of the protocol. Another number gives other last bits.
     data, results
         Folders; by default `DCBENCH_DATA` or the user's cache, `DCBENCH_RESULTS` or `./results`.
     restart
@@ -132,7 +137,7 @@ def run(
         for each in wanted
     ]
     source = open_source(data, allow_unverified=allow_unverified_data)
-    session = Session(source, find_device(device), compiled=compiled)
+    session = Session(source, find_device(device), threads, compiled=compiled)
     store = Store(results_root(results), weights)
     with _shown(progress) as shown:
         records = [execute(plan, store, session, restart=restart, progress=shown) for plan in plans]
@@ -148,7 +153,7 @@ def run_many(
     protocol: str = "v1",
     settings: Mapping[str, Any] | None = None,
     device: str = "auto",
-    threads: int = 1,
+    threads: int | None = None,
     data: str | Path | None = None,
     results: str | Path | None = None,
     weights: Weights | None = None,
@@ -160,8 +165,8 @@ def run_many(
 ) -> list[Record]:
     """Methods times splits times subsets times seeds: only what is missing, nothing twice.
 
-    Parameters are those of `run`; `threads` are those of a process, on a CPU. `engine` is a name,
-    as for `dcbench sweep --engine`, and `engine_options` are its options by their keys.
+    Parameters are those of `run`. `engine` is a name, as for `dcbench sweep --engine`, and
+    `engine_options` are its options by their keys.
 
     Returns
     -------

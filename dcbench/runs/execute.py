@@ -52,7 +52,7 @@ def execute_together(
     deadline: float | None = None,
     wait: bool = True,
 ) -> list[Record | DcbenchError]:
-    """Carry several plans out, training them at once on one device.
+    """Carry several plans out, training them at once on one device, with the threads of the first.
 
     Each ends with the same weights as on its own.
 
@@ -81,7 +81,7 @@ def execute_together(
     if not restart:
         outcomes = {number: each for number, each in enumerate(_found(plans, store)) if each}
     missing = [number for number in range(len(plans)) if number not in outcomes]
-    with contextlib.ExitStack() as stack:
+    with session.threads_of(plans[0]), contextlib.ExitStack() as stack:
         # In the order of their names, so that two processes never wait for one another.
         for number in sorted(missing, key=lambda each: store.folder(plans[each].identity)):
             try:
@@ -164,4 +164,5 @@ def _recorded(
 
 def estimate(plan: Plan, session: Session) -> Estimate:
     """How long a plan would take, from a measured step; nothing is written or gone on from."""
-    return prepare(plan, Path(), session, resume=False).estimate
+    with session.threads_of(plan):
+        return prepare(plan, Path(), session, resume=False).estimate

@@ -29,7 +29,7 @@ from dcbench.records.schema import ImagesUsed, Record
 from dcbench.records.set_files import read_sets, write_arrays, write_set
 from dcbench.records.sets import FurtherSet, measure_set
 from dcbench.records.store import locked, record_paths
-from dcbench.runs.machine import describe_environment, device_title
+from dcbench.runs.machine import describe_environment, device_title, threads_set
 from dcbench.runs.prepare import now
 from dcbench.runs.trained import TrainedNetwork, load_network
 from dcbench.training.corruptions import corrupt
@@ -126,9 +126,15 @@ def predict_sets(
     source: Source,
     device: torch.device,
     *,
+    threads: int | None = None,
     progress: Progress | None = None,
 ) -> Iterator[SetOutcome]:
     """Predict what is asked of each run and not there; images are read once for all runs.
+
+    Parameters
+    ----------
+    threads
+        Of a CPU; where none are asked for, as many as each run had.
 
     Raises
     ------
@@ -146,11 +152,15 @@ def predict_sets(
         wanted = dict.fromkeys(each for request in together for each in request.names)
         for image_set in wanted:
             asked = [request for request in together if image_set in request.names]
-            yield from _predict_set(image_set, asked, images, progress or NoProgress())
+            yield from _predict_set(image_set, asked, images, threads, progress or NoProgress())
 
 
 def _predict_set(
-    name: str, requests: Sequence[Request], images: SetImages, progress: Progress
+    name: str,
+    requests: Sequence[Request],
+    images: SetImages,
+    threads: int | None,
+    progress: Progress,
 ) -> Iterator[SetOutcome]:
     waiting = [each for each in requests if not _has(each.folder, each.record, name)]
     for each in requests:
@@ -166,7 +176,8 @@ def _predict_set(
         return
     for each in waiting:
         shown = progress.task(f"predict {name}", sum(map(len, loaded.parts)), unit="images")
-        with locked(each.folder):
+        own = threads or each.record.environment.get("threads") or 1
+        with locked(each.folder), threads_set(images.device, own):
             if _has(each.folder, each.record, name):
                 yield SetOutcome(each.folder, name, "there")
             else:

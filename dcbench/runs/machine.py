@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
 import os
 import platform
 import resource
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -57,10 +58,24 @@ def count_devices(name: str) -> int:
 
 
 def allowed_cores() -> int:
-    """The cores that this process may use: what taskset and a container's quota leave of them."""
-    import joblib
+    """The cores that this process may use: what taskset, a container and OMP_NUM_THREADS leave."""
+    import joblib  # in here: a run on one thread does not ask
 
-    return int(joblib.cpu_count())
+    cores = int(joblib.cpu_count())
+    limit = os.environ.get("OMP_NUM_THREADS", "")
+    return min(cores, int(limit)) if limit.isdecimal() and int(limit) else cores
+
+
+@contextlib.contextmanager
+def threads_set(device: torch.device, threads: int | Literal["cores"]) -> Iterator[None]:
+    """Let PyTorch use so many threads within; where the device is no CPU, as many as before."""
+    before = torch.get_num_threads()
+    if device.type == "cpu":
+        torch.set_num_threads(allowed_cores() if threads == "cores" else threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def device_title(device: torch.device) -> str:

@@ -6,7 +6,7 @@ import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from dcbench.config.base import validated
 from dcbench.config.names import as_text, parse_method
@@ -61,6 +61,11 @@ class Plan:
         """Number of training images."""
         held_out = len(self.split.val) if self.choice.recipe.fit == "trainval" else 0
         return len(self.split.train) + held_out
+
+    @property
+    def threads(self) -> int | Literal["cores"]:
+        """Of a CPU, where no other number is asked for."""
+        return self.protocol.entry(self.split.config.recipe).threads
 
     @property
     def departures(self) -> tuple[str, ...]:

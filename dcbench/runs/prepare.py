@@ -26,6 +26,9 @@ from dcbench.training.trainer import StepCost, Trainer
 
 _log = logging.getLogger(__name__)
 
+_LONG = 600.0
+"""Seconds of a run on a CPU from which on a protocol that is made for one is offered."""
+
 _SAMPLE = 200
 """Images that are predicted to measure how long one takes."""
 
@@ -119,6 +122,7 @@ def prepare(
         progress = trainer.progress
         _log.info("going on from epoch %d, step %d", progress.epoch, progress.step)
     step, estimate = _measured(plan, session, data, trainer)
+    _note_slow(plan, session, estimate)
     return ReadyRun(plan, folder, session, data, trainer, step, estimate, started, together)
 
 
@@ -143,6 +147,17 @@ def _note_missing(plan: Plan, data: DeviceData) -> None:
         optional = name in plan.protocol.optional_ood
         so = "is optional and left out" if optional else "is left out, so the run is custom"
         _log.info("OOD set %s %s: %s", name, so, reason)
+
+
+def _note_slow(plan: Plan, session: Session, estimate: Estimate) -> None:
+    """Offer another protocol where this one is made for a GPU, there is none, and it shows."""
+    offered = plan.protocol.for_cpu
+    if offered and session.device.type == "cpu" and estimate.seconds > _LONG:
+        _log.warning(
+            "protocol %s is made for a GPU: on this CPU the run takes about %s; --protocol %s is "
+            "made for a CPU, and its results stand on leaderboards of their own",
+            *(plan.protocol.name, duration(estimate.seconds), offered),
+        )
 
 
 def _measured(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,7 @@ from dcbench.config.recipe import Recipe
 from dcbench.data.load import SplitImages, load_images
 from dcbench.data.parts import Source
 from dcbench.runs.ceiling import matmul_speed
+from dcbench.runs.machine import threads_set
 from dcbench.runs.plan import Plan
 from dcbench.training.augment import DeviceImages, normalization_statistics
 from dcbench.training.compiled import prepare_compilation
@@ -49,6 +51,8 @@ class Session:
 
     Parameters
     ----------
+    threads : int, optional
+        Of a CPU; where none are asked for, each run has those of its protocol.
     compiled : bool
         Compile the networks' passes, on a CPU.
 
@@ -58,14 +62,26 @@ class Session:
         Nothing can be compiled here.
     """
 
-    def __init__(self, source: Source, device: torch.device, *, compiled: bool = False) -> None:
+    def __init__(
+        self,
+        source: Source,
+        device: torch.device,
+        threads: int | None = None,
+        *,
+        compiled: bool = False,
+    ) -> None:
         if compiled:
             prepare_compilation(device)
         self.source, self.device, self.compiled = source, device, compiled
+        self._threads = threads
         self._images: tuple[Any, SplitImages] | None = None
         self._data: tuple[Any, DeviceData] | None = None
         self._spare: tuple[Any, list[Trainer]] = (None, [])
         self._ceilings: dict[str, float] = {}
+
+    def threads_of(self, plan: Plan) -> contextlib.AbstractContextManager[None]:
+        """A context in which PyTorch has the threads of a plan's run."""
+        return threads_set(self.device, self._threads or plan.threads)
 
     def data(self, plan: Plan) -> DeviceData:
         """The images of a plan; those of the last plan are kept."""

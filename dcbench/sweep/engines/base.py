@@ -31,8 +31,8 @@ class Site:
     ----------
     device : str
         As `--device`; with several workers and `auto`, each GPU has one.
-    threads : int
-        Of a process, on a CPU.
+    threads : int, optional
+        Of a process, on a CPU; where none are asked for, those of each run's protocol.
     compiled : bool
         Compile the networks' passes, on a CPU.
     deadline : float or None
@@ -45,7 +45,7 @@ class Site:
     store: Store
     source: Source
     device: str
-    threads: int
+    threads: int | None
     deadline: float | None = None
     progress: Progress = field(default_factory=NoProgress)
     compiled: bool = False

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from typing import NamedTuple
 
-from dcbench.runs.machine import count_devices
+from dcbench.runs.machine import allowed_cores, count_devices
 from dcbench.sweep.engines.base import Ended, Endings, Engine, Job, Site, WorkerOptions
 from dcbench.sweep.engines.dispatch import Dispatch
 from dcbench.sweep.engines.parcel import Delivery, Parcel
@@ -33,7 +33,9 @@ class Loky(Engine[WorkerOptions]):
     def carry_out(self, jobs: Sequence[Job], site: Site) -> Endings:
         """Keep every worker at one job; see `Engine`."""
         dispatch, waiting = Dispatch(site, claim=True), deque(jobs)
-        idle = [WorkerProcess() for _ in range(min(self.workers(site.device), len(jobs)))]
+        count = max(1, min(self.workers(site.device), len(jobs)))
+        cores = max(1, allowed_cores() // count)
+        idle = [WorkerProcess(cores) for _ in range(count)]
         at_work: dict[Future[Delivery], _AtWork] = {}
         try:
             while waiting or at_work:
@@ -51,7 +53,7 @@ class Loky(Engine[WorkerOptions]):
                         idle.append(worker)
                     else:
                         worker.end()
-                        idle.append(WorkerProcess())
+                        idle.append(WorkerProcess(cores))
                     yield dispatch.received(parcel.job, delivery)
         finally:
             for _, worker in at_work.values():

@@ -64,7 +64,7 @@ class Parcel:
     store: Store
     source: Source
     device: str
-    threads: int
+    threads: int | None
     compiled: bool = False
     sends_back: bool = False
     seconds_left: float | None = None

@@ -28,10 +28,19 @@ TO_CHECKPOINT = 10.0
 
 
 class WorkerProcess:
-    """A process that starts with its first job; it leaves, checkpointed, when this one is gone."""
+    """A process that starts with its first job; it leaves, checkpointed, when this one is gone.
 
-    def __init__(self) -> None:
-        self._executor = ProcessPoolExecutor(1, initializer=_begin, initargs=(os.getpid(),))
+    Parameters
+    ----------
+    cores : int, optional
+        That it may use; by default all that this process may.
+    """
+
+    def __init__(self, cores: int | None = None) -> None:
+        env = None if cores is None else {"OMP_NUM_THREADS": str(cores)}
+        self._executor = ProcessPoolExecutor(
+            1, initializer=_begin, initargs=(os.getpid(),), env=env
+        )
         self._pid: Future[int] | None = None
         self._told = False
 

@@ -108,7 +108,7 @@ class Ray(Engine[RayOptions]):
             ray.shutdown()
 
     def _num_cpus(self, site: Site) -> float:
-        return float(site.threads) if self.options.num_cpus is None else self.options.num_cpus
+        return float(site.threads or 1) if self.options.num_cpus is None else self.options.num_cpus
 
     def _takes(self, site: Site) -> dict[str, float]:
         """What a worker takes of the cluster, by Ray's names."""

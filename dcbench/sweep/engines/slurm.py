@@ -128,7 +128,7 @@ class _Queue:
     def __init__(self, options: SlurmOptions, folder: Path, site: Site) -> None:
         self._options, self._folder, self._site = options, folder, site
         self._dispatch = Dispatch(site, claim=True)
-        self._executor = _executor(options, folder, site.threads)
+        self._executor = _executor(options, folder, site.threads or 1)
         self._watch: Watch = WatchHere()
         if options.executor == "slurm":
             self._watch = WatchSlurm(options.poll_s)

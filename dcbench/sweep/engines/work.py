@@ -15,8 +15,6 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import NoReturn
 
-import torch
-
 from dcbench.config.progress import Progress
 from dcbench.data.parts import Source
 from dcbench.errors import BusyError, DcbenchError, OutOfTimeError
@@ -108,17 +106,12 @@ def perform(
     ]
 
 
-def session_of(source: Source, device: str, threads: int, *, compiled: bool = False) -> Session:
-    """The session of this process: start-up is paid once, however many jobs follow."""
-    found = find_device(device)
-    if found.type == "cpu":
-        torch.set_num_threads(threads)
-    return _session(source, found, compiled)
-
-
 @functools.lru_cache(maxsize=1)
-def _session(source: Source, device: torch.device, compiled: bool) -> Session:
-    return Session(source, device, compiled=compiled)
+def session_of(
+    source: Source, device: str, threads: int | None, *, compiled: bool = False
+) -> Session:
+    """The session of this process: start-up is paid once, however many jobs follow."""
+    return Session(source, find_device(device), threads, compiled=compiled)
 
 
 def _outcome(
