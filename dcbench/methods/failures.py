@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 import sys
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from dcbench.errors import DcbenchError, RunError
 from dcbench.methods.base import Method
@@ -14,22 +16,89 @@ from dcbench.methods.lazy import torch
 
 
 @contextlib.contextmanager
-def named(method: Method) -> Iterator[None]:
+def named(method: Method | type[Method]) -> Iterator[None]:
     """Tell what a method's code does wrong by the method's name and the line that raised it.
+
+    What the code sets of the process is set back, and is wrong too: it would reach the next run.
 
     Raises
     ------
     RunError
-        For any exception but dcbench's own and one for want of the device's memory.
+        For whatever it raises, `SystemExit` included, but for dcbench's own errors and one for want
+        of the device's memory.
     """
+    file = getattr(sys.modules.get(method.__module__), "__file__", None)
+    with third_party(f"method {method.name}: ", Path(file) if file else None, RunError):
+        yield
+
+
+@contextlib.contextmanager
+def third_party(
+    begin: str, file: Path | None, error: type[DcbenchError], place: str = ""
+) -> Iterator[None]:
+    """As `named`, for whatever code is not dcbench's own.
+
+    Parameters
+    ----------
+    begin : str
+        Of the message.
+    file : Path or None
+        That the code is in.
+    place : str
+        Stands in the message where no line of the code is known.
+    """
+    before = _process_settings()
     try:
         yield
-    except (torch.OutOfMemoryError, DcbenchError):
-        raise
-    except Exception as problem:
-        file = getattr(sys.modules.get(type(method).__module__), "__file__", None)
-        where = where_raised(problem, Path(file) if file else None)
-        raise RunError(f"method {method.name}: {where}{told(problem)}") from problem
+    except BaseException as problem:
+        _set_back(before)
+        if isinstance(problem, (DcbenchError, GeneratorExit)) or _is_not_its_own(problem):
+            raise
+        where = where_raised(problem, file) or place
+        raise error(f"{begin}{where}{told(problem)}") from problem
+    changed = " and ".join(_set_back(before))
+    if changed:
+        raise error(f"{begin}{place}changes {changed} of the process, which other runs share")
+
+
+def _is_not_its_own(problem: BaseException) -> bool:
+    """Whether an exception is the device's or the user's: no fault of the code that was at work.
+
+    An interrupt that comes from a signal carries its number, but where Python's own handler is set.
+    """
+    if isinstance(problem, KeyboardInterrupt):
+        by_python = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        return by_python or bool(problem.args)
+    return isinstance(problem, torch.OutOfMemoryError)
+
+
+def _process_settings() -> dict[str, Any]:
+    """What of the process a method may change by mistake; nothing before PyTorch is imported."""
+    if "torch" not in sys.modules:
+        return {}
+    return {
+        "the default dtype": torch.get_default_dtype(),
+        "the gradient mode": torch.is_grad_enabled(),
+        "the number of threads": torch.get_num_threads(),
+    }
+
+
+_SETTERS = {
+    "the default dtype": "set_default_dtype",
+    "the gradient mode": "set_grad_enabled",
+    "the number of threads": "set_num_threads",
+}
+
+
+def _set_back(before: dict[str, Any]) -> list[str]:
+    """Set back what has changed since; the names of it."""
+    now = _process_settings()
+    if now and not before:  # that code has imported PyTorch, whose own settings these are
+        before = {"the default dtype": torch.float32, "the gradient mode": True}
+    changed = [name for name, value in before.items() if now[name] != value]
+    for name in changed:
+        getattr(torch, _SETTERS[name])(before[name])
+    return changed
 
 
 def told(problem: BaseException) -> str:

@@ -18,9 +18,10 @@ from types import ModuleType
 from typing import Any, TypeGuard, TypeVar
 
 from dcbench.config.base import validated
+from dcbench.config.reading import read_file
 from dcbench.errors import UsageError, unknown
 from dcbench.methods.base import Method
-from dcbench.methods.failures import told, where_raised
+from dcbench.methods.failures import named, third_party
 
 _log = logging.getLogger(__name__)
 _methods: dict[str, type[Method]] = {}
@@ -72,7 +73,9 @@ def forget_files() -> None:
 
 def build_method(name: str, settings: Mapping[str, Any]) -> Method:
     """The method with its settings, checked."""
-    return validated(method_class(name), dict(settings), f"method {name}")
+    found = method_class(name)
+    with named(found):
+        return validated(found, dict(settings), f"method {name}")
 
 
 def as_method(method: Method, name: str) -> Method:
@@ -87,13 +90,14 @@ def _load_entry_points() -> None:
         if entry_point.name in _methods:
             continue
         try:
-            loaded = entry_point.load()
-            if not (isinstance(loaded, type) and issubclass(loaded, Method)):
-                raise TypeError(f"{entry_point.value} is not a Method")
-            register(entry_point.name)(loaded)
-            loaded.source_sha256, loaded.distribution = _origin(entry_point, loaded)
-        except Exception as problem:
-            _log.warning("method '%s' cannot be loaded: %s", entry_point.name, problem)
+            with third_party(f"method '{entry_point.name}' cannot be loaded: ", None, UsageError):
+                loaded = entry_point.load()
+                if not (isinstance(loaded, type) and issubclass(loaded, Method)):
+                    raise TypeError(f"{entry_point.value} is not a Method")
+                register(entry_point.name)(loaded)
+                loaded.source_sha256, loaded.distribution = _origin(entry_point, loaded)
+        except UsageError as problem:
+            _log.warning("%s", problem)
 
 
 def _origin(entry_point: EntryPoint, method: type[Method]) -> tuple[str | None, str | None]:
@@ -111,9 +115,9 @@ def _from_file(location: str) -> type[Method]:
     file_name, _, class_name = location.rpartition(":")
     path = Path(file_name)
     try:
-        source = path.read_bytes()
-    except OSError as problem:
-        raise UsageError(f"method file {path}: {problem.strerror}") from None
+        source = read_file(path, links=True, error=UsageError)
+    except UsageError as problem:
+        raise UsageError(f"method file {problem}") from None
     module = _executed(path, source)
     classes = {key: value for key, value in vars(module).items() if _defined_here(value, module)}
     if class_name not in classes:
@@ -131,13 +135,8 @@ def _executed(path: Path, source: bytes) -> ModuleType:
     module = ModuleType(f"{_FILE_MODULE}{digest[:16]}")
     module.__file__ = str(path)
     sys.modules[module.__name__] = module
-    try:
+    with third_party("method file ", path, UsageError, place=f"{path}: "):
         exec(compile(source, path, "exec"), vars(module))
-    except UsageError:
-        raise
-    except Exception as problem:
-        place = where_raised(problem, path) or f"{path}: "
-        raise UsageError(f"method file {place}{told(problem)}") from problem
     return module
 
 

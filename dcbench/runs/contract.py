@@ -21,6 +21,7 @@ from dcbench.config.recipe import Recipe
 from dcbench.draws import stream
 from dcbench.errors import DcbenchError
 from dcbench.methods import Batch, Method, build_method
+from dcbench.methods.failures import named
 from dcbench.training.augment import DeviceImages
 from dcbench.training.loop import Training, train_together
 from dcbench.training.recording import (
@@ -72,11 +73,10 @@ def check_method(method: Method) -> list[Finding]:
     findings = []
     for promise in _PROMISES:
         try:
-            broken = promise.check(method)
+            with named(method):
+                broken = promise.check(method)
         except DcbenchError as problem:
             broken = str(problem)
-        except Exception as problem:
-            broken = f"{type(problem).__name__}: {problem}"
         findings.append(Finding(promise.title, broken is None, broken or ""))
     return findings
 

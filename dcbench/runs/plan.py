@@ -15,6 +15,7 @@ from dcbench.config.recipe import Recipe
 from dcbench.data.splits import Split, load_split
 from dcbench.errors import UsageError, unknown
 from dcbench.methods import Method, method_class
+from dcbench.methods.failures import named
 from dcbench.models import build_outline
 from dcbench.records.identity import Configuration, Identity
 
@@ -99,7 +100,9 @@ def plan_run(
     rules = load_protocol(protocol)
     listed = load_split(split, subset)
     asked = {**spec.settings, **(settings or {})}
-    choice = choose(rules.entry(listed.config.recipe), method_class(spec.name), asked)
+    found = method_class(spec.name)
+    with named(found):
+        choice = choose(rules.entry(listed.config.recipe), found, asked)
     if seed < 0:
         raise UsageError(f"seed {seed}: should be 0 or more")
     build_outline(choice.recipe.model, listed.num_classes)

@@ -63,7 +63,7 @@ def stages_of(method: Method, recipe: Recipe) -> tuple[TrainingStage, ...]:
     """
     found = [TrainingStage(recipe, 0)]
     with named(method):
-        further = method.stages
+        further = tuple(method.stages)
     for stage in further:
         values = {**recipe.model_dump(), **stage.recipe}
         own = validated(Recipe, values, f"method {method.name}: a stage's recipe")

@@ -175,10 +175,18 @@ class TrainStep:
         )
         self.rate.copy_(torch.take(epoch["rates"], self._step))
         self.optimizer.zero_grad()
+        shared = {"class_counts": self._class_counts, "epoch": self._epoch_number}
+        versions = {name: each._version for name, each in shared.items()}
         with named(self._method), self._watched(), self._passes(size):
             loss = self._method.backward(self._network, batch)
             self.optimizer.step()
             self._method.after_step(self._network, batch)
+        for name, version in versions.items():
+            if shared[name]._version != version:
+                raise RunError(
+                    f"method {self._method.name}: changes batch.{name} in place, which every step "
+                    "shares"
+                )
         self.loss_sum += loss.detach().double() * size
         self._step += 1
 

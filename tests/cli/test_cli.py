@@ -178,7 +178,7 @@ def test_module_runs_as_a_program_and_ends_with_the_exit_code():
         (["--method", "erm", "--seed", "0", "--seeds", "3"], "--seed 0 beside --seeds 3: give one"),
         (["--method", "erm", "--device", "tpu"], "device 'tpu': write auto, cpu, cuda"),
         (["--method", "erm", "--device", "cuda:99"], "device 'cuda:99': this machine has"),
-        (["--method", "nowhere.py:Mine"], "method file nowhere.py: No such file"),
+        (["--method", "nowhere.py:Mine"], "method file nowhere.py: no such file"),
         (["--method", "erm", "--subset", "x"], "Invalid value for '--subset'"),
         (["--methd", "erm"], "--method"),
         ([], "Missing option '--method'"),

@@ -321,7 +321,7 @@ def test_annotations_of_a_file_may_be_postponed(write):
 
 def test_missing_method_file_is_told_by_name(tmp_path: Path):
     path = tmp_path / "nowhere.py"
-    with pytest.raises(UsageError, match=f"method file {path}: No such file or directory"):
+    with pytest.raises(UsageError, match=f"method file {path}: no such file"):
         method_class(f"{path}:Mine")
 
 

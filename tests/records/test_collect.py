@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 from dcbench.cli import app
 from dcbench.errors import RunError, UsageError
 from dcbench.metrics.measure import measure
+from dcbench.records import atomic, files, store
 from dcbench.records import collect as room
-from dcbench.records import files, store
 from dcbench.records.arrays import arrays_sha256, unpack
 from dcbench.records.checkpoint import Checkpoint
 from dcbench.records.collect import Collected, collect, conflicts, counts
@@ -378,7 +378,7 @@ def test_interrupted_copy_is_no_run_and_collecting_again_makes_it_one(
         return write_whole(path, write)
 
     write_whole = files.write_whole
-    for module in (files, room):
+    for module in (files, atomic):
         monkeypatch.setattr(module, "write_whole", write_some)
     with pytest.raises(KeyboardInterrupt):
         collect([lab], results)
