@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import errno
+import functools
 import io
 import json
 import os
@@ -118,12 +119,21 @@ def as_text(content: bytes, where: str | Path, error: type[DcbenchError] = DataE
 
 
 def read_yaml(path: Path) -> Any:
-    """The content of a YAML file, which may be a link; an error names the file and the line."""
+    """The content of a YAML file, which may be a link; an error names the file and the line.
+
+    Whoever asks for a file again gets the same object: it is not to be changed.
+    """
     text = read_text(path, links=True, error=UsageError)
     try:
-        return parse_yaml(text)
+        return _parsed_yaml(text)
     except YAMLTextError as problem:
         raise UsageError(f"{path}: {problem}") from None
+
+
+@functools.lru_cache(maxsize=64)
+def _parsed_yaml(text: str) -> Any:
+    """YAML, parsed once for each text: many runs ask for the same few files, which may change."""
+    return parse_yaml(text)
 
 
 def parse_json(

@@ -7,11 +7,11 @@ dataset's training part (`subset-<k>.csv`) and what they hash to (`hashes.json`)
 from __future__ import annotations
 
 import fnmatch
+import functools
 import hashlib
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -134,7 +134,7 @@ class Split:
         """Rows that the split is tested on, of the `count` rows of the test part."""
         return np.setdiff1d(np.arange(count), self.excluded_test_rows)
 
-    @cached_property
+    @functools.cached_property
     def excluded_test_rows(self) -> Rows:
         """Rows of the test part that the split leaves out."""
         excluded = self.config.test.exclude
@@ -249,6 +249,15 @@ def read_list(path: Path, sha256: str, names: Sequence[str]) -> Rows:
             f"{path}: SHA-256 is {found}, recorded is {sha256}: the list is damaged; restore it, "
             f"or `dcbench splits derive {path.parent.name}` writes it again"
         )
+    return _cells(content, path, tuple(names))
+
+
+@functools.lru_cache(maxsize=64)
+def _cells(content: bytes, path: Path, names: tuple[str, ...]) -> Rows:
+    """`read_list` of the content of a list, parsed once: a sweep asks for the same few many times.
+
+    The array is shared, so it cannot be written to.
+    """
     header, lines = parse_csv(content, path)
     if not set(names) <= set(header):
         raise DataError(f"{path}: should have the columns {', '.join(names)}")
@@ -260,7 +269,9 @@ def read_list(path: Path, sha256: str, names: Sequence[str]) -> Rows:
         ]
     except ValueError as problem:
         raise DataError(f"{path}: {problem}") from None
-    return np.array(cells, dtype=np.int64).reshape(-1, len(names))
+    rows = np.array(cells, dtype=np.int64).reshape(-1, len(names))
+    rows.flags.writeable = False
+    return rows
 
 
 def _number(column: str, cell: str) -> int:

@@ -6,6 +6,7 @@ import hashlib
 import itertools
 import json
 import shutil
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from dcbench.data.places import splits_folder
 from dcbench.data.source import Folder, open_source
 from dcbench.data.splits import Split, load_split, split_config, split_names
 from dcbench.errors import DataError, UsageError
+from tests.counting import counted
 from tests.data import fakes
 
 # Images to train and to validate, classes, subsets.
@@ -594,3 +596,25 @@ def test_uniform_noise_reaches_from_black_to_white(tmp_path: Path):
     # The ends of 256 grey levels are rounded to from half as far as the others.
     assert abs(np.mean(found == 0) - 0.5 / 255) < error * np.sqrt(0.5 / 255)
     assert abs(np.mean(found == 1 / 255) - 1 / 255) < error * np.sqrt(1 / 255)
+
+
+def test_list_is_parsed_once_and_whoever_has_it_cannot_change_it_for_others(
+    copied_splits: Path, monkeypatch
+):
+    calls: Counter[str] = Counter()
+    counted(monkeypatch, splits, "parse_csv", calls)
+    splits._cells.cache_clear()
+    first, second = load_split("digits", 1), load_split("digits", 1)
+    assert calls == {"parse_csv": 1}
+    assert first.train.tolist() == second.train.tolist()
+    first.train[:] = 0
+    assert second.train.any()
+    assert load_split("digits", 1).train.tolist() == second.train.tolist()
+
+
+def test_list_that_is_damaged_after_it_was_read_is_found_out(copied_splits: Path):
+    load_split("digits", 1)
+    path = copied_splits / "digits/subset-1.csv"
+    path.write_bytes(path.read_bytes().replace(b"train", b"val", 1))
+    with pytest.raises(DataError, match="damaged"):
+        load_split("digits", 1)
