@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from dcbench.config.protocol import Protocol, load_protocol
+from dcbench.config.protocol import Entry, Protocol, load_protocol
 from dcbench.data.splits import split_config
 from dcbench.errors import RunError, UsageError
 from dcbench.leaderboard.files import protocol_files, remove_old_files, rows_in, write_files
@@ -68,14 +68,17 @@ def build(results: Path, output: Path, *, replace: bool = False, footnote: str =
     found: dict[str, dict[str, list[Row]]] = defaultdict(lambda: defaultdict(list))
     custom = []
     protocols: dict[str, Protocol] = {}
+    entries: dict[tuple[str, str], Entry] = {}
     for path, record in distinct_records(results):
         if record.status == "custom":
             custom.append(path)
             continue
         if record.protocol not in protocols:
             protocols[record.protocol] = load_protocol(record.protocol)
-        rules = protocols[record.protocol]
-        other = departures(record, rules.entry(split_config(record.split).recipe))
+        rules, board = protocols[record.protocol], (record.protocol, record.split)
+        if board not in entries:
+            entries[board] = rules.entry(split_config(record.split).recipe)
+        other = departures(record, entries[board])
         if other:
             raise RunError(
                 f"{path}: ran under other rules than protocol {rules.name} has now: "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache
 
 from dcbench.config.image_sets import ALL_CORRUPTIONS, FURTHER_OOD, OOD_MEANS
 from dcbench.leaderboard.columns import (
@@ -28,6 +29,7 @@ from dcbench.metrics.table import (
 from dcbench.records.schema import Record
 
 
+@cache
 def ood_columns(image_set: str) -> tuple[Column, ...]:
     """The columns of an OOD set: `ood.<set>.<score>.<metric>`, empty where it was not there."""
     return tuple(

@@ -39,5 +39,6 @@ def run_title(key: Key) -> str:
 def in_order(rows: Iterable[Row]) -> list[Row]:
     """Rows with the same columns in their order; a cell that a row lacks is empty."""
     rows = list(rows)
-    names = row_names(name for row in rows for name in row)
+    headers = dict.fromkeys(map(tuple, rows))
+    names = row_names(name for header in headers for name in header)
     return [{name: row.get(name, "") for name in names} for row in rows]

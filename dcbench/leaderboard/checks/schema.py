@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import cache
 from itertools import pairwise
-from typing import Any
 
 from dcbench.config.names import as_text, parse_method
-from dcbench.config.protocol import Entry
 from dcbench.data.splits import load_split
 from dcbench.errors import UsageError
 from dcbench.leaderboard.checks.read import RowsFile
@@ -33,9 +31,11 @@ def row_problems(file: RowsFile) -> Iterator[str]:
     there = [name for name in names if name in header]
     if [name for name in header if name in names] != there:
         yield f"{file.path}: the columns are not in the order of README.md; build again"
+    ood = _required_ood_columns(file)
+    of_methods = {name: _settings_problems(name, file) for name in {r["method"] for r in file.rows}}
     for number, row in enumerate(file.rows):
-        found = [*_cell_problems(row, file), *_ood_problems(row, file)]
-        found += _rule_problems(row, file)
+        found = [*_cell_problems(row, file), *_ood_problems(row, ood, file)]
+        found += [*_rule_problems(row, file), *of_methods[row["method"]]]
         yield from (f"{file.row_title(number)}: {problem}" for problem in found)
     yield from _key_problems(file)
     yield from _group_problems(file)
@@ -50,16 +50,24 @@ def _cell_problems(row: Row, file: RowsFile) -> Iterator[str]:
             yield f"{column.name}='{cell}': should be {column.kind.words}"
 
 
-def _ood_problems(row: Row, file: RowsFile) -> Iterator[str]:
-    for image_set in file.split.ood:
-        names = [
+def _required_ood_columns(file: RowsFile) -> dict[str, list[str]]:
+    """The columns of each OOD set that every row with the set fills."""
+    header = file.rows[0].keys() if file.rows else ()
+    return {
+        image_set: [
             column.name
             for column in ood_columns(image_set)
-            if column.name in row
+            if column.name in header
             and column.name not in file.empty_columns
             # Rows may be older than a score or a metric that came later.
             and _is_required(column.name)
         ]
+        for image_set in file.split.ood
+    }
+
+
+def _ood_problems(row: Row, columns: dict[str, list[str]], file: RowsFile) -> Iterator[str]:
+    for image_set, names in columns.items():
         empty = [name for name in names if not row[name]]
         if len(empty) == len(names) and image_set in file.rules.optional_ood:
             continue
@@ -83,18 +91,21 @@ def _rule_problems(row: Row, file: RowsFile) -> Iterator[str]:
             listed = ", ".join(map(str, choices))
             yield f"{key}={row[key]}: the protocol asks for {listed}; others are custom runs"
     yield from _index_problems(row, file)
-    if METHOD.holds(row["method"]):
-        yield from _settings_problems(*parse_method(row["method"]), file.entry)
 
 
-def _settings_problems(method: str, settings: dict[str, Any], entry: Entry) -> Iterator[str]:
+def _settings_problems(label: str, file: RowsFile) -> list[str]:
     """Where a name has another value of what the protocol lists; other settings are a method's."""
+    if not METHOD.holds(label):
+        return []
+    method, settings = parse_method(label)
+    found = []
     for key, value in settings.items():
-        allowed = entry.allowed(method, key)
+        allowed = file.entry.allowed(method, key)
         right = None if allowed is None else [as_text(each) for each in allowed]
         if right is not None and as_text(value) not in right:
             instead = f"one of {', '.join(right)}" if right[1:] else right[0]
-            yield f"{key}={as_text(value)}: a custom run; {key} should be {instead}"
+            found.append(f"{key}={as_text(value)}: a custom run; {key} should be {instead}")
+    return found
 
 
 def _index_problems(row: Row, file: RowsFile) -> Iterator[str]:
