@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from dcbench.errors import UsageError, unknown
 from dcbench.leaderboard.boards import Board
@@ -90,21 +90,24 @@ def paper_table(
         An unknown metric, or one that no run of the splits has.
     """
     shown = tuple(_metric(key, boards) for key in metrics)
-    columns = [(board, metric) for board in boards for metric in shown]
-    best = [_best(board, metric) for board, metric in columns]
+    summaries = [_summary(board) for board in boards]
+    columns = [
+        _Column(metric, summary, _best(board, summary, metric))
+        for board, summary in zip(boards, summaries, strict=True)
+        for metric in shown
+    ]
     lines = []
-    for method in _methods(boards):
-        cells = tuple(
-            _cell(board, metric, method, spread, method in marked)
-            for (board, metric), marked in zip(columns, best, strict=True)
-        )
-        lines.append(Line(method, cells, any(_provisional(board, method) for board in boards)))
+    # All methods, in the order of the first split, then of the others'.
+    for method in dict.fromkeys(method for summary in summaries for method in summary):
+        cells = tuple(_cell(column, method, spread) for column in columns)
+        provisional = any(_is_provisional(summary, method) for summary in summaries)
+        lines.append(Line(method, cells, provisional))
     quoted, sources = _quoted(list(reported), _splits(boards), shown)
     return PaperTable(
         splits=_splits(boards),
         titles=tuple(map(column_title, shown)),
         measured=tuple(lines),
-        caption=_caption(boards, spread, marked=any(best)),
+        caption=_caption(boards, summaries, spread, marked=any(column.best for column in columns)),
         reported=quoted,
         sources=sources,
     )
@@ -130,7 +133,19 @@ def _splits(boards: Sequence[Board]) -> tuple[str, ...]:
     return tuple(board.split for board in boards)
 
 
-def _summary(board: Board) -> dict[str, dict[Hashable, Any]]:
+_Summary = dict[str, dict[Hashable, Any]]
+"""The rows of subset 0 by method."""
+
+
+class _Column(NamedTuple):
+    """A metric of a split; `best` are the methods that are marked."""
+
+    metric: Metric
+    summary: _Summary
+    best: set[str]
+
+
+def _summary(board: Board) -> _Summary:
     """The rows of subset 0 by method, in the order of their ranks, then of their means."""
     ordered = board.summary.sort_values(
         ["rank", "accuracy_mean"], ascending=[True, False], na_position="last", kind="stable"
@@ -139,21 +154,16 @@ def _summary(board: Board) -> dict[str, dict[Hashable, Any]]:
     return {str(row["method"]): row for row in rows if row["subsets"] == "0"}
 
 
-def _methods(boards: Sequence[Board]) -> list[str]:
-    """All methods, in the order of the first split, then of the others'."""
-    return list(dict.fromkeys(method for board in boards for method in _summary(board)))
-
-
-def _provisional(board: Board, method: str) -> bool:
-    row = _summary(board).get(method)
+def _is_provisional(summary: _Summary, method: str) -> bool:
+    row = summary.get(method)
     return row is not None and row["state"] == "provisional"
 
 
-def _best(board: Board, metric: Metric) -> set[str]:
+def _best(board: Board, summary: _Summary, metric: Metric) -> set[str]:
     """Methods that are best by a metric, or not significantly different from the best."""
     if metric.best == "none" or not has_values(board.runs, metric.key):
         return set()
-    ranked = [method for method, row in _summary(board).items() if row["state"] == "ranked"]
+    ranked = [method for method, row in summary.items() if row["state"] == "ranked"]
     runs = board.runs[(board.runs["subset"] == 0) & board.runs["method"].isin(ranked)]
     values = runs.pivot(index="seed", columns="method", values=metric.key).dropna(axis="columns")
     if values.empty:
@@ -162,14 +172,15 @@ def _best(board: Board, metric: Metric) -> set[str]:
     return {method for method, found in standings(sign * values).items() if found.rank == 1}
 
 
-def _cell(board: Board, metric: Metric, method: str, spread: Spread, best: bool) -> PaperCell:
-    row = _summary(board).get(method, {})
+def _cell(column: _Column, method: str, spread: Spread) -> PaperCell:
+    metric, row = column.metric, column.summary.get(method, {})
 
-    def number(column: str) -> str:
-        value = float(row.get(f"{metric.key}_{column}", math.nan))
-        return in_paper(metric, value)
+    def number(kind: str) -> str:
+        return in_paper(metric, float(row.get(f"{metric.key}_{kind}", math.nan)))
 
-    return PaperCell(number("mean"), "" if spread == "none" else number(spread), best)
+    return PaperCell(
+        number("mean"), "" if spread == "none" else number(spread), method in column.best
+    )
 
 
 def in_paper(metric: Metric, value: float) -> str:
@@ -204,11 +215,13 @@ def _quoted(
     return tuple(lines), tuple(sources)
 
 
-def _caption(boards: Sequence[Board], spread: Spread, *, marked: bool) -> str:
+def _caption(
+    boards: Sequence[Board], summaries: Sequence[_Summary], spread: Spread, *, marked: bool
+) -> str:
     protocol = boards[0].protocol
     runs = []
-    for board in boards:
-        counts = sorted({int(row["n"]) for row in _summary(board).values()})
+    for board, summary in zip(boards, summaries, strict=True):
+        counts = sorted({int(row["n"]) for row in summary.values()})
         number = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
         runs.append(f"{number} on {board.split}")
     newest = max(str(board.runs["finished"].max())[:10] for board in boards)

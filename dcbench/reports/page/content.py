@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import defaultdict
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -93,8 +94,18 @@ def _table(board: Board, subsets: str, summary: pd.DataFrame) -> MethodTable:
     shown, run_metrics = metrics_of_methods(summary, ood), metrics_of_runs(runs, ood)
     axis = _axis(summary, runs)
     key = slug(board.protocol, board.split, "subset", subsets)
+    by_method: dict[str, list[_Values]] = defaultdict(list)
+    for run in runs.to_dict("records"):
+        by_method[run["method"]].append(run)
     rows = [
-        _method_row(f"{key}-{number}", values, runs, shown, run_metrics, axis)
+        _method_row(
+            f"{key}-{number}",
+            values,
+            by_method[values["method"]],
+            shown,
+            run_metrics,
+            axis,
+        )
         for number, values in enumerate(_best_first(summary))
     ]
     return MethodTable(key, SUBSETS[subsets], shown, run_metrics, axis, rows)
@@ -117,12 +128,11 @@ def _axis(summary: pd.DataFrame, runs: pd.DataFrame) -> Axis:
 def _method_row(
     key: str,
     values: _Values,
-    runs: pd.DataFrame,
+    own: Sequence[_Values],
     shown: Sequence[Metric],
     run_metrics: Sequence[Metric],
     axis: Axis,
 ) -> MethodRow:
-    own = runs[runs["method"] == values["method"]].to_dict("records")
     seconds = number(values.get("train_seconds_mean"))
     return MethodRow(
         key=key,
