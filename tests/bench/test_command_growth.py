@@ -1,0 +1,93 @@
+"""The commands' cost by the number of runs: what is measured, and how it is told."""
+
+import math
+
+import pytest
+from typer.testing import CliRunner
+
+from dcbench.bench import command_growth
+from dcbench.bench.command_growth import (
+    COMMANDS,
+    CommandGrowth,
+    CommandReport,
+    Cost,
+    markdown,
+    measure_commands,
+)
+from dcbench.bench.many_runs import RUNS_OF_A_METHOD, addresses, numbered_run, queue_of
+from dcbench.cli import app
+
+
+def grown(*seconds: float, amounts: tuple[int, ...] = (100, 1000, 10_000)) -> CommandGrowth:
+    costs = tuple(Cost(each, 50.0) for each in seconds)
+    return CommandGrowth("sweep", amounts, Cost(2.0, 40.0), costs)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "exponent"),
+    [
+        ((2.1, 3.0, 12.0), 1.0),  # 1 and 10 above the 2 of one run
+        ((2.1, 3.0, 102.0), 2.0),
+        ((2.1, 3.0, 2 + math.sqrt(10)), 0.5),
+        ((2.1, 2.0, 12.0), None),  # nothing is above start-up yet
+    ],
+)
+def test_exponent_is_that_of_what_is_above_the_start(seconds, exponent):
+    assert grown(*seconds).exponent == (None if exponent is None else pytest.approx(exponent))
+
+
+def test_one_amount_has_no_exponent():
+    assert grown(2.1, amounts=(100,)).exponent is None
+
+
+def test_table_has_every_amount_with_the_machine_and_the_date():
+    text = markdown(CommandReport("a CPU", "2026-11-27", (grown(2.1, 3.0, 12.04),)))
+    assert "Measured on 2026-11-27, a CPU;" in text
+    assert "| command | 1 run | 100 runs | 1,000 runs | 10,000 runs | exponent |" in text
+    row = "| `sweep` | 2.0 s, 40 MiB | 2.1 s, 50 MiB | 3.0 s, 50 MiB | 12.0 s, 50 MiB | 1.00 |"
+    assert row in text
+
+
+def test_runs_are_all_different_and_a_queue_asks_for_each():
+    runs = [numbered_run(number) for number in range(3 * RUNS_OF_A_METHOD + 15)]
+    assert len(set(runs)) == len(set(addresses(len(runs)))) == len(runs)
+    asked = [
+        (block["methods"][0], block["subsets"], seed)
+        for block in queue_of(len(runs))["blocks"]
+        for first, last in [(str(block["seeds"]) + "-").split("-")[:2]]
+        for seed in range(int(first), int(last or first) + 1)
+    ]
+    assert asked == runs
+
+
+def test_commands_are_run_on_results_that_hold(tmp_path, monkeypatch):
+    monkeypatch.setattr(command_growth, "REPEATS", 1)
+    commands = {name: COMMANDS[name] for name in ("collect", "leaderboard build")}
+    commands["leaderboard check"] = "leaderboard check {boards} --predictions {results}"
+    monkeypatch.setattr(command_growth, "COMMANDS", commands)
+    report = measure_commands([2], tmp_path)
+    assert [growth.command for growth in report.growths] == list(commands)
+    assert all(cost > 0 for growth in report.growths for each in growth.costs for cost in each)
+    records = [path.parent.relative_to(tmp_path / "runs") for path in tmp_path.rglob("record.json")]
+    assert sorted(records) == sorted(addresses(2))
+
+
+@pytest.mark.parametrize("runs", ["", "1000,100", "100,100", "1,100", "many"])
+def test_numbers_of_runs_that_do_not_rise_are_wrong_use(runs, tmp_path):
+    done = CliRunner().invoke(app, ["growth", "--runs", runs, "--folder", str(tmp_path)])
+    assert done.exit_code == 2
+    assert "write rising numbers from 2" in done.output
+    assert not list(tmp_path.iterdir())
+
+
+def test_command_prints_the_table(monkeypatch, tmp_path):
+    asked = []
+    report = CommandReport("a CPU", "2026-11-27", (grown(2.1, 3.0, 12.0),))
+    monkeypatch.setattr(
+        command_growth, "measure_commands", lambda *given: asked.append(given) or report
+    )
+    words = ["growth", "--runs", "100, 1000,10000", "--folder", str(tmp_path)]
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 0, done.output
+    assert markdown(report) in done.output
+    assert asked == [([100, 1000, 10_000], tmp_path)]
