@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
+from dcbench.data import splits
 from dcbench.data.derive import derive_split, verify_split
 from dcbench.data.load import load_images
 from dcbench.data.places import splits_folder
