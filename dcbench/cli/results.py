@@ -96,13 +96,14 @@ def _report(outcomes: Sequence[Pruned], dry_run: bool) -> Report:
         "weights": sum(each.weights for each in outcomes),
         "predictions": sum(each.predictions for each in outcomes),
     }
+    groups = _groups(outcomes)
     columns = ("protocol", "split", "method", "runs", "weights MiB", "predictions MiB")
     said = f"{_mib(freed['weights'])} MiB of weights, {_mib(freed['predictions'])} of predictions"
     counted = ", ".join(f"{count} {state}" for state, count in counts.items())
     how = "would give back" if dry_run else "gave back"
     return Report(
         data={"dry_run": dry_run, "counts": counts, "bytes": freed, "runs": runs},
-        tables=[Table("", columns, _groups(outcomes))],
+        tables=[Table("", columns, groups)] if groups else (),
         lines=[each.message for each in outcomes if each.message],
         notes=[f"{how} {said}: {counted}" + ("; nothing was written" if dry_run else "")],
         exit_code=1 if counts["refused"] or counts["damaged"] else 0,

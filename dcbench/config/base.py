@@ -15,7 +15,9 @@ from dcbench.errors import DcbenchError, UsageError
 class Config(BaseModel):
     """Base of everything read from a file or the command line: immutable, no unknown keys."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, protected_namespaces=()
+    )
 
 
 AnyConfig = TypeVar("AnyConfig", bound=BaseModel)

@@ -261,6 +261,13 @@ def spoil(path: Path, change: Any) -> None:
     path.write_text(yaml.safe_dump(content), encoding="utf-8")
 
 
+def test_protocol_says_whether_weights_are_kept_and_its_child_takes_that_over(baselines: Path):
+    assert load_protocol("v1").weights == "keep"
+    spoil(baselines / "v1.yaml", lambda content: content.update(weights="none"))
+    assert load_protocol("v1").weights == "none"
+    assert load_protocol("v1-lite").weights == "none"
+
+
 @pytest.mark.parametrize(
     ("change", "parts"),
     [
@@ -269,6 +276,7 @@ def spoil(path: Path, change: Any) -> None:
             ["recipes.digits.training.epohcs", "did you mean 'epochs'"],
         ),
         (lambda c: c.update(titel="x"), ["unknown key 'titel'", "did you mean 'title'"]),
+        (lambda c: c.update(weights="some"), ["weights='some'", "'keep' or 'none'"]),
         (
             lambda c: c["recipes"]["digits"].update(varaints={}),
             ["recipes.digits.varaints", "did you mean 'variants'"],

@@ -5,6 +5,7 @@ import hashlib
 import io
 import json
 import logging
+import os
 import random
 import resource
 import shutil
@@ -559,3 +560,13 @@ def test_folder_is_free_again_after_a_failure(tmp_path: Path):
         raise ValueError("inside")
     with store.locked(tmp_path, busy="try again"):
         pass
+
+
+def test_folder_on_a_file_system_without_flock_is_held_all_the_same(tmp_path: Path, monkeypatch):
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    with store.locked(tmp_path / "run"):
+        assert store.is_held(tmp_path / "run")
+    assert not store.is_held(tmp_path / "run")
