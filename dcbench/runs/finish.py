@@ -87,7 +87,8 @@ def _cost(run: ReadyRun, evaluate_seconds: float) -> Cost:
     recipe, seconds = plan.choice.recipe, run.trainer.progress.seconds
     trained = plan.num_images * run.trainer.epochs
     sample = torch.zeros(1, 3, *run.data.images.fit.images.shape[1:3], device=device)
-    image = count_flops(run.trainer.network, sample).all_taps
+    counted = run.session.known(plan, "flops", lambda: count_flops(run.trainer.network, sample))
+    image = counted.all_taps
     flops = round(BACKWARD_AND_FORWARD * image * trained * run.step.passed / run.step.images)
     return Cost(
         train_seconds=round(seconds, 3),

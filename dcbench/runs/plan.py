@@ -46,6 +46,13 @@ class Plan:
         )
         return Identity(configuration, self.choice.label, type(method).default_settings())
 
+    @functools.cached_property
+    def kind(self) -> str:
+        """What all subsets and seeds of the plan share: what they cost follows from it."""
+        return self.identity.configuration.model_dump_json(
+            exclude={"subset", "index_sha256", "seed"}
+        )
+
     @property
     def folder(self) -> Path:
         """Where the run lies under a results folder."""

@@ -163,13 +163,21 @@ def _note_slow(plan: Plan, session: Session, estimate: Estimate) -> None:
 def _measured(
     plan: Plan, session: Session, data: DeviceData, trainer: Trainer
 ) -> tuple[StepCost, Estimate]:
-    sample = data.images.fit.images[:_SAMPLE]
-    _predict(plan, session, data, trainer, sample[:1])  # the first call chooses kernels
-    began = time.perf_counter()
-    _predict(plan, session, data, trainer, sample)
-    seconds = (time.perf_counter() - began) / len(sample)
-    step = trainer.measure_step()
+    def measure() -> tuple[StepCost, float]:
+        sample = data.images.fit.images[:_SAMPLE]
+        _predict(plan, session, data, trainer, sample[:1])  # the first call chooses kernels
+        began = time.perf_counter()
+        _predict(plan, session, data, trainer, sample)
+        seconds = (time.perf_counter() - began) / len(sample)
+        return trainer.measure_step(), seconds
+
     progress, images = trainer.progress, data.num_predicted
+    # On a GPU every trainer is measured: it captures its steps then, before its time is taken.
+    step, seconds = (
+        measure()
+        if session.device.type == "cuda"
+        else session.known(plan, f"cost in stage {progress.stage}", measure)
+    )
     done = progress.epoch * trainer.steps_per_epoch + progress.step
     estimate = Estimate(
         steps=trainer.epochs * trainer.steps_per_epoch - done,

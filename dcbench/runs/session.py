@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -20,6 +21,8 @@ from dcbench.runs.plan import Plan
 from dcbench.training.augment import DeviceImages, normalization_statistics
 from dcbench.training.compiled import prepare_compilation
 from dcbench.training.trainer import Trainer
+
+Found = TypeVar("Found")
 
 _log = logging.getLogger(__name__)
 
@@ -78,6 +81,7 @@ class Session:
         self._data: tuple[Any, DeviceData] | None = None
         self._spare: tuple[Any, list[Trainer]] = (None, [])
         self._ceilings: dict[str, float] = {}
+        self._known: dict[tuple[str, str], Any] = {}
 
     def threads_of(self, plan: Plan) -> contextlib.AbstractContextManager[None]:
         """A context in which PyTorch has the threads of a plan's run."""
@@ -135,6 +139,14 @@ class Session:
         if self._spare[0] != key:
             self._spare = (key, [])
         self._spare[1].append(trainer)
+
+    def known(self, plan: Plan, what: str, find: Callable[[], Found]) -> Found:
+        """What is the same for all runs of a kind: found for the first of them."""
+        key = (plan.kind, what)
+        if key not in self._known:
+            self._known[key] = find()
+        found: Found = self._known[key]
+        return found
 
     def ceiling(self, recipe: Recipe) -> float:
         """FLOP per second of a large matrix product here, in the recipe's precision."""

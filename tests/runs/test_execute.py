@@ -31,10 +31,12 @@ from dcbench.records.checkpoint import Checkpoint
 from dcbench.records.recompute import measure_again
 from dcbench.records.store import Store
 from dcbench.runs import execute as runs
+from dcbench.runs import finish as finish_module
 from dcbench.runs.execute import execute, execute_together
 from dcbench.runs.machine import find_device
 from dcbench.runs.plan import plan_run
 from dcbench.runs.session import Session
+from dcbench.training.trainer import Trainer
 from tests.records.test_store import a_record, disk_that_fills_at, some_predictions
 
 SOURCE = Path(dcbench.__file__).parents[1]
@@ -627,3 +629,21 @@ def test_run_on_a_gpu_repeats_itself_and_predicts_as_a_cpu_does(cuda, tmp_path: 
     assert made[0].predictions.sha256 == made[1].predictions.sha256
     cpu = dcbench.run("ic-regmixup", "digits", device="cpu", results=tmp_path / "c")
     assert made[0].metrics.accuracy == pytest.approx(cpu.metrics.accuracy, abs=0.1)
+
+
+def test_runs_of_a_kind_are_measured_once_in_a_process(tmp_path: Path, monkeypatch):
+    measured, counted = [], []
+    steps, flops = Trainer.measure_step, finish_module.count_flops
+    monkeypatch.setattr(
+        Trainer, "measure_step", lambda trainer: (measured.append(trainer), steps(trainer))[1]
+    )
+    monkeypatch.setattr(
+        finish_module, "count_flops", lambda *given: (counted.append(given), flops(*given))[1]
+    )
+    session, records = Session(Folder(tmp_path), CPU), []
+    for changes in ({}, {"seed": 1}, {"subset": 1}, {"method": "mixup"}):
+        asked = {"method": "erm", **changes}
+        plan = plan_run(asked.pop("method"), "digits", settings={"epochs": 1}, **asked)
+        records.append(execute(plan, Store(tmp_path), session))
+    assert (len(measured), len(counted)) == (2, 2)
+    assert len({record.cost.model_flops for record in records}) == 1
