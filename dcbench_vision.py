@@ -8,8 +8,12 @@ path is imported. So this module stands beside the package and imports it only a
 from __future__ import annotations
 
 import importlib.util
+import signal
 import sys
 from pathlib import Path
+from typing import NoReturn
+
+_INTERRUPTING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 _OURS = "draws.py"
 """A file of our package that the other project does not have."""
@@ -21,13 +25,30 @@ _REPAIR = (
 
 
 def main() -> None:
-    """Run the command line; ends with one line and exit code 1 if the package is not ours."""
-    problem = other_package()
-    if problem is not None:
-        sys.exit(f"error: {problem}; {_REPAIR}")
-    from dcbench.cli import main as command_line
+    """Run the command line; ends with one line and exit code 1 if the package is not ours.
 
-    command_line()
+    A signal that ends a process ends this one with exit code 130, from its first moment on.
+    """
+    heard = [number for number in _INTERRUPTING if signal.getsignal(number) != signal.SIG_IGN]
+    for number in heard:
+        signal.signal(number, _interrupt)
+    try:
+        problem = other_package()
+        if problem is not None:
+            sys.exit(f"error: {problem}; {_REPAIR}")
+        from dcbench.cli import main as command_line
+
+        command_line()
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted before anything was begun\n")
+        sys.exit(130)
+    finally:
+        for number in heard:
+            signal.signal(number, signal.SIG_DFL)  # what is left to do is to leave
+
+
+def _interrupt(number: int, frame: object) -> NoReturn:
+    raise KeyboardInterrupt(number)
 
 
 def other_package() -> str | None:

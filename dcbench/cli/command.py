@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import logging
+import os
 import sys
 from typing import Any
 
@@ -24,10 +25,18 @@ class Guarded(TyperGroup):
     def main(self, *args: Any, **options: Any) -> Any:
         """Run the command line, whatever the streams can encode."""
         codecs.register_error("dcbench", _spell)
+        os.environ["MPLBACKEND"] = "agg"  # a notebook's is not there for its commands
         for stream in (sys.stdout, sys.stderr):
             if hasattr(stream, "reconfigure"):
                 stream.reconfigure(errors="dcbench")
         return super().main(*args, **options)
+
+    def make_context(self, *args: Any, **options: Any) -> Any:
+        """Read the command line; click would end an interrupt with another exit code."""
+        try:
+            return super().make_context(*args, **options)
+        except KeyboardInterrupt:
+            raise _interrupted() from None
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Answer `--help` at once: to read any option, Typer imports pydantic."""
@@ -60,10 +69,7 @@ class Guarded(TyperGroup):
             note(f"error: {_of_the_system(problem)}")
             raise typer.Exit(1) from None
         except KeyboardInterrupt:
-            from dcbench.cli.console import note
-
-            note("interrupted; the same command goes on from the last checkpoint")
-            raise typer.Exit(130) from None
+            raise _interrupted() from None
 
 
 class ListByDefault(TyperGroup):
@@ -73,6 +79,13 @@ class ListByDefault(TyperGroup):
         """Find the command; what is no command is a pattern for `list`."""
         known = args[0] in self.commands or args[0].startswith("-")
         return super().resolve_command(ctx, args if known else ["list", *args])
+
+
+def _interrupted() -> typer.Exit:
+    from dcbench.cli.console import note
+
+    note("interrupted; the same command goes on from the last checkpoint")
+    return typer.Exit(130)
 
 
 def _of_the_system(problem: BaseException) -> str:

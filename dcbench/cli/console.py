@@ -21,7 +21,7 @@ from rich.text import Text
 
 from dcbench.cli.report import Report
 from dcbench.cli.tables import laid_out
-from dcbench.config.text import duration
+from dcbench.config.text import duration, printable
 from dcbench.errors import RunError
 
 _LINE_EVERY = 10.0
@@ -64,10 +64,10 @@ def show(report: Report, as_json: bool) -> None:
     with console.capture() as capture:
         for table in report.tables:
             if table.title:
-                console.print(Text(table.title, style="italic"), soft_wrap=True)
+                console.print(Text(printable(table.title), style="italic"), soft_wrap=True)
             console.print(laid_out(table, stdout.width if stdout.is_terminal else None))
             console.print()
-    _write(capture.get() + "".join(f"{line}\n" for line in report.lines))
+    _write(capture.get() + "".join(f"{printable(line)}\n" for line in report.lines))
     for text in report.notes:
         note(text)
 
@@ -101,7 +101,7 @@ def _never_failing() -> Iterator[None]:
 def note(text: str) -> None:
     """A line on standard error, as it is."""
     with _never_failing():
-        stderr.print(text, markup=False, soft_wrap=True)
+        stderr.print(printable(text), markup=False, soft_wrap=True)
 
 
 class _Lines(logging.Handler):

@@ -12,6 +12,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from dcbench.cli.report import Table
+from dcbench.config.text import printable
 
 _NEVER_FOLDED = 16
 """Words up to this long stay whole."""
@@ -119,6 +120,7 @@ def _lines(text: str) -> list[str]:
 
 def _spelled(text: str) -> str:
     """The text as standard output will spell it: ± as +/- in ASCII, which is wider."""
+    text = printable(text)
     encoding, errors = getattr(sys.stdout, "encoding", None), getattr(sys.stdout, "errors", None)
     if not encoding or not errors or errors == "strict":
         return text

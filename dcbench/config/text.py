@@ -2,6 +2,20 @@
 
 from __future__ import annotations
 
+_CONTROLS = {
+    code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\n\t"
+}
+_CONTROLS |= {code: f"\\u{code:04x}" for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))}
+_CONTROLS |= {code: f"\\u{code:04x}" for code in range(0xD800, 0xE000)}
+
+
+def printable(text: str) -> str:
+    """Text that changes nothing about a terminal: signs that control one are spelled out.
+
+    So are those that turn the direction of writing, and halves of surrogate pairs.
+    """
+    return text.translate(_CONTROLS)
+
 
 def duration(seconds: float) -> str:
     """A time span for people: `48 s`, `3 min 20 s`, `4 h 05 min`."""

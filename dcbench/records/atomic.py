@@ -7,6 +7,8 @@ import errno
 import hashlib
 import os
 import secrets
+import signal
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -32,6 +34,44 @@ _ADVICE = {
 """What to do about a refusal of the file system, where that is known."""
 
 
+_INTERRUPTING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@contextlib.contextmanager
+def undisturbed() -> Iterator[None]:
+    """Let a signal that ends the process wait until what is within is done; a second one does not.
+
+    Outside the main thread, where Python takes no signals, nothing is changed.
+    """
+    noted: list[int] = []
+    before: dict[int, Any] = {}
+
+    def note(number: int, frame: object) -> None:
+        if noted:
+            _pass_on(number, before[number])
+        noted.append(number)
+
+    if threading.current_thread() is threading.main_thread():
+        heard = {each: signal.getsignal(each) for each in _INTERRUPTING}
+        before = {each: how for each, how in heard.items() if how not in (signal.SIG_IGN, None)}
+        for each in before:
+            signal.signal(each, note)
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+    if noted:
+        _pass_on(noted[0], before[noted[0]])
+
+
+def _pass_on(number: int, handler: Any) -> None:
+    if callable(handler):
+        handler(number, None)
+    else:
+        os.kill(os.getpid(), number)
+
+
 @contextlib.contextmanager
 def writing(path: Path) -> Iterator[None]:
     """Turn the file system's refusals into an error for the user."""
@@ -55,7 +95,7 @@ def write_whole(path: Path, write: Callable[[BinaryIO], Any]) -> str:
     Who may read it is what the user's umask says of new files.
     """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.unfinished")
-    with writing(path):
+    with writing(path), undisturbed():
         try:
             with temporary.open("x+b") as file:
                 write(file)

@@ -21,7 +21,7 @@ from dcbench.config.reading import GIB, MOST_TEXT, is_folder, parse_json, read_f
 from dcbench.errors import DataError
 from dcbench.metrics.measure import Predictions
 from dcbench.records.arrays import Arrays, arrays_sha256, pack, unpack
-from dcbench.records.atomic import write_bytes, write_whole, writing
+from dcbench.records.atomic import undisturbed, write_bytes, write_whole, writing
 from dcbench.records.schema import (
     SCHEMA_VERSION,
     EpochSummary,
@@ -160,8 +160,9 @@ def write_record(folder: Path, record: Record) -> None:
 
 def finish(folder: Path, record: bytes) -> None:
     """Finish a run by a record that is text already."""
-    write_bytes(folder / RECORD, record)
-    remove(folder, CHECKPOINT)
+    with undisturbed():  # or a checkpoint would lie beside a record
+        write_bytes(folder / RECORD, record)
+        remove(folder, CHECKPOINT)
 
 
 def read_record(path: Path) -> Record:

@@ -148,8 +148,8 @@ def _stream(device: torch.device, *, alone: bool) -> contextlib.AbstractContextM
     return torch.cuda.stream(stream)
 
 
-LEAVING = (signal.SIGTERM, signal.SIGUSR2)
-"""What a cluster says before it ends a process."""
+LEAVING = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR2)
+"""What a cluster says before it ends a process, and a terminal that is closed."""
 
 
 class Interrupts:
