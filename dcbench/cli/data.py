@@ -112,6 +112,9 @@ def data_bundle(
     ood: Annotated[
         bool, typer.Option(help="With the sets for out-of-distribution detection.")
     ] = True,
+    sets: Annotated[
+        str | None, typer.Option(help="Further OOD sets for `dcbench predict`: tin, or openood.")
+    ] = None,
     data: DataOption = None,
     allow_unverified_data: UnverifiedOption = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would hold.")] = False,
@@ -121,7 +124,7 @@ def data_bundle(
     Give it as --data FILE, or as DCBENCH_DATA, wherever a data folder would do. It is lossless,
     and checked whenever it is read.
     """
-    from dcbench.config.names import parse_seeds
+    from dcbench.config.names import parse_seeds, split_list
     from dcbench.data.gather import gather
     from dcbench.data.source import open_source
     from dcbench.data.splits import matching_splits
@@ -131,6 +134,7 @@ def data_bundle(
         open_source(data, allow_unverified=allow_unverified_data),
         subsets=parse_seeds(subsets, "subset") if subsets else (),
         ood=ood,
+        sets=split_list(sets or ""),
     )
     for name, reason in contents.left_out.items():
         _log.info("OOD set %s is left out: %s", name, reason)

@@ -10,13 +10,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from dcbench.config.image_sets import CORRUPTIONS
 from dcbench.config.progress import NoProgress, Progress
 from dcbench.data.bundle import Manifest, stored_part, write_bundle
 from dcbench.data.catalogue import get_dataset
-from dcbench.data.ood_sets import NOISE
+from dcbench.data.ood_sets import NOISE, fitting_members, listed_rows
 from dcbench.data.parts import MissingData, Part, Source, UnverifiedData
 from dcbench.data.rules import Rows
-from dcbench.data.splits import Split, load_split, split_config
+from dcbench.data.splits import Split, SplitConfig, load_split, split_config
 from dcbench.errors import UsageError
 
 
@@ -64,6 +65,7 @@ def gather(
     *,
     subsets: Sequence[int] = (),
     ood: bool = True,
+    sets: Sequence[str] = (),
 ) -> Contents:
     """Read all images that some splits need: train, validation, test and OOD sets.
 
@@ -71,11 +73,13 @@ def gather(
     ----------
     subsets : sequence of int
         Of each split, as far as it has them; none means all.
+    sets : sequence of str
+        Further OOD sets, or `openood`, to be predicted by runs that are there.
 
     Raises
     ------
     UsageError
-        There is no such split, none of them has one of the subsets, or they need no files.
+        There is no such split or set, no split has one of the subsets, or they need no files.
     DataError
         Training or test images are missing, damaged, or not the official ones where
         the source takes no others.
@@ -98,14 +102,26 @@ def gather(
         split = load_split(name, subset)
         want(split.config.dataset, "train", functools.partial(_training_rows, split))
         want(split.config.test.dataset, "test", functools.partial(_test_rows, split))
-        for other in (each for each in split.config.ood if ood and each not in NOISE):
+        for other in _ood_sets(split.config, sets, own=ood):
             try:
-                want(other, "test")
+                want(other, "test", functools.partial(_ood_rows, other, split.config))
             except (MissingData, UnverifiedData) as problem:
                 left_out[other] = str(problem)
     if not wanted:
         raise UsageError(f"{', '.join(splits)}: dcbench has the images itself; nothing to bundle")
     return _contents(list(wanted.values()), left_out, splits, subsets, ood)
+
+
+def _ood_sets(split: SplitConfig, sets: Sequence[str], *, own: bool) -> list[str]:
+    """The OOD sets with files that are asked for, each once."""
+    named = [name for word in sets for name in fitting_members(word, split)]
+    chosen = dict.fromkeys([*(split.ood if own else ()), *named])
+    return [name for name in chosen if name not in NOISE and name not in CORRUPTIONS]
+
+
+def _ood_rows(name: str, split: SplitConfig, part: Part) -> Rows:
+    listed = listed_rows(name, split)
+    return _all_rows(part) if listed is None else listed
 
 
 def _all_rows(part: Part) -> Rows:

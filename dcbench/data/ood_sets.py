@@ -8,6 +8,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from dcbench.config.image_sets import CORRUPTIONS, members_of
 from dcbench.data.catalogue import get_dataset
 from dcbench.data.parts import ImageSet, Source
 from dcbench.data.places import splits_folder
@@ -51,7 +52,7 @@ def load_ood_set(name: str, split: SplitConfig, source: Source) -> ImageSet:
         return _noise(name, get_dataset(split.dataset).image_size)
     if problem := unfit(name, split):
         raise UsageError(problem)
-    return source.part(name, "test").take(_listed(name, split))
+    return source.part(name, "test").take(listed_rows(name, split))
 
 
 def unfit(name: str, split: SplitConfig) -> str | None:
@@ -75,7 +76,23 @@ def unfit(name: str, split: SplitConfig) -> str | None:
     return None
 
 
-def _listed(name: str, split: SplitConfig) -> Rows | None:
+def fitting_members(word: str, split: SplitConfig) -> list[str]:
+    """The sets that a word stands for on a split: of a group, those that are sets for it.
+
+    Raises
+    ------
+    UsageError
+        There is no such set or group, or none of it is one for this split.
+    """
+    names = members_of(word, split.ood)
+    reasons = {name: None if name in CORRUPTIONS else unfit(name, split) for name in names}
+    fitting = [name for name, reason in reasons.items() if reason is None]
+    if not fitting:
+        raise UsageError("; ".join(filter(None, reasons.values())))
+    return fitting
+
+
+def listed_rows(name: str, split: SplitConfig) -> Rows | None:
     """Which images of a dataset the set has; None: all."""
     if name not in _LISTED:
         return None

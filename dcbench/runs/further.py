@@ -14,12 +14,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from dcbench.config.image_sets import CORRUPTIONS, SEVERITIES, members_of
+from dcbench.config.image_sets import CORRUPTIONS, SEVERITIES
 from dcbench.config.progress import NoProgress, Progress, ProgressTask
 from dcbench.data.load import load_test
-from dcbench.data.ood_sets import load_ood_set, unfit
+from dcbench.data.ood_sets import fitting_members, load_ood_set
 from dcbench.data.parts import ImageSet, MissingData, Source, UnverifiedData
-from dcbench.data.splits import Split, SplitConfig, load_split
+from dcbench.data.splits import Split, load_split
 from dcbench.errors import DataError, RunError, UsageError
 from dcbench.metrics.measure import Predictions
 from dcbench.metrics.shift import verdicts
@@ -106,19 +106,9 @@ def requests_of(
     for folder in run_folders(paths):
         record = read_record(folder)
         split = load_split(record.split, record.subset).config
-        named = dict.fromkeys(name for word in sets for name in _members(word, split))
+        named = dict.fromkeys(name for word in sets for name in fitting_members(word, split))
         requests.append(Request(folder, record, list(named) if sets else default(record)))
     return requests
-
-
-def _members(word: str, split: SplitConfig) -> list[str]:
-    """The sets that a word stands for on a split: of a group, those that are sets for it."""
-    names = members_of(word, split.ood)
-    reasons = {name: None if name in CORRUPTIONS else unfit(name, split) for name in names}
-    fitting = [name for name, reason in reasons.items() if reason is None]
-    if not fitting:
-        raise UsageError("; ".join(filter(None, reasons.values())))
-    return fitting
 
 
 def predict_sets(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import bz2
 import hashlib
 import json
 import zipfile
@@ -15,6 +16,7 @@ from dcbench.data.derive import verify_split
 from dcbench.data.fetch import fetch
 from dcbench.data.gather import gather
 from dcbench.data.load import load_images
+from dcbench.data.ood_sets import load_ood_set
 from dcbench.data.parts import FileStatus, Part, UnverifiedData
 from dcbench.data.source import open_source
 from dcbench.data.splits import load_split
@@ -396,3 +398,17 @@ def test_real_images_come_back_equal_and_take_at_most_1700_bytes_each(
     assert Bundle(path).part("cifar10", "test").take(np.arange(1000)).official
     assert np.array_equal(Bundle(path).part("cifar10", "test").images, test.images[:1000])
     assert path.stat().st_size <= 1700 * 1000 + 2 * 10_000
+
+
+def test_bundle_holds_further_ood_sets_that_are_asked_for(tiny: Path, tmp_path: Path, monkeypatch):
+    digit = " ".join(f"{place}:0.5" for place in range(256))
+    lines = f"1 {digit}\n2 {digit}\n"
+    fakes.place(monkeypatch, tiny, "usps", {"usps/usps.t.bz2": (bz2.compress(lines.encode()), 2)})
+    source = open_source(tiny)
+    assert "usps/test" not in {part.name for part in gather(["tiny"], source).parts}
+    gather(["tiny"], source, ood=False, sets=["usps"]).write(tmp_path / "more.bundle")
+    config = load_split("tiny").config
+    packed = load_ood_set("usps", config, open_source(tmp_path / "more.bundle"))
+    assert np.array_equal(packed.images, load_ood_set("usps", config, source).images)
+    with pytest.raises(UsageError, match="unknown image set 'uspz'; did you mean usps"):
+        gather(["tiny"], source, sets=["uspz"])

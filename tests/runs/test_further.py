@@ -167,7 +167,7 @@ def test_folder_without_a_run_is_named(tmp_path: Path):
 
 def test_openood_lists_are_of_the_published_lengths():
     for name, count in (("cifair10", 7793), ("cifar100", 6526)):
-        rows = ood_sets._listed("tin", split_config(name))
+        rows = ood_sets.listed_rows("tin", split_config(name))
         assert rows is not None
         assert len(set(rows.tolist())) == count
         assert rows.max() < 10_000

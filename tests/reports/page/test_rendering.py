@@ -205,6 +205,18 @@ def test_columns_without_a_value_are_left_out(page: Page):
     assert "Few %" not in words
 
 
+def test_what_was_predicted_later_has_columns_where_a_run_has_it(tmp_path: Path):
+    later = board({"erm": (0.5, 0.6), "mixup": (0.7, 0.8)}, {})
+    assert "Tiny ImageNet" not in made(tmp_path / "before", [later]).words()
+    for name in ("ood.tin.msp.auroc", "ood.near.msp.auroc", "shift.corruptions.accuracy"):
+        later.runs[name] = later.runs["accuracy"] / 2
+        for kind in ("mean", "sd", "ci95"):
+            later.summary[f"{name}_{kind}"] = later.summary[f"accuracy_{kind}"] / 2
+    shown = made(tmp_path / "after", [later]).words()
+    for words in ("Tiny ImageNet, near", "mean over near sets", "corruptions", "37.5"):
+        assert words in shown, words
+
+
 def test_rules_are_those_of_the_protocol_and_the_split(tmp_path: Path):
     words = made(
         tmp_path, [board({"erm": (0.5, 0.6)}, {}, split="cifair10", protocol="v1")]
