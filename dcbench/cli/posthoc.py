@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dcbench.cli.options import DataOption, DeviceOption, UnverifiedOption
+from dcbench.cli.options import DataOption, DeviceOption, ThreadsOption, UnverifiedOption
 from dcbench.cli.report import Report, Table
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ def posthoc(
         str | None, typer.Option(help="OOD sets.", show_default="those that a run predicted")
     ] = None,
     device: DeviceOption = "auto",
+    threads: ThreadsOption = None,
     data: DataOption = None,
     allow_unverified_data: UnverifiedOption = False,
     output: Annotated[
@@ -59,7 +60,10 @@ def posthoc(
     source = open_source(data, allow_unverified=allow_unverified_data)
     requests = requests_of(runs, split_list(sets or ""), default=lambda record: [])
     with ConsoleProgress() as progress:
-        outcomes = list(fit(requests, chosen, source, find_device(device), progress=progress))
+        found = fit(
+            requests, chosen, source, find_device(device), threads=threads, progress=progress
+        )
+        outcomes = list(found)
     made = ensembles([request.folder for request in requests])
     if output is not None:
         _write_table(runs, output)

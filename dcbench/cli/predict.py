@@ -27,6 +27,10 @@ def predict(
             show_default="those of the split that a run lacks",
         ),
     ] = None,
+    features: Annotated[
+        bool,
+        typer.Option("--features", help="Store what the last layer is given, too."),
+    ] = False,
     device: DeviceOption = "auto",
     threads: ThreadsOption = None,
     data: DataOption = None,
@@ -34,30 +38,40 @@ def predict(
 ) -> Report:
     """Predict further image sets by the stored weights; nothing is trained.
 
+    With --features, those of the training and test images and of the OOD sets are stored as well.
     Each set becomes two files beside the record, which stays as it was. A set that is there is not
     predicted again. Ends with 3 if images of a set are not on this machine; the others are done.
     """
     from dcbench.cli.console import ConsoleProgress
     from dcbench.config.names import split_list
     from dcbench.data.source import open_source
+    from dcbench.runs.features import store_features
     from dcbench.runs.further import predict_sets, requests_of
     from dcbench.runs.machine import find_device
 
     source = open_source(data, allow_unverified=allow_unverified_data)
-    requests = requests_of(runs, split_list(sets or ""))
+    requests, place = requests_of(runs, split_list(sets or "")), find_device(device)
     with ConsoleProgress() as progress:
-        outcomes = list(
-            predict_sets(requests, source, find_device(device), threads=threads, progress=progress)
-        )
+        predicted = predict_sets(requests, source, place, threads=threads, progress=progress)
+        outcomes = list(predicted)
+        kept = store_features(requests, source, place, threads=threads, progress=progress)
+        stored = list(kept) if features else []
     absent = {each.name: each.message for each in outcomes if each.state == "absent"}
+    absent |= {each.name: each.message for each in stored if each.state == "absent"}
     notes = [f"{name}: {why}" for name, why in absent.items()]
-    if not outcomes:
+    if not outcomes and not stored:
         notes.append("no run lacks a set of its split; name others with --sets")
+    tables = []
+    if outcomes:
+        rows = [_row(each) for each in outcomes]
+        tables.append(Table("", ("run", "set", "state", *_TITLES), rows))
+    if stored:
+        found = [(str(each.run), each.name, each.state) for each in stored]
+        tables.append(Table("features", ("run", "images", "state"), found))
     return Report(
-        data=[_plain(each) for each in outcomes],
-        tables=[Table("", ("run", "set", "state", *_TITLES), list(map(_row, outcomes)))]
-        if outcomes
-        else (),
+        data=[_plain(each) for each in outcomes]
+        + [{**each._asdict(), "run": str(each.run), "features": True} for each in stored],
+        tables=tables,
         notes=notes,
         exit_code=3 if absent else 0,
     )

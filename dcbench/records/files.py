@@ -37,6 +37,8 @@ SETS = "sets"
 """The folder of what is predicted after the run."""
 POSTHOC = "posthoc"
 """The folder of what is fitted after the run."""
+FEATURES = "features"
+"""The folder of stored features."""
 
 MOST_BYTES = {PREDICTIONS: GIB, WEIGHTS: 4 * GIB, CHECKPOINT: 16 * GIB}
 """Bytes of a file beyond which it is refused unread; of those that are not named, `MOST_TEXT`."""
@@ -193,7 +195,7 @@ def clear(folder: Path) -> None:
     """Remove what a run left, record first."""
     remove(folder, RECORD, CHECKPOINT, PREDICTIONS, HISTORY, WEIGHTS)
     with writing(folder):
-        for later in (SETS, POSTHOC):
+        for later in (SETS, POSTHOC, FEATURES):
             if (folder / later).is_dir():
                 shutil.rmtree(folder / later)
 

@@ -20,7 +20,7 @@ class StoredFile(Config):
     """A file of a run's folder."""
 
     file: str = Field(
-        pattern=r"^(predictions\.npz|model\.safetensors|(sets|posthoc)/[a-z0-9_-]+\.npz)$"
+        pattern=r"^(predictions\.npz|model\.safetensors|(sets|posthoc|features)/[a-z0-9_-]+\.npz)$"
     )
     sha256: str
 

@@ -145,6 +145,11 @@ def predict_sets(
             yield from _predict_set(image_set, asked, images, threads, progress or NoProgress())
 
 
+def threads_of(record: Record, asked: int | None) -> int:
+    """The threads that are asked for, or as many as the run had."""
+    return asked or int(record.environment.get("threads") or 1)
+
+
 def _predict_set(
     name: str,
     requests: Sequence[Request],
@@ -166,7 +171,7 @@ def _predict_set(
         return
     for each in waiting:
         shown = progress.task(f"predict {name}", sum(map(len, loaded.parts)), unit="images")
-        own = threads or each.record.environment.get("threads") or 1
+        own = threads_of(each.record, threads)
         with locked(each.folder), threads_set(images.device, own):
             if _has(each.folder, each.record, name):
                 yield SetOutcome(each.folder, name, "there")

@@ -39,8 +39,8 @@ from dcbench.runs.detectors import (
     Scorer,
     require_pytorch_ood,
 )
-from dcbench.runs.further import Request, SetImages, check_weights
-from dcbench.runs.machine import describe_environment, device_title
+from dcbench.runs.further import Request, SetImages, check_weights, threads_of
+from dcbench.runs.machine import describe_environment, device_title, threads_set
 from dcbench.runs.prepare import now
 from dcbench.runs.representations import Tap
 from dcbench.runs.trained import load_network
@@ -92,9 +92,12 @@ def posthoc(
     source: Source,
     device: torch.device,
     *,
+    threads: int | None = None,
     progress: Progress | None = None,
 ) -> Iterator[PosthocOutcome]:
     """Fit what is asked for each run, unless it is there for all the sets that are asked.
+
+    `threads` as for `predict_sets`.
 
     Raises
     ------
@@ -105,7 +108,8 @@ def posthoc(
         if name in CORRUPTIONS:
             raise UsageError(f"image set {name}: is a corruption; detectors take OOD sets")
     for request in requests:
-        with locked(request.folder):
+        own = threads_of(request.record, threads)
+        with locked(request.folder), threads_set(device, own):
             yield from _of_run(request, names, source, device, progress or NoProgress())
 
 

@@ -25,6 +25,7 @@ from dcbench.metrics.measure import Predictions
 from dcbench.records import files
 from dcbench.records.collect import collect
 from dcbench.records.ensembles import ensembles
+from dcbench.records.features import read_features
 from dcbench.records.posthoc import TEST, Posthoc, read_posthoc
 from dcbench.records.schema import Record
 from dcbench.records.set_files import read_completed
@@ -328,3 +329,19 @@ def test_unknown_detector_and_corruption_are_refused(trained: Path):
         known_names(["knm"])
     with pytest.raises(UsageError, match="fog: is a corruption"):
         fit(trained, "energy", "fog")
+
+
+def test_stored_features_are_those_of_the_network(trained: Path, tmp_path: Path, features):
+    folder = Path(shutil.copytree(trained, tmp_path / "v1-lite/digits/subset-0/erm/seed-0"))
+    arguments = ["predict", str(folder), "--features", "--device", "cpu"]
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 0, done.output
+    record = read_completed(folder)
+    for name in ("fit", "test", "gaussian", "uniform"):
+        stored = read_features(folder, record, name)
+        assert np.allclose(stored, features[name], atol=1e-5)
+    before = contents(folder)
+    assert CliRunner().invoke(app, arguments).exit_code == 0
+    assert contents(folder) == before, "what is there is not stored again"
+    with pytest.raises(DataError, match="holds no features of tin"):
+        read_features(folder, record, "tin")
