@@ -23,9 +23,12 @@ from dcbench.errors import RunError
 
 _log = logging.getLogger(__name__)
 
-REPEATS = 2
+REPEATS = 5
 LONG = 4.0
 """Seconds of processor time from which a command is run once, and not `REPEATS` times."""
+
+NOISE = 0.1
+"""The share of a command's seconds by which they may differ from one time to the next."""
 
 
 class Cost(NamedTuple):
@@ -70,16 +73,20 @@ class CommandGrowth:
 
     @property
     def exponent(self) -> float | None:
-        """How the seconds beyond start-up grow from the last amount but one to the last.
+        """The p of seconds = a + b * runs**p, through the last three amounts.
 
-        1: in proportion to the runs; 2: with their square. None where there is nothing to compare.
+        1: in proportion to the runs, whatever the start takes; 2: with their square. None where
+        there are no three amounts, each as many times the one before, or where what grows is lost
+        in the start.
         """
-        if len(self.amounts) < 2:
+        if len(self.amounts) < 3:
             return None
-        less, more = (cost.seconds - self.start_up.seconds for cost in self.costs[-2:])
-        if min(less, more) <= 0:
+        few, some, many = self.amounts[-3:]
+        first, second, third = (cost.seconds for cost in self.costs[-3:])
+        lost = second - first < NOISE * first or third <= second
+        if lost or few * many != some**2:
             return None
-        return math.log(more / less) / math.log(self.amounts[-1] / self.amounts[-2])
+        return math.log((third - second) / (second - first)) / math.log(many / some)
 
 
 @dataclass(frozen=True)

@@ -26,18 +26,20 @@ def grown(*seconds: float, amounts: tuple[int, ...] = (100, 1000, 10_000)) -> Co
 @pytest.mark.parametrize(
     ("seconds", "exponent"),
     [
-        ((2.1, 3.0, 12.0), 1.0),  # 1 and 10 above the 2 of one run
-        ((2.1, 3.0, 102.0), 2.0),
-        ((2.1, 3.0, 2 + math.sqrt(10)), 0.5),
-        ((2.1, 2.0, 12.0), None),  # nothing is above start-up yet
+        ((2.1, 3.0, 12.0), 1.0),  # 2 s and 1 ms a run
+        ((2.01, 3.0, 102.0), 2.0),  # 2 s and a microsecond for each pair of runs
+        ((3.0, 2 + math.sqrt(10), 12.0), 0.5),  # 2 s and 0.1 s times the root
+        ((2.1, 2.2, 12.0), None),  # a twentieth more: that may be chance
+        ((2.1, 3.0, 2.9), None),
     ],
 )
-def test_exponent_is_that_of_what_is_above_the_start(seconds, exponent):
+def test_exponent_is_that_of_a_power_beside_what_the_start_takes(seconds, exponent):
     assert grown(*seconds).exponent == (None if exponent is None else pytest.approx(exponent))
 
 
-def test_one_amount_has_no_exponent():
-    assert grown(2.1, amounts=(100,)).exponent is None
+def test_two_amounts_or_uneven_ones_have_no_exponent():
+    assert grown(2.1, 3.0, amounts=(100, 1000)).exponent is None
+    assert grown(2.1, 3.0, 12.0, amounts=(100, 1000, 2000)).exponent is None
 
 
 def test_table_has_every_amount_with_the_machine_and_the_date():
