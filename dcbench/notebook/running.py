@@ -12,7 +12,7 @@ from dcbench.config.names import parse_seeds
 from dcbench.config.paths import results_root
 from dcbench.config.progress import NoProgress, Progress
 from dcbench.data.source import open_source
-from dcbench.errors import RunError
+from dcbench.errors import RunError, UsageError
 from dcbench.records.schema import Record
 from dcbench.records.set_files import read_completed
 from dcbench.records.store import Store
@@ -130,6 +130,8 @@ def run(
     """
     if seeds is None:
         wanted: Iterable[int] = (seed,)
+    elif seed:
+        raise UsageError(f"seed={seed} beside seeds={seeds!r}: give one of them")
     else:
         wanted = parse_seeds(seeds) if isinstance(seeds, str) else tuple(seeds)
     plans = [

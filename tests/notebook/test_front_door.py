@@ -35,6 +35,7 @@ def test_completion_offers_the_promised_names_and_no_others():
                 "list_methods",
                 "list_splits",
                 "load_leaderboard",
+                "load_posthoc",
             ),
             *("load_model", "load_records", "load_split", "register", "run", "run_many"),
         ]
@@ -58,6 +59,11 @@ def test_several_seeds_are_a_list_and_are_found_again(results: Path):
     records = dcbench.run("erm", "digits", seeds=range(2), results=results, **OPTIONS)
     assert [record.seed for record in records] == [0, 1]
     assert all(0 < record.metrics.accuracy < 1 for record in records)
+
+
+def test_seed_beside_seeds_is_refused():
+    with pytest.raises(dcbench.UsageError, match=r"seed=3 beside seeds='0-1': give one of them"):
+        dcbench.run("erm", "digits", seed=3, seeds="0-1")
 
 
 def test_many_runs_come_in_the_order_asked_for(results: Path):
