@@ -6,7 +6,6 @@ import contextlib
 import getpass
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import time
@@ -75,14 +74,25 @@ def slurm_node(folder: Path) -> Iterator[Path]:
         for name in ("slurmctld", "slurmd")
     ]
     try:
-        _wait_until_idle(folder, environment)
+        if not _answers(["sinfo", "--noheader", "--format=%T"], "idle", environment):
+            logs = "".join(each.read_text() for each in folder.glob("*.log"))
+            raise RuntimeError(f"Slurm does not start: {logs[-2000:]}")
         yield path
     finally:
-        subprocess.run(["scancel", "--full", f"--user={getpass.getuser()}"], env=environment)
-        for daemon in reversed(daemons):
-            daemon.send_signal(signal.SIGTERM)
-        for daemon in daemons:
-            daemon.wait(timeout=30)
+        user = f"--user={getpass.getuser()}"
+        subprocess.run(["scancel", "--full", user], env=environment)
+        _answers(["squeue", "--noheader", user], "", environment)  # steps report to the daemons
+        for daemon in reversed(daemons):  # and these to the controller
+            _end(daemon)
+
+
+def _end(daemon: subprocess.Popen[bytes]) -> None:
+    daemon.terminate()
+    try:
+        daemon.wait(timeout=10)
+    except subprocess.TimeoutExpired:  # it waits for something that it has still to report
+        daemon.kill()
+        daemon.wait()
 
 
 def _free_ports() -> list[int]:
@@ -93,12 +103,11 @@ def _free_ports() -> list[int]:
         return [each.getsockname()[1] for each in sockets]
 
 
-def _wait_until_idle(folder: Path, environment: dict[str, str]) -> None:
-    command = ["sinfo", "--noheader", "--format=%T"]
+def _answers(command: list[str], expected: str, environment: dict[str, str]) -> bool:
+    """Whether a command says what it is to say, within some twenty seconds."""
     for _ in range(100):
         answer = subprocess.run(command, env=environment, capture_output=True, text=True)
-        if answer.stdout.strip() == "idle":
-            return
+        if answer.returncode == 0 and answer.stdout.strip() == expected:
+            return True
         time.sleep(0.2)
-    logs = "".join(path.read_text() for path in folder.glob("*.log"))
-    raise RuntimeError(f"Slurm does not start: {logs[-2000:]}")
+    return False

@@ -30,18 +30,20 @@ from dcbench.sweep.engines import slurm_jobs
 from dcbench.sweep.engines.slurm import Slurm, SlurmOptions
 
 TOLD = """
-import os, pathlib, signal
+import itertools, os, pathlib, signal
 from torch.nn.functional import cross_entropy
 from dcbench.methods import Method
 
+steps = itertools.count()
+
 class Told(Method):
-    \"\"\"ERM whose job is told, the first time, that its time is nearly over.\"\"\"
+    \"\"\"ERM whose job is told to leave in the midst of training, the first time anywhere.\"\"\"
 
     def loss(self, network, batch):
         marker = pathlib.Path({marker!r})
-        if not marker.exists():
+        if next(steps) == 5 and not marker.exists():
             marker.touch()
-            os.kill(os.getpid(), signal.SIGUSR2)
+            os.kill(os.getpid(), signal.{signal})
         return cross_entropy(network(batch.images), batch.labels)
 """
 
@@ -59,7 +61,7 @@ class Told:
 def told(tmp_path_factory: pytest.TempPathFactory) -> Told:
     folder = tmp_path_factory.mktemp("told")
     marker = folder / "marker"
-    (folder / "told.py").write_text(TOLD.format(marker=str(marker)))
+    (folder / "told.py").write_text(TOLD.format(marker=str(marker), signal="SIGUSR2"))
     requests = asked(methods=[f"{folder}/told.py:Told"])
     marker.touch()
     sweep(requests, a_site(folder / "serial"), Serial())
@@ -216,6 +218,18 @@ def test_debug_executor_works_in_this_process(tmp_path: Path, deadly: Deadly):
     found = everything(tmp_path / "results")
     assert len(found) == 4
     assert found.items() <= deadly.expected.items()
+
+
+def test_interrupt_of_the_debug_executor_stores_the_run_and_ends_the_sweep(tmp_path: Path):
+    told = TOLD.format(marker=f"{tmp_path}/marker", signal="SIGINT")
+    (tmp_path / "told.py").write_text(told)
+    requests = asked(methods=[f"{tmp_path}/told.py:Told", "erm"])
+    site = a_site(tmp_path / "results")
+    with pytest.raises(KeyboardInterrupt):
+        sweep(requests, site, engine("debug", tmp_path / "logs"))
+    stored, missing = (site.store.folder(plan_of(each).identity) for each in requests)
+    assert (stored / CHECKPOINT).exists()
+    assert not missing.exists()
 
 
 def test_machine_without_slurm_is_told_what_does_without(tmp_path: Path, monkeypatch):
