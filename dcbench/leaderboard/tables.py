@@ -88,7 +88,10 @@ def parse_summary_rows(content: bytes, where: Path | str) -> list[Row]:
 
 def read_summary(path: Path) -> pd.DataFrame:
     """A summary with its numbers as numbers; `rank` is a nullable whole number."""
-    table = with_numbers(read_summary_rows(path), path)
+    rows = read_summary_rows(path)
+    if not rows:
+        raise DataError(f"{path}: holds no row; build again")
+    table = with_numbers(rows, path)
     return table.astype({"rank": "Int64"})
 
 

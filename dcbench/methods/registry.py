@@ -136,7 +136,7 @@ def _executed(path: Path, source: bytes) -> ModuleType:
     module.__file__ = str(path)
     sys.modules[module.__name__] = module
     with third_party("method file ", path, UsageError, place=f"{path}: "):
-        exec(compile(source, path, "exec"), vars(module))
+        exec(compile(source, path, "exec"), vars(module))  # noqa: S102 # nosec B102 - a method file is trusted
     return module
 
 

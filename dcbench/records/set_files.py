@@ -10,6 +10,7 @@ import json
 from pathlib import Path
 
 from dcbench.config.base import validated
+from dcbench.config.paths import files_in
 from dcbench.config.reading import parse_json
 from dcbench.errors import DataError
 from dcbench.records import files
@@ -29,7 +30,7 @@ def read_sets(folder: Path, record: Record) -> list[FurtherSet]:
         A file is damaged, or of other weights than the record's.
     """
     found = []
-    for path in sorted((folder / SETS).glob("*.json")):
+    for path in files_in(folder / SETS, "*.json"):
         each = _parse(path)
         if each.model_sha256 != record.model.sha256:
             raise DataError(

@@ -93,12 +93,13 @@ def load_network(run: Path, device: str) -> TrainedNetwork:
     height, width = get_dataset(split.config.dataset).image_size
     task = Task((height, width), tuple(split.counts_of(recipe.fit)))
     network = new_network(method, recipe, task, record.seed)
-    weights = load(read_stored(folder, record.model))
+    content = read_stored(folder, record.model)
     try:
-        network.load_state_dict(weights)
-    except RuntimeError as problem:
+        network.load_state_dict(load(content))
+    except Exception as problem:  # whatever safetensors and PyTorch make of other bytes
+        said = " ".join(str(problem).split())[:300]
         raise DataError(
-            f"{folder / record.model.file}: not the weights of {record.label}: {problem}"
+            f"{folder / record.model.file}: not the weights of {record.label}: {said}"
         ) from None
     mean, std = _normalization(record, split)
     trained = TrainedNetwork(network, method, record, split.config.class_names, mean, std)

@@ -149,3 +149,11 @@ def test_rows_from_before_the_folder_of_runs_are_compared_too(whole: Path, tmp_p
     edit(before, lambda rows: rows[0].update(seed="9", method="gone"))
     [found] = old_rows(whole, base=str(tmp_path / "before"))
     assert "method gone, seed 9): the row is gone" in found
+
+
+def test_hook_of_another_repository_does_not_lead_git_astray(kept: Path, tmp_path, monkeypatch):
+    git(tmp_path, "init", str(tmp_path / "other"))
+    monkeypatch.setenv("GIT_DIR", str(tmp_path / "other/.git"))
+    monkeypatch.setenv("GIT_WORK_TREE", str(tmp_path / "other"))
+    changed(kept)
+    assert any("train_seconds='99.9'" in line for line in check(kept).problems)

@@ -104,8 +104,8 @@ def _render(panels: Sequence[Panel], figures: Sequence[Figure]) -> str:
     return environment.get_template("page.html.j2").render(
         panels=panels,
         figures=figures,
-        style=Markup(style),
-        script=Markup(script),
+        style=Markup(style),  # noqa: S704 # nosec B704
+        script=Markup(script),  # noqa: S704 # nosec B704
         style_hash=_source_hash(style),
         script_hash=_source_hash(script),
         width=WIDTH,
