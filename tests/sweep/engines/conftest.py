@@ -10,6 +10,7 @@ import pytest
 from dcbench.sweep.engines.serial import Serial
 from dcbench.sweep.grid import Request
 from dcbench.sweep.scheduler import sweep
+from tests.data.conftest import copied_splits, tiny  # noqa: F401 - fixtures
 from tests.sweep.engines.runs import a_site, asked, everything
 
 ONCE = """

@@ -37,6 +37,7 @@ def everything(results: Path) -> dict[str, object]:
         name = str(path.relative_to(results))
         if path.name == "record.json":
             record = json.loads(path.read_text())
+            record["missing"] = sorted(record["missing"])  # the reasons name folders
             found[name] = {key: record[key] for key in record if key not in WHEN_AND_WHERE}
         elif path.name == "history.csv":
             rows = csv.DictReader(path.read_text().splitlines())

@@ -31,7 +31,7 @@ def address() -> Iterator[str]:
         distributed.LocalCluster(
             n_workers=2,
             threads_per_worker=1,
-            dashboard_address=None,
+            dashboard_address="127.0.0.1:0",
             silence_logs=logging.CRITICAL,
         ) as cluster,
     ):
@@ -90,7 +90,7 @@ def test_folder_that_is_shared_is_written_by_the_workers(address: str, tmp_path:
 
 def test_budget_ends_a_sweep_whose_cluster_has_no_workers(tmp_path: Path, monkeypatch):
     monkeypatch.setattr("dcbench.sweep.engines.dask._GRACE", 0.5)
-    with distributed.LocalCluster(n_workers=0, dashboard_address=None) as empty:
+    with distributed.LocalCluster(n_workers=0, dashboard_address="127.0.0.1:0") as empty:
         site = a_site(tmp_path, deadline=time.time() + 2.0)
         outcomes = sweep(
             asked(seeds="0-1"), site, Dask(DaskOptions(address=empty.scheduler_address))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import pickle
+import shutil
 import signal
 import time
 from dataclasses import replace
@@ -15,6 +16,7 @@ import torch
 
 from dcbench._version import __version__
 from dcbench.data.bundle import Bundle
+from dcbench.data.source import open_source
 from dcbench.methods.registry import forget_files
 from dcbench.records import files
 from dcbench.records.files import CHECKPOINT, RECORD
@@ -189,6 +191,24 @@ def test_bundle_goes_with_the_job_and_is_kept_by_its_hash(tmp_path: Path):
         delivery = carry_out(found.parcel, content)
         assert [each.state for each in delivery.outcomes] == ["done"]
         assert RECORD in delivery.files[0]
+
+
+def test_worker_that_has_no_images_trains_on_those_that_it_is_sent(
+    tmp_path: Path, tiny: Path, copied_splits: Path
+):
+    split = copied_splits / "tiny.yaml"
+    split.write_text(split.read_text().replace("recipe: none", "recipe: cifair10"))
+    settings = {"epochs": 1, "model": "resnet-8", "batch_size": 10}
+    job, source = tuple(asked(splits=["tiny"], settings=settings)), open_source(tiny)
+    sweep(job, a_site(tmp_path / "here", source=source), Serial())
+    dispatch = Dispatch(a_site(tmp_path / "there", source=source), TransferOptions(data="sent"))
+    found = dispatch.sent(job)
+    assert isinstance(found, Sent)
+    assert found.bundle is not None
+    shutil.rmtree(tiny)
+    (outcome,) = dispatch.received(job, carry_out(found.parcel, found.bundle.read_bytes())).outcomes
+    assert (outcome.state, outcome.message) == ("done", "")
+    assert everything(tmp_path / "there") == everything(tmp_path / "here")
 
 
 @pytest.mark.parametrize("options", [None, SENT], ids=["shared", "sent"])
