@@ -96,7 +96,10 @@ def run(
         for plan in together:
             _announce(plan)
         with ConsoleProgress() as progress:
-            ended = execute_together(together, store, session, restart=restart, progress=progress)
+            carried_out = execute_together(
+                together, store, session, restart=restart, progress=progress
+            )
+        ended = [each.ended for each in carried_out]
         for plan, outcome in zip(together, ended, strict=True):
             if isinstance(outcome, Record):
                 yield _recorded(outcome, store.folder(plan.identity) / "record.json")

@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 
@@ -36,10 +37,23 @@ def execute(
     progress: Progress | None = None,
 ) -> Record:
     """Carry a plan out, or find its record; see `dcbench.run`."""
-    outcome = execute_together([plan], store, session, restart=restart, progress=progress)[0]
-    if isinstance(outcome, DcbenchError):
-        raise outcome
-    return outcome
+    ended = execute_together([plan], store, session, restart=restart, progress=progress)[0].ended
+    if isinstance(ended, DcbenchError):
+        raise ended
+    return ended
+
+
+class Result(NamedTuple):
+    """What came of a run: its record, or why there is none.
+
+    Attributes
+    ----------
+    found : bool
+        Whether the record was there; else it was made here.
+    """
+
+    ended: Record | DcbenchError
+    found: bool
 
 
 def execute_together(
@@ -51,7 +65,8 @@ def execute_together(
     progress: Progress | None = None,
     deadline: float | None = None,
     wait: bool = True,
-) -> list[Record | DcbenchError]:
+    looked_up: bool = False,
+) -> list[Result]:
     """Carry several plans out, training them at once on one device, with the threads of the first.
 
     Each ends with the same weights as on its own.
@@ -65,11 +80,13 @@ def execute_together(
         outcome is `OutOfTimeError`.
     wait
         For another process that is at one of the runs; else its outcome is `BusyError`.
+    looked_up
+        The caller has just seen that none of the runs is there.
 
     Returns
     -------
-    list
-        For each plan its record, or why it failed; the others go on.
+    list of Result
+        For each plan; where one fails, the others go on.
 
     Raises
     ------
@@ -78,7 +95,7 @@ def execute_together(
     """
     progress = progress or NoProgress()
     outcomes: dict[int, Record | DcbenchError] = {}
-    if not restart:
+    if not (restart or looked_up):
         outcomes = {number: each for number, each in enumerate(_found(plans, store)) if each}
     missing = [number for number in range(len(plans)) if number not in outcomes]
     with session.threads_of(plans[0]), contextlib.ExitStack() as stack:
@@ -102,7 +119,10 @@ def execute_together(
         failed = train_together(trainings, deadline)
         for number, run in ready.items():
             outcomes[number] = failed.get(number) or _recorded(run, store, progress, deadline)
-    return [outcomes[number] for number in range(len(plans))]
+    return [
+        Result(outcomes[number], found=number not in ready and isinstance(outcomes[number], Record))
+        for number in range(len(plans))
+    ]
 
 
 def _found(plans: Sequence[Plan], store: Store) -> list[Record | DcbenchError | None]:

@@ -71,6 +71,13 @@ def test_nothing_is_done_twice(tmp_path: Path):
     assert all(path.stat().st_mtime_ns == stamp for path, stamp in before.items())
 
 
+def test_missing_run_is_looked_up_by_the_sweep_and_again_under_its_lock(tmp_path, monkeypatch):
+    find, looked_up = Store.find, []
+    monkeypatch.setattr(Store, "find", lambda self, run: looked_up.append(run) or find(self, run))
+    sweep(asked(seeds="0", methods=["erm"]), a_site(tmp_path), Serial())
+    assert len(looked_up) == 2
+
+
 BROKEN = """
 from dcbench.methods import Method, register
 
@@ -132,7 +139,7 @@ def test_run_that_is_cut_off_by_its_budget_keeps_its_epochs(tmp_path: Path, monk
     monkeypatch.setattr("dcbench.runs.execute.SHORTEST_SLICE", 0.0)
     plan = plan_run("erm", "digits", settings={"epochs": 5000})
     session, deadline = Session(Folder(tmp_path), CPU), time.monotonic() + 3
-    outcome = execute_together([plan], Store(tmp_path), session, deadline=deadline)[0]
+    outcome = execute_together([plan], Store(tmp_path), session, deadline=deadline)[0].ended
     assert isinstance(outcome, OutOfTimeError)
     state = Checkpoint(tmp_path / plan.folder, plan.identity).read()
     assert state is not None

@@ -140,8 +140,8 @@ def test_packed_runs_have_the_records_of_runs_alone(cuda, tmp_path):
     ]
     packed = execute_together(plans, Store(tmp_path / "packed"), Session(Folder(tmp_path), cuda))
     for one, other in zip(alone, packed, strict=True):
-        assert one.predictions.sha256 == other.predictions.sha256
-        assert one.model.sha256 == other.model.sha256
+        assert one.predictions.sha256 == other.ended.predictions.sha256
+        assert one.model.sha256 == other.ended.model.sha256
 
 
 def test_accuracy_of_five_seeds_is_that_of_eager_float32(cuda, tmp_path):

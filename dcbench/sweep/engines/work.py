@@ -19,9 +19,8 @@ from dcbench.config.progress import Progress
 from dcbench.data.parts import Source
 from dcbench.errors import BusyError, DcbenchError, OutOfTimeError
 from dcbench.methods.registry import forget_files
-from dcbench.records import schema
 from dcbench.records.store import Finished, Store
-from dcbench.runs.execute import execute_together
+from dcbench.runs.execute import Result, execute_together
 from dcbench.runs.machine import find_device
 from dcbench.runs.plan import Plan
 from dcbench.runs.session import Session
@@ -90,20 +89,21 @@ def perform(
         Interrupted; all states have been stored.
     """
     began = time.monotonic()
-    there = [isinstance(store.find(plan.identity), Finished) for plan in plans]
     try:
-        ended = execute_together(
-            plans, store, session, progress=progress, deadline=deadline, wait=False
+        results = execute_together(
+            *(plans, store, session),
+            progress=progress,
+            deadline=deadline,
+            wait=False,
+            looked_up=True,  # by the scheduler
         )
     except DcbenchError as problem:
-        ended = [problem] * len(job)
+        results = [Result(problem, found=False)] * len(job)
     except Exception as problem:
-        ended = [DcbenchError(f"{type(problem).__name__}: {problem}")] * len(job)
+        wrapped = DcbenchError(f"{type(problem).__name__}: {problem}")
+        results = [Result(wrapped, found=False)] * len(job)
     seconds = (time.monotonic() - began) / len(job)
-    return [
-        _outcome(request, each, found, seconds)
-        for request, each, found in zip(job, ended, there, strict=True)
-    ]
+    return [_outcome(*each, seconds) for each in zip(job, results, strict=True)]
 
 
 @functools.lru_cache(maxsize=1)
@@ -114,9 +114,8 @@ def session_of(
     return Session(source, find_device(device), threads, compiled=compiled)
 
 
-def _outcome(
-    request: Request, ended: schema.Record | DcbenchError, found: bool, seconds: float
-) -> Outcome:
+def _outcome(request: Request, result: Result, seconds: float) -> Outcome:
+    ended, found = result
     if isinstance(ended, BusyError):
         return Outcome(request, "busy", 0.0, message=str(ended))
     if isinstance(ended, OutOfTimeError):

@@ -232,6 +232,15 @@ def test_run_that_is_recorded_meanwhile_is_not_overwritten(tmp_path: Path):
     assert next(site.store.root.rglob(RECORD)).read_bytes() == before
 
 
+def test_run_that_is_recorded_before_its_job_begins_is_found(tmp_path: Path):
+    job, site = tuple(asked()), a_site(tmp_path)
+    parcel = sent(Dispatch(site), job)
+    sweep(job, site, Serial())
+    (outcome,) = carry_out(parcel).outcomes
+    assert outcome.state == "found"
+    assert outcome.accuracy is not None
+
+
 def test_what_a_worker_that_died_was_at_is_lost(tmp_path: Path):
     job = tuple(asked())
     ended = Dispatch(a_site(tmp_path)).received(job, Delivery(lost="its worker was killed"))
