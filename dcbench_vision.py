@@ -7,6 +7,8 @@ path is imported. So this module stands beside the package and imports it only a
 
 from __future__ import annotations
 
+import atexit
+import gc
 import importlib.util
 import signal
 import sys
@@ -29,6 +31,9 @@ def main() -> None:
 
     A signal that ends a process ends this one with exit code 130, from its first moment on.
     """
+    # The last search for garbage would take half a second once PyTorch is there, and free nothing
+    # that the end of the process does not free.
+    atexit.register(gc.freeze)
     heard = [number for number in _INTERRUPTING if signal.getsignal(number) != signal.SIG_IGN]
     for number in heard:
         signal.signal(number, _interrupt)
