@@ -97,12 +97,17 @@ class Slurm(Engine[SlurmOptions]):
     def carry_out(self, jobs: Sequence[Job], site: Site) -> Endings:
         """Submit all jobs, and look for what they leave; see `Engine`."""
         folder = self._folder(site)
-        queue = _Queue(self.options, folder, site)
-        yield from queue.carry_out(jobs)
-        if not queue.logs_matter:
-            shutil.rmtree(folder, ignore_errors=True)
-            with contextlib.suppress(OSError):
-                folder.parent.rmdir()
+        logs_matter = False
+        try:
+            queue = _Queue(self.options, folder, site)
+            yield from queue.carry_out(jobs)
+            logs_matter = queue.logs_matter
+        except (GeneratorExit, KeyboardInterrupt):
+            logs_matter = True  # or rather, jobs that were cancelled still write there
+            raise
+        finally:
+            if not logs_matter:
+                _remove(folder)
 
     def _folder(self, site: Site) -> Path:
         """A new folder for the scripts, parcels and logs of these jobs."""
@@ -246,6 +251,13 @@ class _Queue:
             if all(job.done() for job in jobs):
                 return
             time.sleep(0.1)
+
+
+def _remove(folder: Path) -> None:
+    """Remove the folder of a submission, and the one that holds them if it was the last."""
+    shutil.rmtree(folder, ignore_errors=True)
+    with contextlib.suppress(OSError):
+        folder.parent.rmdir()
 
 
 def _left(request: Request, reason: str) -> Outcome:

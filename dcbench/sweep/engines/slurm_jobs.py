@@ -21,7 +21,9 @@ from dcbench.sweep.engines.base import Job, unbegun
 from dcbench.sweep.engines.parcel import Delivery, Parcel
 from dcbench.sweep.engines.work import carry_out
 
+_GONE = "gone from the queue"
 _ENDED = {
+    _GONE,
     *("CANCELLED", "COMPLETED", "FAILED", "OUT_OF_MEMORY", "PREEMPTED", "TIMEOUT"),
     *("BOOT_FAIL", "DEADLINE", "NODE_FAIL"),
 }
@@ -132,7 +134,7 @@ class Watch(ABC):
         if job.paths.result_pickle.exists():
             outcome, value = pickle_load(job.paths.result_pickle)
             if outcome == "success":
-                return Ending("left", value)
+                return Ending("left", value or "what its job has left cannot be seen here")
             return Ending("lost", f"its job failed: {value.strip().splitlines()[-1]}")
         return self._died(job)
 
@@ -174,14 +176,14 @@ class WatchSlurm(Watch):
 
     def __init__(self, every: float) -> None:
         self._every = every
-        self._asked: float | None = None
+        self._asked = self._answered = float("-inf")
         self._states: dict[str, tuple[str, str]] = {}
-        self._quiet_since: dict[str, float] = {}
+        self._ended_since: dict[str, float] = {}
 
     def look(self, jobs: Sequence[submitit.Job[str]]) -> None:
         """Ask Slurm for the states of jobs, if it is time to."""
         now = time.monotonic()
-        if not jobs or (self._asked is not None and now < self._asked + self._every):
+        if not jobs or now < self._asked + self._every:
             return
         self._asked = now
         arrays = sorted({job.job_id.partition("_")[0] for job in jobs})
@@ -190,15 +192,18 @@ class WatchSlurm(Watch):
         answer = subprocess.run(command, capture_output=True, text=True, check=False)
         if answer.returncode == 0 or "Invalid job id" in answer.stderr:
             lines = (line.split() for line in answer.stdout.splitlines())
-            self._states = {number: (state, code) for number, state, code in lines}
+            listed = {number: (state, code) for number, state, code in lines}
+            self._states = {job.job_id: listed.get(job.job_id, (_GONE, "0")) for job in jobs}
+            self._answered = now
 
     def _died(self, job: submitit.Job[str]) -> Ending | None:
-        state, code = self._states.get(job.job_id, ("GONE", "0"))
-        if state not in _ENDED and state != "GONE":
-            self._quiet_since.pop(job.job_id, None)
+        """See `Watch`; a job of which Slurm was not asked yet is no concern."""
+        state, code = self._states.get(job.job_id, ("", "0"))
+        if state not in _ENDED:
+            self._ended_since.pop(job.job_id, None)
             return None
-        since = self._quiet_since.setdefault(job.job_id, time.monotonic())
-        if state in ("COMPLETED", "GONE") and time.monotonic() < since + _TO_APPEAR:
+        since = self._ended_since.setdefault(job.job_id, self._answered)
+        if state in ("COMPLETED", _GONE) and self._answered < since + _TO_APPEAR:
             return None
         if state == "CANCELLED":
             return Ending("left", "its job was cancelled")
@@ -212,10 +217,13 @@ class WatchSlurm(Watch):
 
 
 def exit_words(status: int) -> str:
-    """A wait status of a job's script: 35072 is exit code 137, as which a shell tells SIGKILL."""
+    """A wait status of a job's script: 35072 is exit code 137, as which a shell tells SIGKILL.
+
+    Slurm also has numbers that are no signal, such as 125 where memory ran out.
+    """
     code, number = status >> 8, status & 0x7F
-    if 128 < code < 128 + signal.NSIG:
+    if code > 128:
         number = code - 128
-    if number:
+    if number in {*signal.Signals}:
         return f", killed by {signal.Signals(number).name}"
     return f", exit code {code}" if code else ""

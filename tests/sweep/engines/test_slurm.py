@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import logging
+import os
 import subprocess
 import sys
 import time
@@ -24,10 +25,10 @@ from tests.sweep.engines.conftest import Deadly
 from tests.sweep.engines.runs import a_site, asked, everything, states
 from tests.sweep.engines.slurm_node import missing, slurm_node
 
-pytest.importorskip("submitit")
+submitit = pytest.importorskip("submitit")
 
-from dcbench.sweep.engines import slurm_jobs
-from dcbench.sweep.engines.slurm import Slurm, SlurmOptions
+from dcbench.sweep.engines import slurm_jobs  # noqa: E402
+from dcbench.sweep.engines.slurm import Slurm, SlurmOptions  # noqa: E402
 
 TOLD = """
 import itertools, os, pathlib, signal
@@ -211,6 +212,7 @@ def test_partition_that_slurm_does_not_have_is_its_own_line(node, tmp_path: Path
     chosen = engine("slurm", tmp_path, partition="nowhere")
     with pytest.raises(RunError, match=r"Slurm takes no job: .*nvalid partition name"):
         sweep(asked(), a_site(tmp_path / "results"), chosen)
+    assert not list(tmp_path.glob("2*")), "nothing was submitted that could explain it"
 
 
 def test_debug_executor_works_in_this_process(tmp_path: Path, deadly: Deadly):
@@ -254,9 +256,74 @@ def test_options_that_make_no_sense_are_one_line(tmp_path: Path, text, told):
     assert str(caught.value) == f"{path}: engine slurm: {told}" or told in str(caught.value)
 
 
+SQUEUE = """#!/bin/sh
+cat {folder}/answer
+cat {folder}/error >&2
+test ! -s {folder}/error
+"""
+
+
+def answers(folder: Path, monkeypatch: pytest.MonkeyPatch, answer: str, error: str = "") -> None:
+    """What a squeue of the test's own says next."""
+    (folder / "answer").write_text(answer)
+    (folder / "error").write_text(error)
+    (folder / "squeue").write_text(SQUEUE.format(folder=folder))
+    (folder / "squeue").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+
+
+def test_job_is_gone_once_slurm_has_said_so_twice_and_not_while_it_says_nothing(
+    tmp_path: Path, monkeypatch
+):
+    clock = iter(range(0, 1000, 20))
+    monkeypatch.setattr(slurm_jobs.time, "monotonic", lambda: next(clock))
+    old, new = (submitit.SlurmJob(tmp_path, f"7_{number}") for number in range(2))
+    watch = slurm_jobs.WatchSlurm(every=1.0)
+    answers(tmp_path, monkeypatch, "7_0  RUNNING  0\n")
+    watch.look([old])
+    assert watch.ending(old) is None
+    assert watch.ending(new) is None, "it was submitted after the question"
+    answers(tmp_path, monkeypatch, "", "slurm_load_jobs error: Unable to contact slurm controller")
+    watch.look([old, new])
+    assert watch.ending(old) is None
+    answers(tmp_path, monkeypatch, "", "slurm_load_jobs error: Invalid job id specified")
+    watch.look([old])
+    assert watch.ending(old) is None, "its files may still come"
+    watch.look([old])
+    assert watch.ending(old).state == "lost"
+    assert "Slurm ended its job 7_0: gone from the queue; see " in watch.ending(old).reason
+
+
+@pytest.mark.parametrize(
+    ("state", "code", "ending"),
+    [
+        ("PREEMPTED", "15", "again"),
+        ("CANCELLED", "15", "left"),
+        ("TIMEOUT", "0", "lost"),
+        ("OUT_OF_MEMORY", "125", "lost"),
+        ("PENDING", "0", None),
+    ],
+)
+def test_state_in_slurm_decides_what_becomes_of_a_job(
+    tmp_path: Path, monkeypatch, state, code, ending
+):
+    job = submitit.SlurmJob(tmp_path, "7")
+    watch = slurm_jobs.WatchSlurm(every=1.0)
+    answers(tmp_path, monkeypatch, f"7  {state}  {code}\n")
+    watch.look([job])
+    found = watch.ending(job)
+    assert (found.state if found else None) == ending
+
+
 @pytest.mark.parametrize(
     ("status", "words"),
-    [(0, ""), (256, ", exit code 1"), (35072, ", killed by SIGKILL"), (9, ", killed by SIGKILL")],
+    [
+        (0, ""),
+        (256, ", exit code 1"),
+        (35072, ", killed by SIGKILL"),
+        (9, ", killed by SIGKILL"),
+        (125, ""),
+    ],
 )
 def test_wait_status_is_told_in_words(status, words):
     assert slurm_jobs.exit_words(status) == words
