@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import logging
 import re
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import filelock
 import pytest
 
 from dcbench.errors import RunError
+from dcbench.records.files import RECORD
+from dcbench.records.store import LOCK
 from dcbench.sweep.engines.base import Outcome
 from dcbench.sweep.scheduler import sweep
 from tests.sweep.engines.conftest import ONCE, Deadly
 from tests.sweep.engines.runs import a_site, asked, everything, states
+from tests.sweep.test_scheduler import SOURCE
 
 distributed = pytest.importorskip("distributed")
 
@@ -86,6 +92,24 @@ def test_folder_that_is_shared_is_written_by_the_workers(address: str, tmp_path:
     found = everything(tmp_path)
     assert len(found) == 4
     assert found.items() <= deadly.expected.items()
+
+
+def test_job_of_a_sweep_that_was_killed_is_left(address: str, tmp_path: Path):
+    options, results = tmp_path / "options.yaml", tmp_path / "results"
+    options.write_text(f"address: {address}\n")
+    words = "sweep --methods erm --splits digits --set epochs=5000 --device cpu --engine dask"
+    command = [sys.executable, "-m", "dcbench", *words.split(), "--results", str(results)]
+    process = subprocess.Popen([*command, "--engine-options", str(options)], cwd=SOURCE)
+    deadline = time.monotonic() + 120
+    try:
+        while not (locks := list(results.rglob(LOCK))):
+            assert time.monotonic() < deadline, "no run has begun"
+            time.sleep(0.1)
+    finally:
+        process.kill()
+        process.wait()
+    with filelock.FileLock(locks[0], timeout=60):
+        assert not locks[0].with_name(RECORD).exists()
 
 
 def test_budget_ends_a_sweep_whose_cluster_has_no_workers(tmp_path: Path, monkeypatch):
