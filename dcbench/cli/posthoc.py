@@ -69,8 +69,9 @@ def posthoc(
         _write_table(runs, output)
     absent = {name: why for each in outcomes for name, why in each.absent.items()}
     notes = [f"{name}: {why}" for name, why in absent.items()]
-    unfit = {(each.name, each.message) for each in outcomes if each.message}
+    unfit = {(each.name, each.message) for each in outcomes if each.state == "inapplicable"}
     notes += [f"{name} does not apply: {why}" for name, why in sorted(unfit)]
+    notes += [f"failed: {each.message}" for each in outcomes if each.state == "failed"]
     return Report(
         data={
             "fitted": [_plain(each) for each in outcomes],
@@ -80,7 +81,7 @@ def posthoc(
         },
         tables=_tables(outcomes, made),
         notes=notes,
-        exit_code=3 if absent else 0,
+        exit_code=max([3 if absent else 0, *(each.exit_code for each in outcomes)]),
     )
 
 

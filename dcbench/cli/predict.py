@@ -40,7 +40,8 @@ def predict(
 
     With --features, those of the training and test images and of the OOD sets are stored as well.
     Each set becomes two files beside the record, which stays as it was. A set that is there is not
-    predicted again. Ends with 3 if images of a set are not on this machine; the others are done.
+    predicted again. Ends with 3 if images of a set are not on this machine, and with the code of a
+    run's error if one fails; the others are done.
     """
     from dcbench.cli.console import ConsoleProgress
     from dcbench.config.names import split_list
@@ -59,6 +60,7 @@ def predict(
     absent = {each.name: each.message for each in outcomes if each.state == "absent"}
     absent |= {each.name: each.message for each in stored if each.state == "absent"}
     notes = [f"{name}: {why}" for name, why in absent.items()]
+    notes += dict.fromkeys(f"failed: {each.message}" for each in outcomes if each.state == "failed")
     if not outcomes and not stored:
         notes.append("no run lacks a set of its split; name others with --sets")
     tables = []
@@ -73,7 +75,7 @@ def predict(
         + [{**each._asdict(), "run": str(each.run), "features": True} for each in stored],
         tables=tables,
         notes=notes,
-        exit_code=3 if absent else 0,
+        exit_code=max([3 if absent else 0, *(each.exit_code for each in outcomes)]),
     )
 
 

@@ -20,7 +20,7 @@ from dcbench.data.load import load_test
 from dcbench.data.ood_sets import fitting_members, load_ood_set
 from dcbench.data.parts import ImageSet, MissingData, Source, UnverifiedData
 from dcbench.data.splits import Split, load_split
-from dcbench.errors import DataError, RunError, UsageError
+from dcbench.errors import DataError, DcbenchError, RunError, UsageError
 from dcbench.metrics.measure import Predictions
 from dcbench.metrics.shift import verdicts
 from dcbench.records.arrays import Arrays
@@ -46,14 +46,18 @@ class SetOutcome:
     ----------
     state : str
         `there`: it was predicted before, by the run itself or later. `absent`: its images are not
-        on this machine, and `message` says what to do.
+        on this machine, and `message` says what to do. `failed`: the run is damaged, or has no
+        weights; the others go on.
+    exit_code : int
+        What a command should end with for it.
     """
 
     run: Path
     name: str
-    state: Literal["predicted", "there", "absent"]
+    state: Literal["predicted", "there", "absent", "failed"]
     found: FurtherSet | None = None
     message: str = ""
+    exit_code: int = 0
 
 
 @dataclass(frozen=True)
@@ -126,13 +130,8 @@ def predict_sets(
     threads
         Of a CPU; where none are asked for, as many as each run had.
 
-    Raises
-    ------
-    DataError
-        A run is damaged, or its test images are not those that it was tested on.
-    RunError
-        The stored weights do not give the run's stored predictions, or give logits that are not
-        finite; or a file cannot be written.
+    A run that fails is an outcome: it is damaged, has no weights or others than its predictions
+    are of, was tested on other images than are here, or gives logits that are not finite.
     """
     of_split: dict[tuple[str, int], list[Request]] = defaultdict(list)
     for request in requests:
@@ -167,18 +166,33 @@ def _predict_set(
         loaded = images.load(name)
     except (MissingData, UnverifiedData) as problem:
         for each in waiting:
-            yield SetOutcome(each.folder, name, "absent", message=str(problem))
+            code = problem.exit_code
+            yield SetOutcome(each.folder, name, "absent", message=str(problem), exit_code=code)
         return
     for each in waiting:
         shown = progress.task(f"predict {name}", sum(map(len, loaded.parts)), unit="images")
-        own = threads_of(each.record, threads)
-        with locked(each.folder), threads_set(images.device, own):
-            if _has(each.folder, each.record, name):
-                yield SetOutcome(each.folder, name, "there")
-            else:
-                found = _Run(each.folder, each.record, images).predict(loaded, shown)
-                yield SetOutcome(each.folder, name, "predicted", found)
-        shown.close()
+        try:
+            yield _predict_run(each, loaded, images, threads, shown)
+        except DcbenchError as problem:
+            code = problem.exit_code
+            yield SetOutcome(each.folder, name, "failed", message=str(problem), exit_code=code)
+        finally:
+            shown.close()
+
+
+def _predict_run(
+    request: Request,
+    loaded: LoadedSet,
+    images: SetImages,
+    threads: int | None,
+    shown: ProgressTask,
+) -> SetOutcome:
+    folder, record = request.folder, request.record
+    with locked(folder), threads_set(images.device, threads_of(record, threads)):
+        if _has(folder, record, loaded.name):
+            return SetOutcome(folder, loaded.name, "there")
+        found = _Run(folder, record, images).predict(loaded, shown)
+        return SetOutcome(folder, loaded.name, "predicted", found)
 
 
 def _has(folder: Path, record: Record, name: str) -> bool:

@@ -17,7 +17,7 @@ from dcbench.config.progress import NoProgress, Progress
 from dcbench.data.load import load_images
 from dcbench.data.parts import ImageSet, MissingData, Source, UnverifiedData
 from dcbench.data.splits import load_split
-from dcbench.errors import RunError, UsageError, unknown
+from dcbench.errors import DcbenchError, RunError, UsageError, unknown
 from dcbench.metrics.measure import Predictions, measure
 from dcbench.records.files import read_predictions
 from dcbench.records.posthoc import (
@@ -62,9 +62,10 @@ class PosthocOutcome:
 
     run: Path
     name: str
-    state: Literal["fitted", "there", "inapplicable"]
+    state: Literal["fitted", "there", "inapplicable", "failed"]
     found: Posthoc | None = None
     message: str = ""
+    exit_code: int = 0
     absent: dict[str, str] = field(default_factory=dict)
 
 
@@ -97,20 +98,26 @@ def posthoc(
 ) -> Iterator[PosthocOutcome]:
     """Fit what is asked for each run, unless it is there for all the sets that are asked.
 
-    `threads` as for `predict_sets`.
+    `threads`, and runs that fail, as for `predict_sets`.
 
     Raises
     ------
-    DataError, RunError
-        As `predict_sets`.
+    UsageError
+        A corruption is asked for.
     """
     for name in dict.fromkeys(name for request in requests for name in request.names):
         if name in CORRUPTIONS:
             raise UsageError(f"image set {name}: is a corruption; detectors take OOD sets")
     for request in requests:
         own = threads_of(request.record, threads)
-        with locked(request.folder), threads_set(device, own):
-            yield from _of_run(request, names, source, device, progress or NoProgress())
+        try:
+            with locked(request.folder), threads_set(device, own):
+                yield from _of_run(request, names, source, device, progress or NoProgress())
+        except DcbenchError as problem:
+            code, said = problem.exit_code, ", ".join(names)
+            yield PosthocOutcome(
+                request.folder, said, "failed", message=str(problem), exit_code=code
+            )
 
 
 def _of_run(

@@ -19,7 +19,7 @@ from dcbench.data import ood_sets
 from dcbench.data.ood_sets import load_ood_set, unfit
 from dcbench.data.source import Folder
 from dcbench.data.splits import split_config
-from dcbench.errors import RunError, UsageError
+from dcbench.errors import UsageError
 from dcbench.leaderboard.tables import read_rows
 from dcbench.metrics import expected_calibration_error
 from dcbench.records import files
@@ -143,8 +143,20 @@ def test_weights_that_do_not_give_the_stored_predictions_are_refused(results: Pa
     stored = files.write_weights(folder, (folder / "model.safetensors").read_bytes())
     record = files.read_record(folder)
     files.write_record(folder, record.model_copy(update={"model": stored}))
-    with pytest.raises(RunError, match="of the first 50 test images otherwise"):
-        predicted(results)
+    [outcome] = predicted(results)
+    assert (outcome.state, outcome.exit_code) == ("failed", 1)
+    assert "of the first 50 test images otherwise" in outcome.message
+
+
+def test_run_without_weights_fails_alone(results: Path):
+    other = dcbench.run(
+        "erm", "digits", seed=1, protocol="v1-lite", device="cpu", results=results, weights="none"
+    )
+    assert other.seed == 1
+    done = CliRunner().invoke(app, ["predict", str(results), "--sets", "fog"])
+    assert done.exit_code == 3
+    assert "the weights of this run were not kept" in done.output
+    assert read_completed(folder_of(results)).metrics.shift["fog"] is not None
 
 
 @pytest.mark.parametrize(
