@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import os
 import socket
 import sys
@@ -87,7 +88,8 @@ class Ray(Engine[RayOptions]):
             return
         options = self.options
         here: dict[str, Any] = {"include_dashboard": False}
-        here["num_cpus"] = max(1, round(self.workers(site.device) * self._num_cpus(site)))
+        if options.workers is not None:  # else all cores, as Ray counts them
+            here["num_cpus"] = math.ceil(options.workers * self._num_cpus(site)) or 1
         if options.address is not None:
             _check_answers(options.address)
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
