@@ -5,27 +5,52 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
+import shutil
 import tempfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import filelock
+
 from dcbench.errors import RunError
 from dcbench.records.atomic import write_whole
 from dcbench.records.files import CHECKPOINT
-from dcbench.records.store import Store
+from dcbench.records.store import LOCK, Store
 from dcbench.runs.plan import Plan
 from dcbench.sweep.engines.parcel import Parcel, method_path
 from dcbench.sweep.grid import Request
 
-_folders: list[tempfile.TemporaryDirectory[str]] = []
+_PREFIX = "dcbench-worker-"
+
+_ABANDONED_AFTER = 3600.0
+"""Seconds for which a folder that no process holds is let be: it may be about to be held."""
+
+_kept: list[object] = []
+"""The folder of this process, and the lock that says so."""
 
 
 @functools.cache
 def _scratch() -> Path:
-    """A folder of this process, which goes with it."""
-    _folders.append(tempfile.TemporaryDirectory(prefix="dcbench-worker-"))
-    return Path(_folders[0].name)
+    """A folder of this process, which goes with it, or with a later one if this one is killed."""
+    remove_abandoned(Path(tempfile.gettempdir()))
+    folder = tempfile.TemporaryDirectory(prefix=_PREFIX)
+    lock = filelock.FileLock(Path(folder.name, LOCK))
+    lock.acquire()
+    _kept.extend((folder, lock))
+    return Path(folder.name)
+
+
+def remove_abandoned(root: Path) -> None:
+    """Remove the folders that workers of this user have left when they were killed."""
+    for folder in root.glob(f"{_PREFIX}*"):
+        lock = folder / LOCK
+        with contextlib.suppress(OSError, filelock.Timeout):
+            age = time.time() - lock.stat().st_mtime
+            if age > _ABANDONED_AFTER and not folder.is_symlink():
+                with filelock.FileLock(lock, timeout=0):
+                    shutil.rmtree(folder)
 
 
 def request_here(request: Request, parcel: Parcel) -> Request:
@@ -77,7 +102,7 @@ def results(parcel: Parcel) -> Iterator[Store]:
             )
         yield parcel.store
         return
-    with tempfile.TemporaryDirectory(dir=_scratch()) as folder:
+    with tempfile.TemporaryDirectory(prefix="dcbench-results-") as folder:
         yield replace(parcel.store, root=Path(folder))
 
 
