@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from dcbench.config.strict_yaml import YAMLTextError, parse_yaml
+from dcbench.config.text import in_brief
 from dcbench.errors import DataError, DcbenchError, UsageError
 
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
@@ -156,7 +157,7 @@ def parse_json(
     except UnicodeEncodeError:
         raise error(f"{where}: holds half of a surrogate pair, which is no text{hint}") from None
     except (ValueError, RecursionError) as problem:
-        raise error(f"{where}: cut off or not JSON: {_first_words(problem)}{hint}") from None
+        raise error(f"{where}: cut off or not JSON: {in_brief(problem)}{hint}") from None
     return value
 
 
@@ -207,8 +208,3 @@ def parse_csv(
                 f"{where}, line {number}: {len(line)} cells where the header has {len(header)}"
             )
     return header, lines
-
-
-def _first_words(problem: BaseException, limit: int = 200) -> str:
-    text = " ".join(str(problem).split()) or type(problem).__name__
-    return text if len(text) <= limit else f"{text[:limit]}…"

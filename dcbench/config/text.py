@@ -17,6 +17,12 @@ def printable(text: str) -> str:
     return text.translate(_CONTROLS)
 
 
+def in_brief(problem: BaseException, limit: int = 200) -> str:
+    """What an exception says, in one line that a sentence can hold."""
+    text = " ".join(str(problem).split()) or type(problem).__name__
+    return text if len(text) <= limit else f"{text[:limit]}…"
+
+
 def duration(seconds: float) -> str:
     """A time span for people: `48 s`, `3 min 20 s`, `4 h 05 min`."""
     if seconds < 60:

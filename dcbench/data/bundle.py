@@ -28,6 +28,7 @@ from pydantic import Field, ValidationError
 from dcbench.config.base import Config
 from dcbench.config.progress import ProgressTask
 from dcbench.config.reading import MIB, parse_json
+from dcbench.config.text import in_brief
 from dcbench.data.catalogue import get_dataset
 from dcbench.data.parts import FileStatus, MissingData, Part, Source, refuse
 from dcbench.data.published import Dataset
@@ -276,7 +277,7 @@ def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
         with zipfile.ZipFile(path) as archive:
             yield archive
     except Exception as problem:  # whatever ZIP, NumPy and Pillow make of bytes that are no bundle
-        detail = " ".join(str(problem).split())
+        detail = in_brief(problem)
         if isinstance(problem, ValidationError):
             detail = f"{MANIFEST} is not what this dcbench reads"
         raise DataError(

@@ -14,6 +14,7 @@ import torch
 
 from dcbench.config.base import validated
 from dcbench.config.reading import parse_json
+from dcbench.config.text import in_brief
 from dcbench.errors import DataError
 from dcbench.records.atomic import write_whole
 from dcbench.records.files import CHECKPOINT, read_whole
@@ -99,8 +100,7 @@ def _unpacked(payload: bytes, path: Path) -> dict[str, Any]:
             raise ValueError(f"its parts would take {unfolded} bytes of its {len(payload)}")
         content = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
     except Exception as problem:  # whatever ZIP and PyTorch make of bytes that are no checkpoint
-        said = " ".join(str(problem).split())[:200] or type(problem).__name__
-        raise DataError(f"{path}: not a checkpoint: {said}{_AGAIN}") from None
+        raise DataError(f"{path}: not a checkpoint: {in_brief(problem)}{_AGAIN}") from None
     if not isinstance(content, dict):
         raise DataError(f"{path}: not a checkpoint: holds a {type(content).__name__}{_AGAIN}")
     return content

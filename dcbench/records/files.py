@@ -18,6 +18,7 @@ from typing import BinaryIO
 
 from dcbench.config.base import validated
 from dcbench.config.reading import GIB, MOST_TEXT, is_folder, parse_json, read_file
+from dcbench.config.text import in_brief
 from dcbench.errors import DataError
 from dcbench.metrics.measure import Predictions
 from dcbench.records.arrays import Arrays, arrays_sha256, pack, unpack
@@ -83,8 +84,8 @@ def read_arrays(folder: Path, stored: StoredPredictions) -> tuple[bytes, Arrays]
         arrays = unpack(content)
     except Exception as problem:  # whatever NumPy makes of bytes that are no such archive
         raise DataError(
-            f"{path}: not a predictions file, or damaged: {problem}; restore it, or run again with "
-            "--restart"
+            f"{path}: not a predictions file, or damaged: {in_brief(problem)}; restore it, or run "
+            "again with --restart"
         ) from None
     if stored.hash == "arrays":
         _compare(path, arrays_sha256(arrays), stored)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dcbench.config.progress import NoProgress, ProgressTask
-from dcbench.config.text import duration
+from dcbench.config.text import duration, in_brief
 from dcbench.errors import DataError
 from dcbench.methods.failures import named
 from dcbench.records.checkpoint import Checkpoint
@@ -136,9 +136,8 @@ def _restore(trainer: Trainer, state: dict[str, Any], path: Path) -> None:
         if progress.step > trainer.steps_per_epoch or len(progress.history) != progress.epoch:
             raise ValueError(f"step {progress.step} after {len(progress.history)} epochs")
     except Exception as problem:  # a key that lacks, a shape that differs, a text for a number
-        said = " ".join(str(problem).split())[:200] or type(problem).__name__
         raise DataError(
-            f"{path}: does not fit the run: {said}; begin again with --restart"
+            f"{path}: does not fit the run: {in_brief(problem)}; begin again with --restart"
         ) from None
 
 

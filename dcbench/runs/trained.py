@@ -11,6 +11,7 @@ from safetensors.torch import load
 from torch import Tensor, nn
 
 from dcbench.config.progress import NoProgress, ProgressTask
+from dcbench.config.text import in_brief
 from dcbench.data.catalogue import get_dataset
 from dcbench.data.load import load_images
 from dcbench.data.source import open_source
@@ -97,9 +98,8 @@ def load_network(run: Path, device: str) -> TrainedNetwork:
     try:
         network.load_state_dict(load(content))
     except Exception as problem:  # whatever safetensors and PyTorch make of other bytes
-        said = " ".join(str(problem).split())[:300]
         raise DataError(
-            f"{folder / record.model.file}: not the weights of {record.label}: {said}"
+            f"{folder / record.model.file}: not the weights of {record.label}: {in_brief(problem)}"
         ) from None
     mean, std = _normalization(record, split)
     trained = TrainedNetwork(network, method, record, split.config.class_names, mean, std)
