@@ -10,9 +10,10 @@ import pytest
 
 import dcbench
 from dcbench.config.recipe import Recipe
-from dcbench.errors import DataError, RunError
+from dcbench.errors import DataError, RunError, UsageError
 from dcbench.records.checkpoint import Checkpoint
 from dcbench.records.files import CHECKPOINT, RECORD
+from dcbench.records.identity import address
 from dcbench.records.store import Differs, Finished, HalfDone, Missing, Store
 from dcbench.runs.plan import plan_run
 from dcbench.sweep.engines.serial import Serial
@@ -131,6 +132,28 @@ def test_link_below_a_results_folder_is_followed_by_no_command(store: Store, tmp
     assert isinstance(found, Differs)
     assert f"{whole}: is a link" in found.reason
     assert dcbench.load_records(tmp_path / "v1").empty
+
+
+@pytest.mark.parametrize(
+    "problem", [PermissionError(13, "Permission denied"), OSError(36, "File name too long")]
+)
+def test_folder_that_cannot_be_looked_into_is_one_run_that_fails(
+    store: Store, monkeypatch, problem
+):
+    def refuse(path: Path) -> bool:
+        raise problem
+
+    monkeypatch.setattr(Path, "is_symlink", refuse)
+    found = store.find(PLAN.identity)
+    assert isinstance(found, Differs)
+    assert f"cannot be read: {problem.strerror}" in found.reason
+
+
+def test_label_that_no_folder_could_have_is_wrong_use():
+    settings = {f"setting-{number}": "x" * 20 for number in range(20)}
+    label = f"erm[{','.join(f'{key}={value}' for key, value in settings.items())}]"
+    with pytest.raises(UsageError, match=r"erm,setting-0=x.*should be a name: .*200 at most"):
+        address("v1", "digits", 0, label, 0)
 
 
 def test_results_folder_may_itself_be_a_link(store: Store, tmp_path: Path):

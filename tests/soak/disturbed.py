@@ -14,6 +14,7 @@ import shutil
 import signal
 import sys
 import time
+import traceback
 from collections import Counter
 from pathlib import Path
 
@@ -53,6 +54,7 @@ def started(folder: Path, engine: str) -> int:
     except SystemExit as left:
         code = left.code if isinstance(left.code, int) else int(left.code is not None)
     except BaseException:
+        traceback.print_exc()
         code = 99
     sys.stdout.flush()
     os._exit(code)

@@ -46,7 +46,7 @@ class WorkerProcess:
 
     def submit(self, parcel: Parcel) -> Future[Delivery]:
         """Begin a job; `concluded` says how it ended."""
-        with _daemon_may_have_children():
+        with _daemon_may_have_children(), _interrupts_wait():
             if self._pid is None:
                 self._pid = self._executor.submit(os.getpid)
             future: Future[Delivery] = self._executor.submit(carry_out, parcel)
@@ -104,9 +104,23 @@ def _daemon_may_have_children() -> Iterator[None]:
             config["daemon"] = daemon
 
 
+@contextlib.contextmanager
+def _interrupts_wait() -> Iterator[None]:
+    """Block SIGINT here, and with it in a process that is started meanwhile.
+
+    A terminal sends Ctrl-C to all processes of a sweep, also to one that is still importing.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _begin(parent: int) -> None:
     """Prepare a worker: its parent alone tells it to leave, and it does when that is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
     def watch() -> None:
         while os.getppid() == parent:  # it becomes another when that process is gone
