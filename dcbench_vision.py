@@ -31,9 +31,7 @@ def main() -> None:
 
     A signal that ends a process ends this one with exit code 130, from its first moment on.
     """
-    # The last search for garbage would take half a second once PyTorch is there, and free nothing
-    # that the end of the process does not free.
-    atexit.register(gc.freeze)
+    atexit.register(_skip_last_search)
     heard = [number for number in _INTERRUPTING if signal.getsignal(number) != signal.SIG_IGN]
     for number in heard:
         signal.signal(number, _interrupt)
@@ -50,6 +48,16 @@ def main() -> None:
     finally:
         for number in heard:
             signal.signal(number, signal.SIG_DFL)  # what is left to do is to leave
+
+
+def _skip_last_search() -> None:
+    """Leave the last search for garbage out: it takes half a second once PyTorch is there.
+
+    It would free nothing that the end of the process does not free; but where a third-party package
+    has imported Triton, what is not freed is reported as leaked.
+    """
+    if "triton" not in sys.modules:
+        gc.freeze()
 
 
 def _interrupt(number: int, frame: object) -> NoReturn:
