@@ -132,7 +132,7 @@ WIDE = Table(
     ("method", "accuracy %", "why"),
     [
         ("ic-regmixup[axes=class,eta=0.5]", "55.73 ± 0.52", "a long story " * 9),
-        ("erm", None, "results/v1/digits/subset-0/erm[epochs=1]/seed-0/record.json"),
+        ("erm", None, "results/v1/digits/subset-0/erm,epochs=1/seed-0/record.json"),
     ],
 )
 

@@ -89,7 +89,7 @@ def short_run(results: Path, method: str = "erm", **options) -> schema.Record:
     return dcbench.run(method, "digits", settings=SHORT, device="cpu", results=results, **options)
 
 
-def folder_of(results: Path, label: str = "erm[epochs=2]", seed: int = 0) -> Path:
+def folder_of(results: Path, label: str = "erm,epochs=2", seed: int = 0) -> Path:
     return results / "v1" / "digits" / "subset-0" / label / f"seed-{seed}"
 
 
