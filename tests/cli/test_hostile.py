@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import os
 import pickle
 import shutil
 import sys
@@ -274,3 +275,76 @@ def test_checkpoint_with_a_right_digest_and_wrong_content(tmp_path, payload, mes
     found = run("--method", "erm", "--quiet")
     one_line(found, 3, message)
     assert f"{RUN.folder}/checkpoint.pt" in found.words
+
+
+def pipe(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def endless(path: Path) -> None:
+    path.symlink_to("/dev/zero")
+
+
+def loop(path: Path) -> None:
+    path.symlink_to(path)
+
+
+PLACES = {
+    "record": (["measure", "results/v1/digits/subset-0/erm/seed-0"], "record.json", 3),
+    "predictions": (["measure", "results/v1/digits/subset-0/erm/seed-0"], "predictions.npz", 3),
+    "collected": (["collect", "results", "--results", "other"], "history.csv", 1),
+}
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (pipe, "is a pipe; should be a regular file"),
+        (Path.mkdir, "is a folder; should be a regular file"),
+        (endless, "is a link, and links are not followed here"),
+    ],
+)
+def test_what_is_no_regular_file_in_the_place_of_one_of_a_run(tmp_path, place, make, message):
+    arguments, name, code = PLACES[place]
+    path = put(tmp_path / "results") / name
+    path.unlink()
+    make(path)
+    found = Outcome(*arguments)
+    assert found.code == code
+    assert message in " ".join((found.err + found.out).split())
+    assert not list((tmp_path / "other").rglob("record.json"))
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [(pipe, "is a pipe"), (Path.mkdir, "is a folder"), (endless, "is a device"), (loop, "cannot")],
+)
+def test_plan_that_is_no_regular_file(tmp_path, make, message):
+    make(tmp_path / "plan.yaml")
+    one_line(Outcome("sweep", tmp_path / "plan.yaml"), 2, message)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [(pipe, "is a pipe"), (Path.mkdir, "is a folder"), (endless, "is a link")],
+)
+def test_rows_that_are_no_regular_file(whole, make, message):  # noqa: F811
+    runs(whole).unlink()
+    make(runs(whole))
+    one_line(Outcome("leaderboard", "show", "digits", "--from", whole), 3, message)
+    checked = Outcome("leaderboard", "check", whole, "--base", whole)
+    assert checked.code in (1, 3)
+    assert message in checked.out + checked.err
+
+
+def test_link_in_a_results_folder_brings_nothing_from_elsewhere(tmp_path):
+    (tmp_path / "secret").write_text("a secret of another user")
+    folder = put(tmp_path / "results")
+    (folder / "history.csv").unlink()
+    (folder / "history.csv").symlink_to(tmp_path / "secret")
+    found = Outcome("collect", "results", "--results", "other")
+    assert found.code == 1
+    assert not list((tmp_path / "other").rglob("record.json"))
+    for path in (tmp_path / "other").rglob("*"):
+        assert path.is_dir() or b"secret" not in path.read_bytes()

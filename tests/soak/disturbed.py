@@ -61,11 +61,13 @@ def started(folder: Path, engine: str) -> int:
 
 
 def workers(process: int) -> list[int]:
-    """The processes that a process has started, by what Linux says."""
+    """The worker processes of a sweep, by what Linux says; loky's tracker of semaphores is none."""
     found: list[int] = []
     with contextlib.suppress(OSError):
         for task in Path(f"/proc/{process}/task").iterdir():
-            found += map(int, (task / "children").read_text().split())
+            for child in (task / "children").read_text().split():
+                if b"resource_tracker" not in Path(f"/proc/{child}/cmdline").read_bytes():
+                    found.append(int(child))
     return found
 
 
