@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import filelock
 import pytest
@@ -115,7 +116,7 @@ def test_run_that_another_process_finishes_is_found(tmp_path: Path, monkeypatch)
         lock.release()
         sweep([request], a_site(tmp_path), Serial())
 
-    monkeypatch.setattr(attempts.time, "sleep", finished)
+    monkeypatch.setattr(attempts, "time", SimpleNamespace(sleep=finished))
     (outcome,) = sweep([request], a_site(tmp_path), Serial())
     assert outcome.state == "found"
     assert outcome.accuracy is not None
