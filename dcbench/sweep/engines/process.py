@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
+import multiprocessing.resource_tracker
 import os
 import re
 import signal
@@ -18,6 +19,7 @@ from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 
 from joblib.externals.loky import ProcessPoolExecutor
+from joblib.externals.loky.backend import resource_tracker
 
 from dcbench.sweep.engines.base import failed
 from dcbench.sweep.engines.parcel import Delivery, Parcel
@@ -110,6 +112,8 @@ def _interrupts_wait() -> Iterator[None]:
 
     A terminal sends Ctrl-C to all processes of a sweep, also to one that is still importing.
     """
+    for tracker in (multiprocessing.resource_tracker, resource_tracker):
+        tracker.ensure_running()  # its start would unblock SIGINT again
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
