@@ -28,16 +28,8 @@ def test_completion_offers_the_promised_names_and_no_others():
     assert dir(dcbench) == sorted(
         [
             *("DataError", "DcbenchError", "Method", "OutOfTimeError", "Record", "RunError"),
-            *(
-                "UsageError",
-                "__version__",
-                "compare",
-                "list_methods",
-                "list_splits",
-                "load_leaderboard",
-                "load_posthoc",
-            ),
-            *("load_model", "load_posthoc", "load_records", "load_split"),
+            *("UsageError", "__version__", "compare", "list_methods", "list_splits"),
+            *("load_leaderboard", "load_model", "load_posthoc", "load_records", "load_split"),
             *("register", "run", "run_many"),
         ]
     )

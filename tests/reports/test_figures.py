@@ -37,7 +37,7 @@ SPLIT = "cifar10-lt-100"
 COUNTS = np.array(load_split(SPLIT).class_counts)
 RECIPE = load_protocol("v1-lite").entry(load_split(SPLIT).config.recipe).training.model_dump()
 OOD = ("cifar100", "gaussian")
-METHODS = ("erm", "ic-mixup", "<script>")
+METHODS = ("erm", "ic-mixup", "ic-mixup[axes=class]")
 FIGURES = ("accuracy", "cost", "reliability", "learning", "frequency", "ood-scores", "roc")
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -52,7 +52,7 @@ def predictions_of(method: str, seed: int) -> Predictions:
 
 def put(results: Path, method: str, seed: int, **changes: Any) -> Path:
     """A stored run, whole."""
-    folder = results / method.strip("<>") / f"seed-{seed}"
+    folder = results / method / f"seed-{seed}"
     folder.mkdir(parents=True)
     predictions = predictions_of(method, seed)
     history = [EpochSummary(epoch, 2 / (epoch + 1), 0.1, 0.5) for epoch in range(4)]
@@ -324,6 +324,7 @@ def test_several_splits_share_a_figure_of_accuracy(board: Board, tmp_path: Path)
     ("column", "other", "told"),
     [
         ("device", "a graphics card", "● a graphics card; ■ a processor"),
+        ("device", "<script>", "● &lt;script&gt;; ■ a processor"),
         (
             "runs_together",
             4,

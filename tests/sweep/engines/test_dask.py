@@ -82,7 +82,8 @@ def test_run_whose_worker_of_the_cluster_is_killed_is_tried_again(
     method.write_text(source.replace("getpid", "getppid").replace("Once", "Orphan"))
     engine = Dask(DaskOptions(address=address))
     outcomes = sweep(asked(methods=[f"{method}:Orphan"]), a_site(tmp_path / "results"), engine)
-    assert [each.state for each in outcomes] == ["done"]
+    # The process of the killed worker may end the run before it notices that it is alone.
+    assert [each.state in ("done", "found") for each in outcomes] == [True]
     assert re.search(r"its worker tcp://[\d.:]+ died; it is tried once more", caplog.text)
 
 
