@@ -91,6 +91,26 @@ def parse_yaml(text: str) -> Any:
     return None if root is None else _Values().of(root, 0)
 
 
+class _Dumper(yaml.SafeDumper):
+    """Puts in quotes what PyYAML takes for text and the reader here does not, such as `08`."""
+
+    def represent_text(self, text: str) -> ScalarNode:
+        """A text as a node."""
+        quoted = _is_no_plain_text(text) or "\x85" in text
+        return self.represent_scalar("tag:yaml.org,2002:str", text, style='"' if quoted else None)
+
+
+_Dumper.add_representer(str, _Dumper.represent_text)
+
+
+def yaml_text(value: Any, width: int) -> str:
+    """A value as the YAML that `parse_yaml` reads, in lines of about `width` characters."""
+    written: str = yaml.dump(
+        value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=width
+    )
+    return written
+
+
 class _Values:
     """Values of nodes."""
 
@@ -155,6 +175,11 @@ def _scalar(node: ScalarNode) -> Any:
             _refuse(node, f"{_shown(text)}: too large a number")
         return number
     return text
+
+
+def _is_no_plain_text(text: str) -> bool:
+    numbers = (_INTEGER, _MISLEADING, _FLOAT)
+    return text in _WORDS or any(each.fullmatch(text) for each in numbers)
 
 
 def _refuse(node: Node, why: str) -> NoReturn:

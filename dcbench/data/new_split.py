@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
 from dcbench.config.base import validated
 from dcbench.config.names import path_part
 from dcbench.config.reading import parse_csv, read_file
+from dcbench.config.strict_yaml import yaml_text
 from dcbench.data.derive import write_lists
 from dcbench.data.parts import Part, Source
 from dcbench.data.places import split_files
@@ -160,4 +160,4 @@ def _yaml(config: SplitConfig) -> str:
     if not content["long_tailed"]:
         del content["long_tailed"]
     content["source"] = textwrap.fill(content["source"], 10_000)
-    return yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=96)
+    return yaml_text(content, width=96)

@@ -6,12 +6,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from dcbench.config.base import validated
 from dcbench.config.protocol import Entry, Protocol
 from dcbench.config.reading import read_yaml
 from dcbench.config.recipe import RENAMED
+from dcbench.config.strict_yaml import yaml_text
 from dcbench.data.splits import split_config
 from dcbench.errors import DataError
 from dcbench.leaderboard.rows import Row
@@ -72,7 +71,7 @@ def frozen_text(rules: Protocol) -> str:
         entry["sources"] = {RENAMED.get(key, key): text for key, text in entry["sources"].items()}
     return (
         "# The rules that the rows beside this file obey, written by `dcbench leaderboard build`.\n"
-        + yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=100)
+        + yaml_text(content, width=100)
     )
 
 

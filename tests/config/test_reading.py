@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from dcbench.config.paths import shipped_root
 from dcbench.config.reading import parse_csv, parse_json, read_file, read_text, read_yaml
-from dcbench.config.strict_yaml import MOST_VALUES, YAMLTextError, parse_yaml
+from dcbench.config.strict_yaml import MOST_VALUES, YAMLTextError, parse_yaml, yaml_text
 from dcbench.errors import DataError, DcbenchError, UsageError
 
 ROOT = shipped_root()
@@ -123,8 +123,12 @@ PLAIN = st.recursive(
 
 
 @given(PLAIN)
-def test_what_pyyaml_writes_comes_back(value):
-    assert parse_yaml(yaml.safe_dump(value, allow_unicode=True)) == value
+@example("08")
+@example("0E0")
+@example("1:30")
+@example({"\x85": ["a\x85b", "~", "yes"]})
+def test_what_is_written_comes_back(value):
+    assert parse_yaml(yaml_text(value, width=80)) == value
 
 
 @pytest.mark.parametrize(
