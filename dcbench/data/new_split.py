@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,8 +19,6 @@ from dcbench.data.rules import Rows, Selection
 from dcbench.data.splits import SplitConfig, split_config
 from dcbench.errors import DataError, UsageError
 from dcbench.records.atomic import write_bytes
-
-_AS_PUBLISHED = {"dataset", "test", "ood", "recipe", "class_names", "licence"}
 
 
 def new_split(
@@ -159,5 +156,4 @@ def _yaml(config: SplitConfig) -> str:
     content = config.model_dump(mode="json", exclude_none=True)
     if not content["long_tailed"]:
         del content["long_tailed"]
-    content["source"] = textwrap.fill(content["source"], 10_000)
     return yaml_text(content, width=96)

@@ -16,6 +16,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
 
+from pydantic import BaseModel
+
 from dcbench.config.base import validated
 from dcbench.config.reading import GIB, MOST_TEXT, is_folder, parse_json, read_file
 from dcbench.config.text import in_brief
@@ -157,8 +159,13 @@ def write_history(folder: Path, history: Sequence[EpochSummary]) -> None:
 
 def write_record(folder: Path, record: Record) -> None:
     """Finish a run: the record, then away with the checkpoint."""
-    text = json.dumps(record.model_dump(mode="json"), indent=2, allow_nan=False) + "\n"
-    finish(folder, text.encode())
+    finish(folder, json_text(record))
+
+
+def json_text(content: BaseModel) -> bytes:
+    """The JSON file of a record, or of what lies beside one."""
+    text = json.dumps(content.model_dump(mode="json"), indent=2, allow_nan=False)
+    return f"{text}\n".encode()
 
 
 def finish(folder: Path, record: bytes) -> None:

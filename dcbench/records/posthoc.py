@@ -7,7 +7,6 @@ Each JSON file is written last.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -82,7 +81,7 @@ def _make_room(folder: Path) -> None:
 
 def finish_posthoc(folder: Path, found: Posthoc) -> None:
     """Write the numbers; from now on they are there."""
-    write_bytes(folder / POSTHOC / f"{found.name}.json", _text(found))
+    write_bytes(folder / POSTHOC / f"{found.name}.json", files.json_text(found))
 
 
 def read_posthoc(folder: Path, record: Record) -> list[Posthoc]:
@@ -130,15 +129,10 @@ def copy_posthoc(source: Path, target: Path, record: Record, *, dry_run: bool = 
 
 def write_ensemble(folder: Path, found: Ensemble) -> None:
     """Write the numbers of an ensemble, in one piece."""
-    write_bytes(folder / ENSEMBLE, _text(found))
+    write_bytes(folder / ENSEMBLE, files.json_text(found))
 
 
 def read_ensembles(results: Path) -> Iterator[tuple[Path, Ensemble]]:
     """Every ensemble under a results folder, in the order of their paths."""
     for path in sorted(results.rglob(ENSEMBLE)):
         yield path, validated(Ensemble, parse_json(read_whole(path), path), path, DataError)
-
-
-def _text(found: Posthoc | Ensemble) -> bytes:
-    text = json.dumps(found.model_dump(mode="json"), indent=2, allow_nan=False)
-    return f"{text}\n".encode()

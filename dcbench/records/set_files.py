@@ -6,7 +6,6 @@ last, so a set that has it is done.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from dcbench.config.base import validated
@@ -15,7 +14,7 @@ from dcbench.config.reading import parse_json
 from dcbench.errors import DataError
 from dcbench.records import files
 from dcbench.records.arrays import Arrays
-from dcbench.records.atomic import write_bytes, write_whole, writing
+from dcbench.records.atomic import write_bytes, writing
 from dcbench.records.files import SETS, read_record, read_stored, read_whole
 from dcbench.records.schema import Record, StoredPredictions
 from dcbench.records.sets import FurtherSet, completed
@@ -82,8 +81,7 @@ def _make_room(folder: Path) -> None:
 
 def write_set(folder: Path, found: FurtherSet) -> None:
     """Finish a set: from now on it is one of the run's."""
-    text = json.dumps(found.model_dump(mode="json"), indent=2, allow_nan=False) + "\n"
-    write_whole(folder / SETS / f"{found.name}.json", lambda file: file.write(text.encode()))
+    write_bytes(folder / SETS / f"{found.name}.json", files.json_text(found))
 
 
 def copy_sets(source: Path, target: Path, record: Record, *, dry_run: bool = False) -> list[str]:
