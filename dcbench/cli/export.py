@@ -1,4 +1,4 @@
-"""`dcbench leaderboard latex`: tables for papers."""
+"""`dcbench leaderboard latex` and `fill`: tables for papers, and in pages of one's own."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ from dcbench.cli.options import BoardsOption
 from dcbench.cli.report import Report
 
 EXAMPLE = "Example:  dcbench leaderboard latex cifair10-common --protocol v1-lite -o table.tex"
+
+
+FILL_EXAMPLE = "Example:  dcbench leaderboard fill docs/results.md --check"
 
 
 class PlusMinus(StrEnum):
@@ -42,7 +45,7 @@ def latex(
     """Write a table that is ready to paste: booktabs, the best and its ties in bold."""
     from dcbench.config.names import split_list
     from dcbench.leaderboard.boards import load_board
-    from dcbench.records.atomic import write_whole
+    from dcbench.records.atomic import write_bytes
     from dcbench.reports.latex import to_latex, to_markdown
     from dcbench.reports.paper import paper_table
     from dcbench.reports.reported import load_reported
@@ -56,5 +59,37 @@ def latex(
     text = to_markdown(table) if markdown else to_latex(table)
     if output is None:
         return Report(data={"text": text}, lines=text.splitlines())
-    write_whole(output, lambda file: file.write(text.encode()))
+    write_bytes(output, text.encode())
     return Report(data={"file": str(output)})
+
+
+def fill(
+    pages: Annotated[list[Path], typer.Argument(metavar="PAGE.md")],
+    check: Annotated[
+        bool, typer.Option("--check", help="Write nothing; 1 if a number is another one.")
+    ] = False,
+    folder: BoardsOption = None,
+) -> Report:
+    """Bring the numbers of marked Markdown tables to those of the leaderboards.
+
+    A table follows `<!-- measured: PROTOCOL [SPLIT] -->`. Its titles say what its
+    columns hold, the first cells which method; what is no number of a leaderboard stays.
+    """
+    from dcbench.config.reading import read_text
+    from dcbench.records.atomic import write_bytes
+    from dcbench.reports.filled import filled
+
+    changed: list[tuple[Path, str]] = []
+    for page in pages:
+        old = read_text(page, links=True)
+        new = filled(old, str(page), folder)
+        rows = zip(old.split("\n"), new.split("\n"), strict=True)
+        changed += [(page, after) for before, after in rows if before != after]
+        if new != old and not check:
+            write_bytes(page, new.encode())
+    return Report(
+        data=[{"file": str(page), "row": row} for page, row in changed],
+        lines=[f"{page}: {row}" for page, row in changed],
+        notes=[] if changed else ["every number is that of the leaderboards"],
+        exit_code=int(check and bool(changed)),
+    )

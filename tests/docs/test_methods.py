@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from dcbench.leaderboard.boards import load_board
 from dcbench.methods import method_class, method_names
+from dcbench.reports.filled import filled
 
 PAGE = Path(__file__).parents[2] / "docs" / "methods.md"
 
@@ -29,21 +29,15 @@ def test_every_method_stands_in_the_table_with_its_settings_and_twin():
             assert method.paper in "|".join(cells), name
 
 
-@pytest.mark.parametrize(
-    ("column", "split"), [(2, "digits"), (3, "cifair10-common"), (4, "cifar10-lt-100")]
-)
-def test_measured_numbers_are_those_of_the_leaderboard(column: int, split: str):
-    summary = load_board(split, "v1-lite").summary
-    board = summary[summary["subsets"] == "0"].set_index("method")
-    found = rows("measured")
-    assert list(found) == method_names()
-    for name, cells in found.items():
-        if name not in board.index:
-            assert cells[column] == "–", name
-            continue
-        row = board.loc[name]
-        assert cells[column].startswith(f"{100 * row['accuracy_mean']:.1f}"), name
-        if row["n"] < 5:
-            assert cells[column].endswith(f"({row['n']})"), name
-        else:
-            assert cells[column].endswith(f"± {100 * row['accuracy_ci95']:.1f}"), name
+@pytest.mark.parametrize("page", ["methods.md", "results.md"])
+def test_measured_numbers_are_those_of_the_leaderboards(page: str):
+    text = (PAGE.parent / page).read_text(encoding="utf-8")
+    assert text.count("<!-- measured:") > 0
+    assert filled(text, page) == text
+
+
+def test_every_method_stands_among_the_measured():
+    page = PAGE.read_text(encoding="utf-8")
+    table = page.partition("<!-- measured: v1-lite -->\n")[2].partition("\n\n")[0]
+    lines = table.split("\n")[2:]
+    assert [line.split(" | ")[0].strip("| `") for line in lines] == method_names()
