@@ -81,11 +81,16 @@ def show_split(
         tables=[Table(title, ("class", "training images"), rows)],
         notes=[
             f"{len(listed.train)} training and {len(listed.val)} validation images",
+            *_held_out(len(listed.held_out)),
             f"index_sha256 {listed.hashes.index_sha256}",
             f"source: {listed.config.source}",
             f"license: {listed.config.licence}",
         ],
     )
+
+
+def _held_out(images: int) -> list[str]:
+    return [f"{images} of the training images are held out for tuning alone"] if images else []
 
 
 @app.command("verify", epilog="Example:  dcbench splits verify cifair10 --data data")
@@ -121,6 +126,7 @@ def derive_splits(
         data=[{"split": split, "subset": key} | each.model_dump() for key, each in derived.items()],
         lines=[
             f"{split} subset {key}: {each.train} + {each.val}, {each.index_sha256}"
+            + (f", {each.held_out.images} held out" if each.held_out else "")
             for key, each in derived.items()
         ],
     )

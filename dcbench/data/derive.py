@@ -9,17 +9,11 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+from dcbench.data.lists import HeldOutHashes, SplitHashes, SubsetHashes, held_out_path, index_sha256
 from dcbench.data.parts import MissingData, Part, Source
 from dcbench.data.places import find_split
 from dcbench.data.rules import Listed, Selection
-from dcbench.data.splits import (
-    Split,
-    SplitHashes,
-    SubsetHashes,
-    index_sha256,
-    load_split,
-    split_config,
-)
+from dcbench.data.splits import Split, load_split, split_config
 from dcbench.errors import DataError, UsageError
 from dcbench.records.atomic import write_whole
 from dcbench.records.store import locked
@@ -51,10 +45,11 @@ def verify_split(name: str, source: Source) -> Iterator[SubsetCheck]:
         except DataError as damaged:
             yield SubsetCheck(name, subset, "differs", str(damaged))
             continue
-        train, val = _drawn(listed, whole)
-        derived = (train, val, whole.labels[train], whole.labels[val])
-        rows = (listed.train, listed.val, listed.train_labels, listed.val_labels)
-        if not all(map(np.array_equal, derived, rows)):
+        drawn = _drawn(listed, whole)
+        derived = (*drawn, *(whole.labels[rows] for rows in drawn))
+        rows = (listed.train, listed.val, listed.held_out)
+        labels = (listed.train_labels, listed.val_labels, listed.held_out_labels)
+        if not all(map(np.array_equal, derived, (*rows, *labels))):
             yield SubsetCheck(name, subset, "differs", "the rule gives other rows or labels")
         else:
             yield SubsetCheck(name, subset, *_compare_images(whole, listed))
@@ -64,7 +59,7 @@ def _drawn(listed: Split, whole: Part) -> Selection:
     """What the rule gives; where it is that somebody chose, what is listed."""
     rule = listed.config.rule
     if isinstance(rule, Listed):
-        return Selection(listed.train, listed.val)
+        return Selection(listed.train, listed.val, listed.held_out)
     return rule.select(whole.labels, listed.num_classes, listed.subset)
 
 
@@ -100,14 +95,15 @@ def write_lists(folder: Path, whole: Part, chosen: Mapping[int, Selection]) -> S
     with locked(folder):
         hashes = {subset: _written(rows, whole, subset, folder) for subset, rows in chosen.items()}
         derived = SplitHashes(subsets=hashes)
-        text = json.dumps(derived.model_dump(mode="json"), indent=2) + "\n"
+        content = derived.model_dump(mode="json", exclude_none=True)
+        text = json.dumps(content, indent=2) + "\n"
         write_whole(folder / "hashes.json", lambda file: file.write(text.encode()))
     return derived
 
 
 def _written(rows: Selection, whole: Part, subset: int, folder: Path) -> SubsetHashes:
     """Write the list of a subset, and return what it and its images come to."""
-    train, val = rows
+    train, val, _ = rows
     text = "part,index,label\n" + "".join(
         f"{part},{row},{whole.labels[row]}\n"
         for part, rows_of_part in (("train", train), ("val", val))
@@ -122,4 +118,19 @@ def _written(rows: Selection, whole: Part, subset: int, folder: Path) -> SubsetH
         index_sha256=index_sha256(train, val),
         images_sha256=whole.take(np.concatenate([train, val])).sha256(),
         images_official=whole.official,
+        held_out=_written_held_out(rows, whole, subset, folder) if len(rows.held_out) else None,
+    )
+
+
+def _written_held_out(rows: Selection, whole: Part, subset: int, folder: Path) -> HeldOutHashes:
+    """Write the list of what a subset holds out, and return what it comes to."""
+    held_out = rows.held_out
+    text = "index,label\n" + "".join(f"{row},{whole.labels[row]}\n" for row in held_out)
+    rest = rows.train[~np.isin(rows.train, held_out)]
+    return HeldOutHashes(
+        images=len(held_out),
+        csv_sha256=write_whole(
+            held_out_path(folder, subset), lambda file: file.write(text.encode())
+        ),
+        index_sha256=index_sha256(rest, held_out),
     )

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
 from dcbench.data.ood_sets import load_ood_set
 from dcbench.data.parts import ImageSet, MissingData, Source, UnverifiedData
-from dcbench.data.splits import Split
-from dcbench.errors import DataError
+from dcbench.data.splits import Fit, Split
+from dcbench.errors import DataError, UsageError
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,9 +33,7 @@ class SplitImages:
     missing_ood: dict[str, str]
 
 
-def load_images(
-    split: Split, source: Source, *, fit: Literal["train", "trainval"] = "trainval"
-) -> SplitImages:
+def load_images(split: Split, source: Source, *, fit: Fit = "trainval") -> SplitImages:
     """Read the images of a split.
 
     Raises
@@ -45,10 +42,8 @@ def load_images(
         Training or test images are missing, damaged, not the ones that were hashed, or not the
         official ones where the source takes no others; or a file of an OOD set is damaged.
     """
-    whole = source.part(split.config.dataset, "train")
-    listed = whole.take(np.concatenate([split.train, split.val]))
-    _check_hash(split, listed)
-    fitted = listed if fit == "trainval" else listed.rows(slice(0, len(split.train)))
+    listed = _listed(split, source)
+    fitted = listed if fit == "trainval" else listed.rows(split.fitted(fit))
     test = load_test(split, source)
     ood, missing = {}, {}
     for name in split.config.ood:
@@ -57,6 +52,38 @@ def load_images(
         except (MissingData, UnverifiedData) as problem:
             missing[name] = str(problem)
     return SplitImages(fitted, test, ood, missing)
+
+
+def load_tuning_images(split: Split, source: Source, *, fit: Fit = "train") -> SplitImages:
+    """Read what settings are tuned on, of the dataset's training part alone.
+
+    In the place of the test set stands what is held out of the training: the validation part, or
+    where there is none, the held-out training images. Nothing else is opened.
+
+    Raises
+    ------
+    UsageError
+        The split holds nothing out, or it is to be trained on.
+    DataError
+        As for `load_images`.
+    """
+    if fit != "train":
+        raise UsageError(f"fit={fit}: what settings are tuned on is not trained on; give fit=train")
+    if not len(split.val) and not len(split.held_out):
+        raise UsageError(
+            f"split {split.name} holds nothing out of its training to tune on: it has neither a "
+            "validation part nor a list of held-out images"
+        )
+    listed, fitted = _listed(split, source), split.fitted(fit)
+    return SplitImages(listed.rows(fitted), listed.rows(~fitted), {}, {})
+
+
+def _listed(split: Split, source: Source) -> ImageSet:
+    """The images of `train`, then of `val`, which are those that were hashed."""
+    whole = source.part(split.config.dataset, "train")
+    listed = whole.take(np.concatenate([split.train, split.val]))
+    _check_hash(split, listed)
+    return listed
 
 
 def load_test(split: Split, source: Source) -> ImageSet:

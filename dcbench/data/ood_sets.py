@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 from dcbench.config.image_sets import CORRUPTIONS, members_of
 from dcbench.data.catalogue import get_dataset
+from dcbench.data.lists import read_list
 from dcbench.data.parts import ImageSet, Source
 from dcbench.data.places import splits_folder
 from dcbench.data.rules import Rows
-from dcbench.data.splits import SplitConfig, read_list
+from dcbench.data.splits import SplitConfig
 from dcbench.draws import stream
 from dcbench.errors import UsageError
 

@@ -77,7 +77,7 @@ class ImageSet:
     files: tuple[FileStatus, ...] = ()
     known_sha256: str = ""
 
-    def rows(self, which: slice) -> ImageSet:
+    def rows(self, which: slice | NDArray[np.bool_]) -> ImageSet:
         """Some of the images."""
         images, labels = self.images[which], self.labels[which]
         return replace(self, images=images, labels=labels, known_sha256="")

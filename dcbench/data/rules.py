@@ -17,12 +17,25 @@ from dcbench.errors import UsageError
 
 Rows = NDArray[np.int64]
 
+NO_ROWS: Rows = np.empty(0, dtype=np.int64)
+NO_ROWS.flags.writeable = False
+
+HELD_OUT = 5
+"""A split without a validation part holds one in so many training images of a class out."""
+
 
 class Selection(NamedTuple):
-    """Rows of a dataset's training part, class after class."""
+    """Rows of a dataset's training part, class after class.
+
+    Attributes
+    ----------
+    held_out
+        Of `train`, those that are for tuning; none where `val` is there for that.
+    """
 
     train: Rows
     val: Rows
+    held_out: Rows = NO_ROWS
 
 
 class ByPosition(Config):
@@ -66,7 +79,9 @@ class LongTailed(Config):
     first half of the classes keeps n_max and the others int(n_max * ratio). They are the first of
     a shuffle by NumPy's legacy generator seeded with `rand_number`, classes in ascending order.
     The subset's number is `rand_number`. Subsets of one number are nested: a smaller ratio keeps a
-    prefix of each class. There is no validation part.
+    prefix of each class. There is no validation part: all are trained on. For tuning, the last of
+    each class in that shuffled order are held out: one in five, rounded down, but one at least
+    where the class has two.
     """
 
     kind: Literal["long-tailed"]
@@ -77,12 +92,14 @@ class LongTailed(Config):
         """Rows of a subset."""
         largest = len(labels) / num_classes
         generator = np.random.RandomState(subset)
-        chosen = []
+        chosen, held_out = [], []
         for label in range(num_classes):
             rows = np.flatnonzero(labels == label)
             generator.shuffle(rows)
-            chosen.append(rows[: int(largest * self.ratio ** self._power(label, num_classes))])
-        return Selection(np.concatenate(chosen), np.empty(0, dtype=np.int64))
+            rows = rows[: int(largest * self.ratio ** self._power(label, num_classes))]
+            chosen.append(rows)
+            held_out.append(rows[len(rows) - max(len(rows) // HELD_OUT, int(len(rows) > 1)) :])
+        return Selection(np.concatenate(chosen), NO_ROWS, np.concatenate(held_out))
 
     def _power(self, label: int, num_classes: int) -> float:
         if self.shape == "step":
@@ -115,7 +132,7 @@ class Everything(Config):
     def select(self, labels: Rows, num_classes: int, subset: int) -> Selection:
         """Rows in file order; `subset` makes no difference."""
         held_out = [
-            np.flatnonzero(labels == label)[-self.val :] if self.val else np.empty(0, np.int64)
+            np.flatnonzero(labels == label)[-self.val :] if self.val else NO_ROWS
             for label in range(num_classes)
         ]
         val = np.sort(np.concatenate(held_out)).astype(np.int64)

@@ -8,24 +8,22 @@ from __future__ import annotations
 
 import fnmatch
 import functools
-import hashlib
-import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from dcbench.config.base import Config, validated
 from dcbench.config.names import PathPart
-from dcbench.config.reading import parse_csv, parse_json, read_file, read_yaml
+from dcbench.config.reading import read_yaml
+from dcbench.data.lists import PARTS, SubsetHashes, held_out_path, read_hashes, read_list
 from dcbench.data.places import find_split, lists_folder, split_files
-from dcbench.data.rules import Rows, Rule
+from dcbench.data.rules import NO_ROWS, Rows, Rule
 from dcbench.errors import DataError, UsageError, unknown
-
-_PARTS = ("train", "val")
 
 
 class ExcludedRows(Config):
@@ -63,21 +61,8 @@ class SplitConfig(Config):
     licence: str
 
 
-class SubsetHashes(Config):
-    """What the lists of a subset come to."""
-
-    train: int
-    val: int
-    csv_sha256: str
-    index_sha256: str
-    images_sha256: str = Field(description="of the images of train, then val, each [H, W, 3]")
-    images_official: bool = Field(description="hashed from files with their official checksums")
-
-
-class SplitHashes(Config):
-    """What `splits/<name>/hashes.json` proves the lists and the images of each subset by."""
-
-    subsets: dict[int, SubsetHashes]
+Fit = Literal["train", "trainval"]
+"""What is trained on: without what is for tuning, or with it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,6 +76,8 @@ class Split:
     train_labels, val_labels : int64 [N]
     path : Path
         The split's YAML file.
+    held_out, held_out_labels : int64 [N]
+        Of `train`, what is for tuning where there is no `val`: a run by the protocol trains on it.
     """
 
     config: SplitConfig
@@ -101,6 +88,8 @@ class Split:
     val_labels: Rows
     hashes: SubsetHashes
     path: Path
+    held_out: Rows = field(default_factory=lambda: NO_ROWS)
+    held_out_labels: Rows = field(default_factory=lambda: NO_ROWS)
 
     def __repr__(self) -> str:
         return (
@@ -121,14 +110,34 @@ class Split:
     @property
     def class_counts(self) -> list[int]:
         """Number of images of each class in `train`."""
-        return self.counts_of("train")
+        return self._counts(self.train_labels)
 
-    def counts_of(self, fit: Literal["train", "trainval"]) -> list[int]:
+    def counts_of(self, fit: Fit) -> list[int]:
         """Number of images of each class that are trained on."""
-        labels = self.train_labels
-        if fit == "trainval":
-            labels = np.concatenate([labels, self.val_labels])
+        return self._counts(np.concatenate([self.train_labels, self.val_labels])[self.fitted(fit)])
+
+    def _counts(self, labels: Rows) -> list[int]:
         return [int(n) for n in np.bincount(labels, minlength=self.num_classes)]
+
+    def fitted(self, fit: Fit) -> NDArray[np.bool_]:
+        """Which of the rows of `train`, then of `val`, are trained on, [N]."""
+        if fit == "trainval":
+            return np.ones(len(self.train) + len(self.val), dtype=bool)
+        kept = ~np.isin(self.train, self.held_out)
+        return np.concatenate([kept, np.zeros(len(self.val), dtype=bool)])
+
+    def index_sha256(self, fit: Fit) -> str:
+        """Hash of the rows, which differ by `fit` only where training images are held out."""
+        held_out = self.hashes.held_out
+        return held_out.index_sha256 if held_out and fit == "train" else self.hashes.index_sha256
+
+    def fit_of(self, fit: Fit, index_sha256: str) -> Fit:
+        """What a record with this hash was trained on, which may be older than the held-out list.
+
+        Until a split had one, `fit=train` meant every training image.
+        """
+        older = self.hashes.held_out is not None and index_sha256 == self.hashes.index_sha256
+        return "trainval" if older else fit
 
     def kept_test_rows(self, count: int) -> Rows:
         """Rows that the split is tested on, of the `count` rows of the test part."""
@@ -154,6 +163,7 @@ class Split:
             "val": self.val.tolist(),
             "class_counts": self.class_counts,
             "index_sha256": self.hashes.index_sha256,
+            "held_out": self.held_out.tolist(),
         }
 
 
@@ -222,62 +232,24 @@ def load_split(name: str, subset: int = 0) -> Split:
     rows = read_list(path, hashes.csv_sha256, ("part", "index", "label"))
     if len(rows) and rows[:, 2].max() >= len(config.class_names):
         raise DataError(f"{path}: label {rows[:, 2].max()} of {len(config.class_names)} classes")
-    train, val = (rows[rows[:, 0] == number, 1:] for number in range(len(_PARTS)))
-    return Split(config, subset, train[:, 0], val[:, 0], train[:, 1], val[:, 1], hashes, file)
+    train, val = (rows[rows[:, 0] == number, 1:] for number in range(len(PARTS)))
+    return Split(
+        config,
+        subset,
+        train=train[:, 0],
+        val=val[:, 0],
+        train_labels=train[:, 1],
+        val_labels=val[:, 1],
+        hashes=hashes,
+        path=file,
+        **_held_out(folder, subset, hashes),
+    )
 
 
-def read_hashes(path: Path) -> SplitHashes:
-    """The hashes recorded beside a split's lists."""
-    content = parse_json(read_file(path), path, hint="; restore the file")
-    return validated(SplitHashes, content, path, DataError)
-
-
-def index_sha256(train: Rows, val: Rows) -> str:
-    """SHA-256 of the rows of `train`, then `val`, as little-endian int64."""
-    return hashlib.sha256(np.concatenate([train, val]).astype("<i8").tobytes()).hexdigest()
-
-
-def read_list(path: Path, sha256: str, names: Sequence[str]) -> Rows:
-    """Columns of a list that is whole, [N, columns]: its bytes have the recorded hash.
-
-    A part stands as its place in `_PARTS`.
-    """
-    content = read_file(path)
-    found = hashlib.sha256(content).hexdigest()
-    if found != sha256:
-        raise DataError(
-            f"{path}: SHA-256 is {found}, recorded is {sha256}: the list is damaged; restore it, "
-            f"or `dcbench splits derive {path.parent.name}` writes it again"
-        )
-    return _cells(content, path, tuple(names))
-
-
-@functools.lru_cache(maxsize=64)
-def _cells(content: bytes, path: Path, names: tuple[str, ...]) -> Rows:
-    """`read_list` of the content of a list, parsed once: a sweep asks for the same few many times.
-
-    The array is shared, so it cannot be written to.
-    """
-    header, lines = parse_csv(content, path)
-    if not set(names) <= set(header):
-        raise DataError(f"{path}: should have the columns {', '.join(names)}")
-    places = [header.index(name) for name in names]
-    try:
-        cells = [
-            [_number(name, line[at]) for name, at in zip(names, places, strict=True)]
-            for line in lines
-        ]
-    except ValueError as problem:
-        raise DataError(f"{path}: {problem}") from None
-    rows = np.array(cells, dtype=np.int64).reshape(-1, len(names))
-    rows.flags.writeable = False
-    return rows
-
-
-def _number(column: str, cell: str) -> int:
-    if column == "part" and cell in _PARTS:
-        return _PARTS.index(cell)
-    if column == "part" or not re.fullmatch(r"[0-9]{1,9}", cell):
-        right = " or ".join(_PARTS) if column == "part" else "a whole number"
-        raise ValueError(f"{column}='{cell[:40]}': should be {right}")
-    return int(cell)
+def _held_out(folder: Path, subset: int, hashes: SubsetHashes) -> dict[str, Rows]:
+    """The fields of what is held out for tuning; none where nothing is."""
+    if hashes.held_out is None:
+        return {}
+    path = held_out_path(folder, subset)
+    rows = read_list(path, hashes.held_out.csv_sha256, ("index", "label"))
+    return {"held_out": rows[:, 0], "held_out_labels": rows[:, 1]}

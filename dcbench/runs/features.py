@@ -69,7 +69,9 @@ def _of_run(
             yield FeaturesOutcome(folder, name, "there")
     if not waiting:
         return
-    images = load_images(load_split(record.split, record.subset), source, fit=record.recipe.fit)
+    split = load_split(record.split, record.subset)
+    fit = split.fit_of(record.recipe.fit, record.index_sha256)
+    images = load_images(split, source, fit=fit)
     trained = load_network(folder, str(device))
     check_weights(folder, record, trained, images.test)
     tap = Tap(trained)

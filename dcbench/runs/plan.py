@@ -37,7 +37,7 @@ class Plan:
             protocol=self.protocol.name,
             split=self.split.name,
             subset=self.split.subset,
-            index_sha256=self.split.hashes.index_sha256,
+            index_sha256=self.split.index_sha256(self.choice.recipe.fit),
             method=method.name,
             settings=method.settings,
             method_sha256=method.source_sha256,
@@ -67,8 +67,7 @@ class Plan:
     @property
     def num_images(self) -> int:
         """Number of training images."""
-        held_out = len(self.split.val) if self.choice.recipe.fit == "trainval" else 0
-        return len(self.split.train) + held_out
+        return int(self.split.fitted(self.choice.recipe.fit).sum())
 
     @property
     def threads(self) -> int | Literal["cores"]:

@@ -167,7 +167,8 @@ class _Detection:
         images = SetImages(split, self.source, self.device)
         trained = load_network(self.folder, str(self.device))
         check_weights(self.folder, self.record, trained, images.test)
-        fit = load_images(split, self.source, fit=self.record.recipe.fit).fit
+        trained_on = split.fit_of(self.record.recipe.fit, self.record.index_sha256)
+        fit = load_images(split, self.source, fit=trained_on).fit
         asked, absent = self._images(images, sets)
         total = len(fit.labels) + sum(map(len, asked.values()))
         shown = self.progress.task(f"detect {self.folder.name}", total, unit="images")

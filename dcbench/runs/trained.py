@@ -92,7 +92,8 @@ def load_network(run: Path, device: str) -> TrainedNetwork:
     method = build_method(record.method, record.settings)
     split, recipe = load_split(record.split, record.subset), record.recipe
     height, width = get_dataset(split.config.dataset).image_size
-    task = Task((height, width), tuple(split.counts_of(recipe.fit)))
+    fit = split.fit_of(recipe.fit, record.index_sha256)
+    task = Task((height, width), tuple(split.counts_of(fit)))
     network = new_network(method, recipe, task, record.seed)
     content = read_stored(folder, record.model)
     try:
@@ -115,4 +116,5 @@ def _normalization(record: Record, split: Split) -> tuple[NDArray[np.float32], N
     if recipe.normalization != "split":
         return normalization_statistics(recipe.normalization, np.empty((0, 1, 1, 3), np.uint8))
     source = open_source().taking_unverified()
-    return normalization_statistics("split", load_images(split, source, fit=recipe.fit).fit.images)
+    fit = split.fit_of(recipe.fit, record.index_sha256)
+    return normalization_statistics("split", load_images(split, source, fit=fit).fit.images)

@@ -252,3 +252,17 @@ def test_a_rule_that_makes_no_sense_is_refused(values):
 def test_a_rule_is_chosen_by_its_kind(values, kind):
     rule: BaseModel = TypeAdapter(Rule).validate_python(values)
     assert type(rule) is kind
+
+
+# Images of a class, and how many of them are held out: a fifth, and one of two or more.
+@pytest.mark.parametrize(
+    ("count", "held_out"), [(1, 0), (2, 1), (4, 1), (9, 1), (10, 2), (14, 2), (500, 100)]
+)
+def test_long_tail_holds_the_last_fifth_of_each_class_out_of_its_own_shuffle(count, held_out):
+    rule = LongTailed(kind="long-tailed", ratio=1)
+    labels = shuffled_labels(3, count)
+    train, val, tuning = rule.select(labels, 3, 0)
+    assert len(val) == 0
+    for label in range(3):
+        of_class = train[labels[train] == label].tolist()
+        assert tuning[labels[tuning] == label].tolist() == of_class[len(of_class) - held_out :]

@@ -14,9 +14,10 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from dcbench.data import splits
+from dcbench.config.paths import shipped_root
+from dcbench.data import lists
 from dcbench.data.derive import derive_split, verify_split
-from dcbench.data.load import load_images
+from dcbench.data.load import load_images, load_tuning_images
 from dcbench.data.places import splits_folder
 from dcbench.data.source import Folder, open_source
 from dcbench.data.splits import Split, load_split, split_config, split_names
@@ -175,7 +176,7 @@ def test_every_split_says_where_its_images_are_from_and_under_what_licence(name:
 
 def test_summary_has_the_published_keys_as_plain_values():
     summary = load_split("digits", 1).summary()
-    keys = "name dataset subset num_classes train val class_counts index_sha256"
+    keys = "name dataset subset num_classes train val class_counts index_sha256 held_out"
     assert list(summary) == keys.split()
     assert json.loads(json.dumps(summary)) == summary
     assert (summary["name"], summary["dataset"], summary["subset"]) == ("digits", "digits", 1)
@@ -603,8 +604,8 @@ def test_list_is_parsed_once_and_whoever_has_it_cannot_change_it_for_others(
     copied_splits: Path, monkeypatch
 ):
     calls: Counter[str] = Counter()
-    counted(monkeypatch, splits, "parse_csv", calls)
-    splits._cells.cache_clear()
+    counted(monkeypatch, lists, "parse_csv", calls)
+    lists._cells.cache_clear()
     first, second = load_split("digits", 1), load_split("digits", 1)
     assert calls == {"parse_csv": 1}
     assert first.train.tolist() == second.train.tolist()
@@ -619,3 +620,107 @@ def test_list_that_is_damaged_after_it_was_read_is_found_out(copied_splits: Path
     path.write_bytes(path.read_bytes().replace(b"train", b"val", 1))
     with pytest.raises(DataError, match="damaged"):
         load_split("digits", 1)
+
+
+# --- held out of the training, for tuning --------------------------------------------------------
+
+LONG_TAILED = [(name, subset) for name, subset in SUBSETS if "-lt-" in name]
+
+
+@pytest.mark.parametrize(("name", "subset"), LONG_TAILED)
+def test_held_out_list_is_a_fifth_of_each_class_and_hashed(name: str, subset: int):
+    split = load_split(name, subset)
+    path = splits_folder() / name / f"held-out-{subset}.csv"
+    with path.open() as file:
+        rows = [(int(line["index"]), int(line["label"])) for line in csv.DictReader(file)]
+    assert list(zip(split.held_out, split.held_out_labels, strict=True)) == rows
+    counts = Counter(label for _, label in rows)
+    fifths = [max(count // 5, int(count > 1)) for count in split.class_counts]
+    assert [counts[label] for label in range(split.num_classes)] == fifths
+    left = [row for row in split.train.tolist() if row not in dict(rows)]
+    assert len(left) == len(split.train) - len(rows)
+    recorded = json.loads((splits_folder() / name / "hashes.json").read_text())["subsets"]
+    of_both = hashlib.sha256(np.array([*left, *dict(rows)], dtype="<i8").tobytes()).hexdigest()
+    assert recorded[str(subset)]["held_out"]["index_sha256"] == of_both
+    assert split.index_sha256("train") == of_both
+    assert split.index_sha256("trainval") == split.hashes.index_sha256 != of_both
+
+
+def test_damaged_list_of_held_out_images_is_refused_by_name(copied_splits: Path):
+    shipped = shipped_root() / "splits"
+    shutil.copy(shipped / "cifar10-lt-200.yaml", copied_splits)
+    shutil.copytree(shipped / "cifar10-lt-200", copied_splits / "cifar10-lt-200")
+    path = copied_splits / "cifar10-lt-200/held-out-0.csv"
+    path.write_text(path.read_text().replace("index,label", "index,lable"))
+    with pytest.raises(DataError, match=f"{path}: SHA-256 is"):
+        load_split("cifar10-lt-200")
+
+
+@pytest.fixture
+def tail(copied_splits: Path, tiny: Path) -> Path:
+    """The data folder of `tiny`, with a split `tail` of 4 images of each class but the last: 3."""
+    text = (copied_splits / "tiny.yaml").read_text()
+    text = text.replace("tiny", "tail").replace("exclude: {file", "exclude: {of: tiny, file")
+    rule = "rule: {kind: long-tailed, ratio: 0.8}"
+    text = text.replace("rule: {kind: by-position, train: 1, val: 1}", rule)
+    (copied_splits / "tail.yaml").write_text(text)
+    derive_split("tail", open_source(tiny))
+    return tiny
+
+
+def test_protocol_trains_on_what_is_held_out_and_fit_train_does_not(tail: Path):
+    split, source = load_split("tail"), open_source(tail)
+    expected = fakes.pixels_of(fakes.cifar_rows(40, seed=1))
+    whole, rest = (load_images(split, source, fit=fit).fit for fit in ("trainval", "train"))
+    assert np.array_equal(whole.images, expected[split.train])
+    assert np.array_equal(rest.images, expected[np.setdiff1d(split.train, split.held_out, True)])
+    assert split.counts_of("trainval") == split.class_counts == [4, *[3] * 9]
+    assert split.counts_of("train") == [3, *[2] * 9]
+    tuned = load_tuning_images(split, source)
+    assert np.array_equal(tuned.fit.images, rest.images)
+    assert np.array_equal(tuned.test.images, expected[split.held_out])
+    assert tuned.test.labels.tolist() == split.held_out_labels.tolist() == [*range(10)]
+    assert states("tail", tail)[0] == (0, "same", "rows and images (official files)")
+
+
+def test_record_that_is_older_than_the_held_out_list_was_trained_on_all(tail: Path):
+    split = load_split("tail")
+    assert split.fit_of("train", split.hashes.index_sha256) == "trainval"
+    assert split.fit_of("train", split.index_sha256("train")) == "train"
+    assert load_split("tiny").fit_of("train", load_split("tiny").hashes.index_sha256) == "train"
+
+
+def test_held_out_list_that_the_rule_does_not_give_differs(tail: Path, copied_splits: Path):
+    path, recorded = copied_splits / "tail/held-out-0.csv", copied_splits / "tail/hashes.json"
+    header, _, *rest = path.read_text().splitlines(keepends=True)
+    before = hashlib.sha256(path.read_bytes()).hexdigest()
+    path.write_text("".join([header, *rest]))
+    after = hashlib.sha256(path.read_bytes()).hexdigest()
+    recorded.write_text(recorded.read_text().replace(before, after))
+    assert states("tail", tail)[0] == (0, "differs", "the rule gives other rows or labels")
+
+
+def test_tuning_images_are_of_the_training_part_alone(tiny: Path):
+    split, asked = load_split("tiny", 1), []
+
+    class Watched(Folder):
+        def part(self, dataset: str, part: str):
+            asked.append((dataset, part))
+            return super().part(dataset, part)
+
+    images = load_tuning_images(split, Watched(tiny))
+    assert asked == [("cifar10", "train")]
+    expected = fakes.pixels_of(fakes.cifar_rows(40, seed=1))
+    assert np.array_equal(images.fit.images, expected[20:30])
+    assert np.array_equal(images.test.images, expected[30:])
+    assert (images.ood, images.missing_ood) == ({}, {})
+    with pytest.raises(UsageError, match="fit=trainval: what settings are tuned on is not"):
+        load_tuning_images(split, Watched(tiny), fit="trainval")
+
+
+def test_split_that_holds_nothing_out_cannot_be_tuned_on(copied_splits: Path, tiny: Path):
+    text = (copied_splits / "tiny.yaml").read_text().replace("val: 1", "val: 0")
+    (copied_splits / "tiny.yaml").write_text(text)
+    derive_split("tiny", open_source(tiny))
+    with pytest.raises(UsageError, match="split tiny holds nothing out of its training"):
+        load_tuning_images(load_split("tiny"), open_source(tiny))

@@ -24,7 +24,8 @@ from dcbench.config.protocol import Protocol
 from dcbench.config.reading import read_yaml
 from dcbench.data import formats
 from dcbench.data.bundle import Bundle
-from dcbench.data.splits import SplitConfig, read_hashes
+from dcbench.data.lists import read_hashes
+from dcbench.data.splits import SplitConfig
 from dcbench.errors import DataError, DcbenchError
 from dcbench.leaderboard.tables import read_rows, read_summary, with_numbers
 from dcbench.records import files

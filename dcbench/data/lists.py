@@ -1,0 +1,110 @@
+"""Lists of rows as they lie beside a split, and the hashes that prove them."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from pydantic import Field
+
+from dcbench.config.base import Config, validated
+from dcbench.config.reading import parse_csv, parse_json, read_file
+from dcbench.data.rules import Rows
+from dcbench.errors import DataError
+
+PARTS = ("train", "val")
+"""The cells of a list's column `part`."""
+
+
+class HeldOutHashes(Config):
+    """What the list of the training images comes to that a subset holds out for tuning."""
+
+    images: int
+    csv_sha256: str
+    index_sha256: str = Field(description="of the rows that are left to train on, then of these")
+
+
+class SubsetHashes(Config):
+    """What the lists of a subset come to."""
+
+    train: int
+    val: int
+    csv_sha256: str
+    index_sha256: str
+    images_sha256: str = Field(description="of the images of train, then val, each [H, W, 3]")
+    images_official: bool = Field(description="hashed from files with their official checksums")
+    held_out: HeldOutHashes | None = Field(
+        None, description="None: `val` is for tuning, or nothing"
+    )
+
+
+class SplitHashes(Config):
+    """What `splits/<name>/hashes.json` proves the lists and the images of each subset by."""
+
+    subsets: dict[int, SubsetHashes]
+
+
+def held_out_path(folder: Path, subset: int) -> Path:
+    """The list of the training images of a subset that are held out for tuning."""
+    return folder / f"held-out-{subset}.csv"
+
+
+def read_hashes(path: Path) -> SplitHashes:
+    """The hashes recorded beside a split's lists."""
+    content = parse_json(read_file(path), path, hint="; restore the file")
+    return validated(SplitHashes, content, path, DataError)
+
+
+def index_sha256(train: Rows, val: Rows) -> str:
+    """SHA-256 of the rows of `train`, then `val`, as little-endian int64."""
+    return hashlib.sha256(np.concatenate([train, val]).astype("<i8").tobytes()).hexdigest()
+
+
+def read_list(path: Path, sha256: str, names: Sequence[str]) -> Rows:
+    """Columns of a list that is whole, [N, columns]: its bytes have the recorded hash.
+
+    A part stands as its place in `PARTS`.
+    """
+    content = read_file(path)
+    found = hashlib.sha256(content).hexdigest()
+    if found != sha256:
+        raise DataError(
+            f"{path}: SHA-256 is {found}, recorded is {sha256}: the list is damaged; restore it, "
+            f"or `dcbench splits derive {path.parent.name}` writes it again"
+        )
+    return _cells(content, path, tuple(names))
+
+
+@functools.lru_cache(maxsize=64)
+def _cells(content: bytes, path: Path, names: tuple[str, ...]) -> Rows:
+    """`read_list` of the content of a list, parsed once: a sweep asks for the same few many times.
+
+    The array is shared, so it cannot be written to.
+    """
+    header, lines = parse_csv(content, path)
+    if not set(names) <= set(header):
+        raise DataError(f"{path}: should have the columns {', '.join(names)}")
+    places = [header.index(name) for name in names]
+    try:
+        cells = [
+            [_number(name, line[at]) for name, at in zip(names, places, strict=True)]
+            for line in lines
+        ]
+    except ValueError as problem:
+        raise DataError(f"{path}: {problem}") from None
+    rows = np.array(cells, dtype=np.int64).reshape(-1, len(names))
+    rows.flags.writeable = False
+    return rows
+
+
+def _number(column: str, cell: str) -> int:
+    if column == "part" and cell in PARTS:
+        return PARTS.index(cell)
+    if column == "part" or not re.fullmatch(r"[0-9]{1,9}", cell):
+        right = " or ".join(PARTS) if column == "part" else "a whole number"
+        raise ValueError(f"{column}='{cell[:40]}': should be {right}")
+    return int(cell)
