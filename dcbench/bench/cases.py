@@ -16,8 +16,8 @@ from dcbench.config.recipe import Recipe
 from dcbench.draws import stream
 from dcbench.errors import UsageError, unknown
 from dcbench.methods import Method, method_class
-from dcbench.models import build_outline
-from dcbench.runs.plan import choose
+from dcbench.models.checks import check_network
+from dcbench.runs.plan import choose, with_named_model
 from dcbench.training.augment import normalization_statistics
 
 NUM_IMAGES, IMAGE_SIZE = 2000, 32
@@ -95,13 +95,13 @@ def content_of(task: Comparison) -> Content:
         raise unknown("case", task.case, CASES)
     source = CASES[task.case]
     spec = parse_method(task.method)
-    asked = {**spec.settings, **task.settings}
+    asked = with_named_model({**spec.settings, **task.settings})
     choice = choose(load_protocol("v1").entry(source.recipe), method_class(spec.name), asked)
     if choice.recipe.batch_size > NUM_IMAGES:
         raise UsageError(
             f"batch_size={choice.recipe.batch_size}: the bench has only {NUM_IMAGES} images"
         )
-    build_outline(choice.recipe.model, source.num_classes)
+    check_network(choice.recipe.model, source.num_classes, (IMAGE_SIZE, IMAGE_SIZE))
     return Content(choice.label, choice.method, choice.recipe, source.num_classes)
 
 

@@ -46,14 +46,19 @@ def engines(pattern: Pattern = "*") -> Report:
 
 def models(pattern: Pattern = "*") -> Report:
     """List the networks, with their number of parameters for ten classes."""
+    from dcbench.errors import DcbenchError
     from dcbench.models import build_outline, model_names
 
-    rows = []
+    rows, notes = [], []
     for name in model_names(pattern):
-        network = build_outline(name, 10)
+        try:
+            network = build_outline(name, 10)
+        except DcbenchError as problem:  # of a package
+            notes.append(f"left out: {problem}")
+            continue
         parameters = sum(parameter.numel() for parameter in network.parameters())
         rows.append({"name": name, "parameters": parameters})
-    return list_report(rows, f"model like '{pattern}'")
+    return list_report(rows, f"model like '{pattern}'", notes)
 
 
 def protocols(pattern: Pattern = "*") -> Report:

@@ -8,6 +8,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, model_validator
 
 from dcbench.config.base import Config
+from dcbench.config.names import PathPart
 
 RENAMED = {"normalisation": "normalization"}
 """Keys as they were once spelled, in records, checkpoints and rules of then; read for good."""
@@ -16,7 +17,7 @@ RENAMED = {"normalisation": "normalization"}
 class Recipe(Config):
     """Hyper-parameters of a run. The fields are the keys of a protocol's `training`."""
 
-    model: str
+    model: PathPart
     epochs: int = Field(gt=0)
     batch_size: int = Field(gt=0)
     learning_rate: float = Field(gt=0)

@@ -9,7 +9,14 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from dcbench.data.lists import HeldOutHashes, SplitHashes, SubsetHashes, held_out_path, index_sha256
+from dcbench.data.lists import (
+    HASHES,
+    HeldOutHashes,
+    SplitHashes,
+    SubsetHashes,
+    held_out_path,
+    index_sha256,
+)
 from dcbench.data.parts import MissingData, Part, Source
 from dcbench.data.places import find_split
 from dcbench.data.rules import Listed, Selection
@@ -97,7 +104,7 @@ def write_lists(folder: Path, whole: Part, chosen: Mapping[int, Selection]) -> S
         derived = SplitHashes(subsets=hashes)
         content = derived.model_dump(mode="json", exclude_none=True)
         text = json.dumps(content, indent=2) + "\n"
-        write_whole(folder / "hashes.json", lambda file: file.write(text.encode()))
+        write_whole(folder / HASHES, lambda file: file.write(text.encode()))
     return derived
 
 

@@ -16,6 +16,9 @@ from dcbench.config.reading import parse_csv, parse_json, read_file
 from dcbench.data.rules import Rows
 from dcbench.errors import DataError
 
+HASHES = "hashes.json"
+"""The file beside the lists of a split that proves them."""
+
 PARTS = ("train", "val")
 """The cells of a list's column `part`."""
 

@@ -20,7 +20,7 @@ from pydantic import Field
 from dcbench.config.base import Config, validated
 from dcbench.config.names import PathPart
 from dcbench.config.reading import read_yaml
-from dcbench.data.lists import PARTS, SubsetHashes, held_out_path, read_hashes, read_list
+from dcbench.data.lists import HASHES, PARTS, SubsetHashes, held_out_path, read_hashes, read_list
 from dcbench.data.places import find_split, lists_folder, split_files
 from dcbench.data.rules import NO_ROWS, Rows, Rule
 from dcbench.errors import DataError, UsageError, unknown
@@ -219,14 +219,14 @@ def load_split(name: str, subset: int = 0) -> Split:
         listed = ", ".join(map(str, config.subsets))
         raise UsageError(f"split {config.name} has no subset {subset}; there are: {listed}")
     folder = lists_folder(file, config.subsets_of or config.name)
-    if not (folder / "hashes.json").exists():
+    if not (folder / HASHES).exists():
         raise DataError(
-            f"{folder / 'hashes.json'}: split {folder.name} has no lists yet; "
+            f"{folder / HASHES}: split {folder.name} has no lists yet; "
             f"`dcbench splits derive {name}` writes them"
         )
-    recorded = read_hashes(folder / "hashes.json").subsets
+    recorded = read_hashes(folder / HASHES).subsets
     if subset not in recorded:
-        raise DataError(f"{folder / 'hashes.json'}: has no subset {subset}; restore the file")
+        raise DataError(f"{folder / HASHES}: has no subset {subset}; restore the file")
     hashes = recorded[subset]
     path = folder / f"subset-{subset}.csv"
     rows = read_list(path, hashes.csv_sha256, ("part", "index", "label"))

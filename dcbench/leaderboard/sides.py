@@ -170,7 +170,8 @@ def _defaults(method: str) -> Mapping[str, Any]:
 
 
 def _file(record: Record) -> Facts:
-    return {"method file": record.method_sha256[:8]} if record.method_sha256 else {}
+    files = {"method file": record.method_sha256, "network file": record.network_sha256}
+    return {title: digest[:8] for title, digest in files.items() if digest}
 
 
 def _surroundings(record: Record) -> Facts:

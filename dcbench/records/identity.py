@@ -25,6 +25,7 @@ class Configuration(Config):
     method_sha256: str | None
     seed: int
     recipe: Recipe
+    network_sha256: str | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -90,11 +90,17 @@ class Record(Config):
     split: PathPart
     subset: int = Field(ge=0)
     index_sha256: str
-    method: str
+    method: PathPart
     settings: dict[str, Any]
     method_sha256: str | None = Field(description="of the method's file, if not dcbench's own")
     method_package: str | None = Field(
         None, description="the package with its version that an installed method is from"
+    )
+    network_sha256: str | None = Field(
+        None, description="of the network's file, if not dcbench's own"
+    )
+    network_package: str | None = Field(
+        None, description="the package with its version that an installed network is from"
     )
     label: PathPart = Field(description="the method with the settings that were asked for")
     seed: int = Field(ge=0)

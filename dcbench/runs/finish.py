@@ -56,6 +56,7 @@ def finish(
         status="custom" if departures else "protocol",
         departures=departures,
         method_package=plan.choice.method.distribution,
+        network_package=plan.choice.network.package,
         label=plan.choice.label,
         data=_images_used(run),
         normalization=Normalization(mean=run.data.mean.tolist(), std=run.data.std.tolist()),
@@ -104,7 +105,10 @@ def _cost(run: ReadyRun, evaluate_seconds: float) -> Cost:
 
 def _weights(run: ReadyRun) -> bytes:
     state = run.trainer.network.state_dict()
-    return safetensors_bytes({name: each.cpu().contiguous() for name, each in state.items()})
+    # Cloned, since safetensors refuses weights that two layers share.
+    return safetensors_bytes(
+        {name: each.cpu().contiguous().clone() for name, each in state.items()}
+    )
 
 
 def _missing_and_needed(run: ReadyRun) -> list[str]:

@@ -10,13 +10,16 @@ from typing import Any, Literal
 
 from dcbench.config.base import validated
 from dcbench.config.names import as_text, parse_method
+from dcbench.config.plugins import Origin
 from dcbench.config.protocol import Entry, Protocol, load_protocol
 from dcbench.config.recipe import Recipe
+from dcbench.data.catalogue import get_dataset
 from dcbench.data.splits import Split, load_split
 from dcbench.errors import UsageError, unknown
 from dcbench.methods import Method, method_class
 from dcbench.methods.failures import named
-from dcbench.models import build_outline
+from dcbench.models import find_model, model_origin
+from dcbench.models.checks import check_network
 from dcbench.records.identity import Configuration, Identity
 
 
@@ -43,6 +46,7 @@ class Plan:
             method_sha256=method.source_sha256,
             seed=self.seed,
             recipe=self.choice.recipe,
+            network_sha256=self.choice.network.sha256,
         )
         return Identity(configuration, self.choice.label, type(method).default_settings())
 
@@ -101,17 +105,20 @@ def plan_run(
     ------
     UsageError
         An unknown name or key, or a value out of its range.
+    RunError
+        A third party's network does not do what a network has to.
     """
     spec = parse_method(method)
     rules = load_protocol(protocol)
     listed = load_split(split, subset)
-    asked = {**spec.settings, **(settings or {})}
+    asked = with_named_model({**spec.settings, **(settings or {})})
     found = method_class(spec.name)
     with named(found):
         choice = choose(rules.entry(listed.config.recipe), found, asked)
     if seed < 0:
         raise UsageError(f"seed {seed}: should be 0 or more")
-    build_outline(choice.recipe.model, listed.num_classes)
+    image_size = get_dataset(listed.config.dataset).image_size
+    check_network(choice.recipe.model, listed.num_classes, image_size)
     plan = Plan(rules, listed, choice, seed)
     if choice.recipe.batch_size > plan.num_images:
         raise UsageError(
@@ -119,6 +126,12 @@ def plan_run(
             "training images"
         )
     return plan
+
+
+def with_named_model(asked: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that are asked for, with the name of a network that is in a file."""
+    model = asked.get("model")
+    return {**asked, **({"model": find_model(model)} if isinstance(model, str) else {})}
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,12 +145,15 @@ class Choice:
         tables, and the run's folder.
     departures : tuple of str
         In what the choice departs from the protocol; empty if it follows it.
+    network : Origin
+        Where the recipe's network is from, if it is not dcbench's own.
     """
 
     method: Method
     recipe: Recipe
     label: str
     departures: tuple[str, ...]
+    network: Origin
 
 
 def choose(entry: Entry, method: type[Method], asked: Mapping[str, Any]) -> Choice:
@@ -178,4 +194,5 @@ def choose(entry: Entry, method: type[Method], asked: Mapping[str, Any]) -> Choi
             for key, value in differing.items()
             if (allowed := entry.allowed(method.name, key)) is not None and value not in allowed
         ),
+        network=model_origin(recipe.model),
     )

@@ -90,7 +90,7 @@ class Session:
     def data(self, plan: Plan) -> DeviceData:
         """The images of a plan; those of the last plan are kept."""
         recipe, split = plan.choice.recipe, plan.split
-        chosen = (split.name, split.subset, recipe.fit)
+        chosen = (*_of_split(plan), recipe.fit)
         key = (*chosen, recipe.normalization, recipe.padding, recipe.border)
         if self._data is None or self._data[0] != key:
             self._data = None  # before the next ones are read: both may not fit
@@ -156,4 +156,10 @@ class Session:
 
 
 def _all_but_seed(plan: Plan) -> tuple[Any, ...]:
-    return plan.split.name, plan.split.subset, plan.choice.method, plan.choice.recipe
+    choice = plan.choice
+    return (*_of_split(plan), choice.method, choice.recipe, choice.network)
+
+
+def _of_split(plan: Plan) -> tuple[Any, ...]:
+    """What decides the images of a plan: splits of one's own may share a name."""
+    return plan.split.path, plan.split.subset, plan.split.hashes

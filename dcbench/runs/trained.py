@@ -16,8 +16,9 @@ from dcbench.data.catalogue import get_dataset
 from dcbench.data.load import load_images
 from dcbench.data.source import open_source
 from dcbench.data.splits import Split, load_split
-from dcbench.errors import DataError
+from dcbench.errors import DataError, UsageError
 from dcbench.methods import Method, Task, build_method
+from dcbench.models.registry import third_party_builder
 from dcbench.records.files import read_record, read_stored
 from dcbench.records.schema import Record
 from dcbench.training.augment import normalization_statistics
@@ -94,6 +95,7 @@ def load_network(run: Path, device: str) -> TrainedNetwork:
     height, width = get_dataset(split.config.dataset).image_size
     fit = split.fit_of(recipe.fit, record.index_sha256)
     task = Task((height, width), tuple(split.counts_of(fit)))
+    _check_known(record)
     network = new_network(method, recipe, task, record.seed)
     content = read_stored(folder, record.model)
     try:
@@ -105,6 +107,17 @@ def load_network(run: Path, device: str) -> TrainedNetwork:
     mean, std = _normalization(record, split)
     trained = TrainedNetwork(network, method, record, split.config.class_names, mean, std)
     return trained.to(device)
+
+
+def _check_known(record: Record) -> None:
+    """Refuse a network of a file that this process has not read: what a record names is not run."""
+    if record.network_sha256 is None or third_party_builder(record.recipe.model) is not None:
+        return
+    raise UsageError(
+        f"{record.label}: its network '{record.recipe.model}' is in a file with SHA-256 "
+        f"{record.network_sha256[:16]}…, which is not run for a record's sake; read it first with "
+        "dcbench.models.find_model('FILE.py:Class')"
+    )
 
 
 def _normalization(record: Record, split: Split) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

@@ -13,12 +13,17 @@ from pydantic import AfterValidator, Field, model_validator
 
 from dcbench.config.base import Config, validated
 from dcbench.config.names import parse_method, parse_seeds
+from dcbench.config.plugins import is_file_location
 from dcbench.config.protocol import load_protocol
 from dcbench.config.reading import read_yaml
 from dcbench.config.text import span
+from dcbench.data.lists import HASHES
+from dcbench.data.places import find_split
 from dcbench.data.splits import split_config
 from dcbench.errors import UsageError
 from dcbench.methods import method_names
+from dcbench.methods.registry import forget_files as forget_methods
+from dcbench.models.registry import forget_files as forget_networks
 from dcbench.runs.plan import Plan, plan_run
 
 
@@ -69,6 +74,26 @@ class Request(NamedTuple):
     seed: int
     protocol: str
     settings: str
+
+    @property
+    def files(self) -> list[str]:
+        """The paths of the code that the run names: its method's file, and its network's."""
+        spec = parse_method(self.method)
+        named = (spec.name, spec.settings.get("model"), json.loads(self.settings).get("model"))
+        return [
+            each.rpartition(":")[0]
+            for each in named
+            if isinstance(each, str) and is_file_location(each)
+        ]
+
+    def with_files(self, elsewhere: Mapping[str, str]) -> Request:
+        """The same run, whose files lie elsewhere: their paths there, by their paths here."""
+        method, settings = self.method.strip(), json.loads(self.settings)
+        for here, there in elsewhere.items():
+            method = method.replace(f"{here}:", f"{there}:")
+            if is_file_location(str(settings.get("model"))):
+                settings["model"] = settings["model"].replace(f"{here}:", f"{there}:")
+        return self._replace(method=method, settings=json.dumps(settings, sort_keys=True))
 
 
 def read_queue(path: Path, changes: Mapping[str, Any]) -> Queue:
@@ -124,21 +149,26 @@ def requests_of(blocks: Iterable[Block]) -> list[Request]:
 
 def plan_of(request: Request) -> Plan:
     """The plan of a run; see `dcbench.runs.plan.plan_run` for the errors."""
-    first = _first_plan(request._replace(seed=0), _version(request.method))
+    first = _first_plan(request._replace(seed=0), _versions(request))
     return dataclasses.replace(first, seed=request.seed)
 
 
-def _version(method: str) -> int:
-    """Of a method in a file: another number once the file was changed."""
-    path = Path(parse_method(method).name.rpartition(":")[0])
+def _versions(request: Request) -> tuple[int, ...]:
+    """Of the files that a run names, its split's among them: others once one was changed."""
+    paths = [*map(Path, request.files), find_split(request.split)]
+    lists = paths[-1].parent / paths[-1].stem / HASHES
+    return tuple(_modified(path) for path in (*paths, lists))
+
+
+def _modified(path: Path) -> int:
     try:
-        return path.stat().st_mtime_ns if path.suffix == ".py" else 0
+        return path.stat().st_mtime_ns
     except OSError:
         return 0  # the plan says what is wrong
 
 
 @functools.lru_cache(maxsize=4096)
-def _first_plan(request: Request, version: int) -> Plan:
+def _first_plan(request: Request, versions: tuple[int, ...]) -> Plan:
     return plan_run(
         request.method,
         request.split,
@@ -147,6 +177,13 @@ def _first_plan(request: Request, version: int) -> Plan:
         protocol=request.protocol,
         settings=json.loads(request.settings),
     )
+
+
+def forget_code() -> None:
+    """Free the names of methods and networks of files, for a process that works for others."""
+    forget_methods()
+    if forget_networks():
+        _first_plan.cache_clear()  # a plan has a network by its name alone
 
 
 def packs(requests: Iterable[Request], size: int) -> list[tuple[Request, ...]]:

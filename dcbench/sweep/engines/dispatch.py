@@ -20,7 +20,7 @@ from dcbench.records.files import CHECKPOINT, RECORD
 from dcbench.records.store import Finished, locked
 from dcbench.runs.plan import Plan
 from dcbench.sweep.engines.base import Ended, Job, Outcome, Site, TransferOptions, failed, unbegun
-from dcbench.sweep.engines.parcel import Delivery, Parcel, method_files, versions_of
+from dcbench.sweep.engines.parcel import Delivery, Parcel, code_files, versions_of
 from dcbench.sweep.grid import plan_of
 
 
@@ -82,7 +82,7 @@ class Dispatch:
             compiled=site.compiled,
             seconds_left=site.seconds_left,
             claim=self._claim,
-            methods=method_files(job),
+            code=code_files(job),
             versions=versions_of(plans),
             checkpoints=[self._checkpoint(plan) for plan in plans] if self._gets_results else (),
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
@@ -12,26 +11,19 @@ from typing import NamedTuple
 import torch
 
 from dcbench._version import __version__
-from dcbench.config.names import parse_method
 from dcbench.data.parts import Source
 from dcbench.errors import RunError, UsageError
 from dcbench.records.store import Store
 from dcbench.runs.plan import Plan
 from dcbench.sweep.engines.base import Job, Outcome
-from dcbench.sweep.grid import Request
 
 
 @dataclass(frozen=True)
-class MethodFile:
-    """A method's file as it was when its job was sent."""
+class CodeFile:
+    """The file of a method or a network as it was when its job was sent."""
 
     name: str
     source: bytes
-
-    @property
-    def sha256(self) -> str:
-        """Of the source, as 64 hex digits."""
-        return hashlib.sha256(self.source).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -52,8 +44,8 @@ class Parcel:
         From when the job begins; the clock of the sender says nothing elsewhere.
     claim : bool
         Whether the worker chooses a GPU for itself; else whoever started it has done so.
-    methods : mapping
-        The files of methods, by the path that a request names.
+    code : mapping
+        The files of methods and networks, by the path that a request names.
     versions : mapping
         Of the packages that decide the numbers, by their names.
     checkpoints : sequence of bytes or None
@@ -70,7 +62,7 @@ class Parcel:
     seconds_left: float | None = None
     claim: bool = False
     bundle_sha256: str | None = None
-    methods: Mapping[str, MethodFile] = field(default_factory=dict)
+    code: Mapping[str, CodeFile] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     checkpoints: Sequence[bytes | None] = ()
 
@@ -102,24 +94,23 @@ class Delivery(NamedTuple):
         return not self.interrupted and not self.lost
 
 
-def method_path(request: Request) -> str | None:
-    """The path of a request whose method is in a file."""
-    name = parse_method(request.method).name
-    return name.rpartition(":")[0] if ".py:" in name else None
-
-
-def method_files(job: Job) -> dict[str, MethodFile]:
+def code_files(job: Job) -> dict[str, CodeFile]:
     """The files that a job needs, as they are now."""
-    paths = {path for request in job if (path := method_path(request)) is not None}
+    paths = {path for request in job for path in request.files}
     try:
-        return {path: MethodFile(Path(path).name, Path(path).read_bytes()) for path in paths}
+        return {path: CodeFile(Path(path).name, Path(path).read_bytes()) for path in paths}
     except OSError as problem:
-        raise UsageError(f"method file {problem.filename}: {problem.strerror}") from None
+        raise UsageError(f"file {problem.filename}: {problem.strerror}") from None
 
 
 def versions_of(plans: Iterable[Plan]) -> dict[str, str]:
-    """Versions of dcbench, torch and the packages of methods; without how torch was built."""
-    packages = {each.choice.method.distribution for each in plans} - {None}
+    """Versions of dcbench, torch and the packages that plans take methods and networks from.
+
+    Without how torch was built.
+    """
+    chosen = [each.choice for each in plans]
+    packages = {each.method.distribution for each in chosen} - {None}
+    packages |= {each.network.package for each in chosen} - {None}
     return {
         "dcbench": __version__,
         "torch": _public(torch.__version__),

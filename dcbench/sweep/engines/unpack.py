@@ -1,4 +1,4 @@
-"""What a worker keeps on its own disk: methods' files, bundles, and results that it sends back."""
+"""What a worker keeps on its own disk: files of code, bundles, and results that it sends back."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from dcbench.records.atomic import write_whole
 from dcbench.records.files import CHECKPOINT
 from dcbench.records.store import LOCK, Store
 from dcbench.runs.plan import Plan
-from dcbench.sweep.engines.parcel import Parcel, method_path
+from dcbench.sweep.engines.parcel import CodeFile, Parcel
 from dcbench.sweep.grid import Request
 
 _PREFIX = "dcbench-worker-"
@@ -54,21 +54,21 @@ def remove_abandoned(root: Path) -> None:
 
 
 def request_here(request: Request, parcel: Parcel) -> Request:
-    """The request as this process can look it up: a method's file lies elsewhere.
+    """The request as this process can look it up: the files that it names lie elsewhere.
 
     A path is the same for one path of the sender, so that a newer file takes the place of an older.
     """
-    path = method_path(request)
-    if path is None or path not in parcel.methods:
-        return request
-    file = parcel.methods[path]
-    if _holds(Path(path), file.source):
-        return request
-    folder = _scratch() / "methods" / hashlib.sha256(path.encode()).hexdigest()[:16]
+    sent = {path: parcel.code[path] for path in request.files if path in parcel.code}
+    lacking = {path: each for path, each in sent.items() if not _holds(Path(path), each.source)}
+    return request.with_files({path: str(_kept_here(path, each)) for path, each in lacking.items()})
+
+
+def _kept_here(path: str, file: CodeFile) -> Path:
+    folder = _scratch() / "code" / hashlib.sha256(path.encode()).hexdigest()[:16]
     local = folder / file.name
     if not _holds(local, file.source):
         _write(local, file.source)
-    return request._replace(method=request.method.strip().replace(path, str(local), 1))
+    return local
 
 
 def _holds(path: Path, content: bytes) -> bool:

@@ -18,7 +18,6 @@ from typing import NoReturn
 from dcbench.config.progress import Progress
 from dcbench.data.parts import Source
 from dcbench.errors import BusyError, DcbenchError, OutOfTimeError
-from dcbench.methods.registry import forget_files
 from dcbench.records.store import Finished, Store
 from dcbench.runs.execute import Result, execute_together
 from dcbench.runs.machine import find_device
@@ -28,7 +27,7 @@ from dcbench.sweep.engines import unpack
 from dcbench.sweep.engines.base import Job, Outcome, failed
 from dcbench.sweep.engines.devices import claim_device
 from dcbench.sweep.engines.parcel import Delivery, Parcel, check_versions
-from dcbench.sweep.grid import Request, plan_of
+from dcbench.sweep.grid import Request, forget_code, plan_of
 from dcbench.training.loop import LEAVING
 
 _log = logging.getLogger(__name__)
@@ -52,7 +51,7 @@ def carry_out(parcel: Parcel, bundle: bytes | None = None) -> Delivery:
     try:
         with _at_work, _interruptible(), _printing_aside(), unpack.results(parcel) as store:
             check_versions(parcel.versions)
-            forget_files()  # another sweep may have had a method of the same name
+            forget_code()  # another sweep may have had a method of the same name
             plans = [plan_of(unpack.request_here(each, parcel)) for each in parcel.job]
             unpack.lay_out_checkpoints(parcel, plans, store)
             device = claim_device(parcel.device) if parcel.claim else parcel.device

@@ -26,7 +26,7 @@ from dcbench.sweep.engines.dispatch import Dispatch, Sent
 from dcbench.sweep.engines.parcel import Delivery, Parcel, versions_of
 from dcbench.sweep.engines.serial import Serial
 from dcbench.sweep.engines.work import carry_out
-from dcbench.sweep.grid import plan_of
+from dcbench.sweep.grid import forget_code, plan_of
 from dcbench.sweep.scheduler import sweep
 from tests.sweep.engines.runs import a_site, asked, everything
 
@@ -71,6 +71,58 @@ def test_method_whose_file_the_worker_lacks_is_the_same_run(tmp_path: Path, monk
     record = files.read_record(home / "results" / identity.folder)
     assert record.method_sha256 == hashlib.sha256(PLAIN.encode()).hexdigest()
     assert [each.state for each in sweep(job, site, Serial())] == ["found"]
+
+
+NETWORK = """
+from torch import nn
+
+class {name}(nn.Sequential):
+    def __init__(self, num_classes):
+        super().__init__(nn.Conv2d(3, {width}, 3), nn.ReLU(), nn.Flatten())
+        self.append(nn.Linear({width} * 36, num_classes))
+"""
+
+
+def test_network_whose_file_the_worker_lacks_is_the_same_run(tmp_path: Path, monkeypatch):
+    home, away = tmp_path / "home", tmp_path / "away"
+    home.mkdir()
+    away.mkdir()
+    monkeypatch.chdir(home)
+    source = NETWORK.format(name="Sent", width=2)
+    Path("sent.py").write_text(source)
+    settings = {"epochs": 1, "model": "sent.py:Sent"}
+    job = tuple(asked(settings=settings) + asked(methods=["mixup[model=sent.py:Sent]"]))
+    assert [request.files for request in job] == [["sent.py"], ["sent.py"]]
+    site = a_site(home / "results")
+    dispatch, identities = Dispatch(site, SENT), [plan_of(each).identity for each in job]
+    parcel = sent(dispatch, job)
+    Path("sent.py").rename("gone.py")
+    monkeypatch.chdir(away)
+    delivery = carry_out(parcel)
+    assert [each.state for each in delivery.outcomes] == ["done", "done"]
+    assert list(away.iterdir()) == []
+    monkeypatch.chdir(home)
+    Path("gone.py").rename("sent.py")
+    forget_code()  # the sender is another process
+    dispatch.received(job, delivery)
+    for identity in identities:
+        record = files.read_record(home / "results" / identity.folder)
+        assert record.network_sha256 == hashlib.sha256(source.encode()).hexdigest()
+    assert [each.state for each in sweep(job, site, Serial())] == ["found", "found"]
+
+
+def test_networks_of_two_sweeps_may_share_a_name(tmp_path: Path):
+    weights = []
+    for width in (2, 3):
+        path = tmp_path / f"{width}.py"
+        path.write_text(NETWORK.format(name="Shared", width=width))
+        forget_code()  # they are sent by two processes
+        job = tuple(asked(settings={"epochs": 1, "model": f"{path}:Shared"}))
+        for _ in range(2):  # a plan is kept for the next job, which forgets the network
+            delivery = carry_out(sent(Dispatch(a_site(tmp_path / str(width)), SENT), job))
+            assert [each.state for each in delivery.outcomes] == ["done"]
+        weights.append(len(delivery.files[0]["model.safetensors"]))
+    assert weights[0] < weights[1]
 
 
 @pytest.mark.parametrize(("package", "here"), [("dcbench", __version__), ("torch", "the one")])
