@@ -34,18 +34,31 @@ def build_leaderboard(
     ] = False,
     footnote: Annotated[str, typer.Option(help="What the rows' readers should know.")] = "",
 ) -> Iterator[Report]:
-    """Turn records into CSV: one row a run, and a summary a method."""
+    """Turn records into CSV: one row a run, and a summary a method.
+
+    Runs that have a row already are not added; 1 if that row has other predictions.
+    """
     from dcbench.config.paths import results_root
     from dcbench.leaderboard.build import build
+    from dcbench.leaderboard.rows import runs_in_brief
 
     built = build(results_root(results), output, replace=replace, footnote=footnote)
     boards = []
     for board in built.boards:
         written = {"protocol": board.protocol, "split": board.split, "path": str(board.path)}
-        boards.append(written | {"rows": board.rows, "added": board.added})
+        other = [dict(zip(("subset", "method", "seed"), key, strict=True)) for key in board.other]
+        boards.append(written | {"rows": board.rows, "added": board.added, "other": other})
         shown = _summary(board.summary, f"{board.split}, protocol {board.protocol}")
-        said = f"{board.rows} rows in {board.path}, {board.added} of them new"
-        yield Report(tables=shown.tables, lines=shown.lines, notes=[said])
+        said = [f"{board.rows} rows in {board.path}, {board.added} of them new"]
+        if board.other:
+            said.append(
+                f"{board.path}: rows with other predictions are there of {len(board.other)} of the "
+                f"runs, and stay: {runs_in_brief(board.other)}; to have the rows of these records, "
+                "build into another folder (-o)"
+            )
+        yield Report(
+            tables=shown.tables, lines=shown.lines, notes=said, exit_code=int(bool(board.other))
+        )
     custom = [str(path) for path in built.custom]
     yield Report(
         data={"boards": boards, "custom": custom},

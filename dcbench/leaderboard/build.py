@@ -13,7 +13,7 @@ from dcbench.data.splits import split_config
 from dcbench.errors import RunError, UsageError
 from dcbench.leaderboard.files import protocol_files, remove_old_files, rows_in, write_files
 from dcbench.leaderboard.readme import readme
-from dcbench.leaderboard.rows import Row, in_order, key_of, row_of, run_title
+from dcbench.leaderboard.rows import Key, Row, in_order, key_of, row_of
 from dcbench.leaderboard.rules_lock import (
     FROZEN,
     changed_rules,
@@ -28,13 +28,22 @@ from dcbench.records.store import distinct_records, locked
 
 
 class BoardUpdate(NamedTuple):
-    """A leaderboard that has been written."""
+    """A leaderboard that has been written.
+
+    Attributes
+    ----------
+    rows, added : int
+        Rows that there are now, and how many of them are of runs that had none.
+    other : tuple of Key
+        Runs whose row stays although a record has other predictions.
+    """
 
     protocol: str
     split: str
     path: Path
     rows: int
     added: int
+    other: tuple[Key, ...]
     summary: pd.DataFrame
 
 
@@ -48,7 +57,8 @@ class BuildResult(NamedTuple):
 def build(results: Path, output: Path, *, replace: bool = False, footnote: str = "") -> BuildResult:
     """Add the records under `results` to the leaderboards under `output`.
 
-    Rows that are there already stay. Custom runs are left out.
+    Rows that are there already stay, those of the same run with other predictions too: they are
+    told, and all other records are added. Custom runs are left out.
 
     Parameters
     ----------
@@ -62,8 +72,7 @@ def build(results: Path, output: Path, *, replace: bool = False, footnote: str =
     UsageError
         There is no record.
     RunError
-        A row of the same run has other predictions, and `replace` is not set; or the rules are not
-        those that the rows obey.
+        The rules are not those that the rows obey.
     """
     found: dict[str, dict[str, list[Row]]] = defaultdict(lambda: defaultdict(list))
     custom = []
@@ -105,10 +114,9 @@ def _update(
     """Bring the folder of a protocol up to date; nothing is written before all is known to fit."""
     old = rows_in(folder)
     merged = {
-        split: _with_new_rows(old.get(split, []), rows, folder, split, replace)
-        for split, rows in new.items()
+        split: _with_new_rows(old.get(split, []), rows, replace) for split, rows in new.items()
     }
-    rows = old | {split: both for split, (both, _) in merged.items()}
+    rows = old | {split: each.rows for split, each in merged.items()}
     frozen = read_frozen(folder)
     changed = changed_rules(frozen, rules) if frozen else []
     if changed:
@@ -125,31 +133,36 @@ def _update(
             split,
             runs_path(folder, split),
             len(rows[split]),
-            merged[split][1],
+            merged[split].added,
+            merged[split].other,
             read_summary(summary_path(folder, split)),
         )
         for split in sorted(new)
     ]
 
 
-def _with_new_rows(
-    old: list[Row], new: list[Row], folder: Path, split: str, replace: bool
-) -> tuple[list[Row], int]:
-    """Old and new rows in the order of their keys, and how many runs are new."""
+class _Merged(NamedTuple):
+    """Old and new rows in order, how many runs are new, and whose records were not taken."""
+
+    rows: list[Row]
+    added: int
+    other: tuple[Key, ...]
+
+
+def _with_new_rows(old: list[Row], new: list[Row], replace: bool) -> _Merged:
     by_key = {key_of(row): row for row in old}
-    added = 0
+    added, other = 0, []
     for row in new:
-        before = by_key.get(key_of(row))
-        added += before is None
+        key = key_of(row)
+        before = by_key.get(key)
         same = before is not None and before["predictions_sha256"] == row["predictions_sha256"]
         if before is not None and not same and not replace:
-            raise RunError(
-                f"{runs_path(folder, split)}: the row of {run_title(key_of(row))} has other "
-                "predictions than the record; --replace takes the record's"
-            )
+            other.append(key)
+            continue
+        added += before is None
         kept = _kept(before, row) if before is not None and same else {}
-        by_key[key_of(row)] = {**row, **kept}
-    return in_order(by_key[key] for key in sorted(by_key)), added
+        by_key[key] = {**row, **kept}
+    return _Merged(in_order(by_key[key] for key in sorted(by_key)), added, tuple(sorted(other)))
 
 
 def _kept(before: Row, row: Row) -> Row:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import groupby
 
+from dcbench.config.text import span
 from dcbench.leaderboard.column_order import columns_of, row_names
 from dcbench.records.schema import Record
 
@@ -34,6 +36,21 @@ def run_title(key: Key) -> str:
     """A run, as sentences name it."""
     subset, method, seed = key
     return f"subset {subset}, method {method}, seed {seed}"
+
+
+def runs_in_brief(keys: Iterable[Key], most: int = 4) -> str:
+    """Runs in part of a sentence: `erm (seeds 0-9), mixup (subset 1, seeds 0,2)`.
+
+    Subset 0 is not named. Of more than `most` methods and subsets, the others are counted.
+    """
+    grouped = {group: list(runs) for group, runs in groupby(sorted(keys), key=lambda key: key[:2])}
+    named = []
+    for (subset, method), runs in list(grouped.items())[:most]:
+        seeds = tuple(seed for _, _, seed in runs)
+        where = f"subset {subset}, " if subset else ""
+        named.append(f"{method} ({where}seed{'s' if len(seeds) > 1 else ''} {span(seeds)})")
+    left = sum(len(runs) for runs in list(grouped.values())[most:])
+    return ", ".join([*named, *([f"and {left} more"] if left else [])])
 
 
 def in_order(rows: Iterable[Row]) -> list[Row]:

@@ -23,6 +23,7 @@ from dcbench.config.protocol import load_protocol
 from dcbench.errors import DataError, RunError, UsageError
 from dcbench.leaderboard.boards import load_board
 from dcbench.leaderboard.build import build
+from dcbench.leaderboard.rows import runs_in_brief
 from dcbench.leaderboard.tables import read_rows
 from dcbench.metrics.measure import measure
 from dcbench.records import files, schema
@@ -190,25 +191,53 @@ def test_same_run_twice_is_one_row(results: Path, board: Path, tmp_path: Path):
     assert (board / "v1/runs/digits.csv").read_bytes() == before
 
 
-def test_run_with_other_predictions_is_refused_unless_it_may_replace(
-    results: Path, board: Path, tmp_path: Path
-):
-    put(results, "a", seed=1)
+@pytest.fixture
+def elsewhere(results: Path, board: Path, tmp_path: Path) -> Path:
+    """Records of two runs that are on the board with other predictions, and of one that is not."""
+    for seed in range(3):
+        put(results, str(seed), seed=seed)
     build(results, board)
-    before = contents(board)
-    changed = {"file": "predictions.npz", "sha256": "f" * 64}
     metrics = measure(some_predictions(7), long_tailed=False, ood_sets=("noise",))
-    put(tmp_path / "other", "a", seed=1, predictions=changed, metrics=metrics)
-    with pytest.raises(RunError, match=r"subset 0, method erm, seed 1.*--replace") as caught:
-        build(tmp_path / "other", board)
-    assert str(board / "v1/runs/digits.csv") in str(caught.value)
-    assert contents(board) == before
-    code, _, said = command("build", "--results", tmp_path / "other", "-o", board)
-    assert (code, "--replace" in said) == (1, True)
-    assert command("build", "--results", tmp_path / "other", "-o", board, "--replace")[0] == 0
-    [row] = table(board / "v1/runs/digits.csv")
-    assert row["predictions_sha256"] == "f" * 64
-    assert row["accuracy"] == f"{metrics['accuracy']:.6f}"
+    for seed in range(2):
+        changed = {"file": "predictions.npz", "sha256": "ef"[seed] * 64}
+        changes = {"seed": seed, "predictions": changed, "metrics": metrics}
+        put(tmp_path / "other", f"erm-{seed}", **changes)
+    put(tmp_path / "other", "mixup-0", label="mixup")
+    return tmp_path / "other"
+
+
+def test_rows_of_the_same_run_with_other_predictions_stay_and_all_others_are_added(
+    elsewhere: Path, board: Path
+):
+    before = table(board / "v1/runs/digits.csv")
+    code, _, said = command("build", "--results", elsewhere, "-o", board)
+    assert code == 1
+    words = " ".join(said.split())
+    assert f"{board}/v1/runs/digits.csv: rows with other predictions are there of 2 of the" in words
+    assert "erm (seeds 0-1); to have" in words
+    assert "another folder (-o)" in words
+    assert "--replace" not in said
+    *erm, mixup = table(board / "v1/runs/digits.csv")
+    assert erm == before
+    assert mixup["method"] == "mixup"
+    [summary, _] = table(board / "v1/digits.csv")
+    assert (summary["method"], summary["n"]) == ("erm", "3")
+    code, said, _ = command("build", "--results", elsewhere, "-o", board, "--json")
+    [written] = json.loads(said)["boards"]
+    assert (code, written["rows"], written["added"]) == (1, 4, 0)
+    assert written["other"] == [{"subset": 0, "method": "erm", "seed": seed} for seed in range(2)]
+
+
+def test_replace_takes_the_records_for_the_rows_of_the_same_runs(elsewhere: Path, board: Path):
+    assert command("build", "--results", elsewhere, "-o", board, "--replace")[0] == 0
+    hashes = [row["predictions_sha256"] for row in table(board / "v1/runs/digits.csv")]
+    assert hashes[:3] == ["e" * 64, "f" * 64, f"{2:064d}"]
+
+
+def test_runs_in_brief_name_few_methods_and_count_the_rest():
+    keys = [(1, "b", 3), (1, "b", 0), (0, "b", 1), (0, "a", 1), (0, "a", 0)]
+    assert runs_in_brief(keys) == "a (seeds 0-1), b (seed 1), b (subset 1, seeds 0,3)"
+    assert runs_in_brief(keys, most=1) == "a (seeds 0-1), and 3 more"
 
 
 def test_number_that_was_changed_under_the_same_predictions_is_not_kept_silently(
