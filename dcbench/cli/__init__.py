@@ -9,6 +9,7 @@ import typer
 from dcbench._version import __version__
 from dcbench.cli import (
     bench,
+    board_diff,
     collect,
     compare,
     contract,
@@ -76,6 +77,7 @@ app.add_typer(data.app, name="data")
 leaderboard.app.command("figures", epilog=figures.EXAMPLE)(reporting(figures.figures))
 leaderboard.app.command("latex", epilog=export.EXAMPLE)(reporting(export.latex))
 leaderboard.app.command("fill", epilog=export.FILL_EXAMPLE)(reporting(export.fill))
+leaderboard.app.command("diff", epilog=board_diff.EXAMPLE)(reporting(board_diff.diff))
 leaderboard.app.command("page", epilog=page.EXAMPLE)(reporting(page.page))
 app.add_typer(leaderboard.app, name="leaderboard")
 app.add_typer(results.app, name="results")
