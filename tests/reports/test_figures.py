@@ -2,6 +2,7 @@ import logging
 import math
 import re
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +24,17 @@ from dcbench.metrics.measure import Predictions, measure
 from dcbench.records import files
 from dcbench.records.schema import EpochSummary
 from dcbench.reports.figures import choose_boards, draw_figures, parse_formats
-from dcbench.reports.figures.frequency import recall_by_count
+from dcbench.reports.figures.accuracy import draw_accuracy
+from dcbench.reports.figures.frequency import draw_frequency, recall_by_count
 from dcbench.reports.figures.layout import columns_and_width
+from dcbench.reports.figures.learning import draw_learning
 from dcbench.reports.figures.ood_scores import shares
 from dcbench.reports.figures.palette import families, kinship, sorted_methods, styles_of
 from dcbench.reports.figures.reliability import confidence_and_accuracy, pooled
-from dcbench.reports.figures.roc import true_positive_rate
+from dcbench.reports.figures.roc import draw_roc, true_positive_rate
 from dcbench.reports.figures.run_data import find_runs, read_runs, reduce_predictions
 from dcbench.reports.figures.spread import interval, percent_texts
+from dcbench.reports.figures.style import settings
 from tests.records.test_store import a_record
 
 SPLIT = "cifar10-lt-100"
@@ -214,6 +218,47 @@ def test_many_classes_share_points_with_their_neighbours():
     counts, [recall] = recall_by_count([reduce_predictions("erm", predictions, np.zeros(0))])
     assert counts.tolist() == [15 + 20 * group for group in range(20)]
     assert recall.tolist() == [1] * 10 + [0] * 10
+
+
+def test_training_of_one_epoch_shows_a_mark_and_not_an_empty_panel(board: Board, results: Path):
+    runs = read_runs(board.runs, find_runs(results))
+    short = [replace(run, losses=run.losses[:1]) for run in runs]
+    for drawn, marked in ((short, True), (runs, False)):
+        for axes in draw_learning(board, drawn).figure.axes:
+            markers = {line.get_marker() for line in axes.lines}
+            assert (markers == {"None"}) != marked
+
+
+def test_panel_of_recall_names_every_method_that_it_shows(board: Board, results: Path):
+    runs = read_runs(board.runs, find_runs(results))
+    [axes] = draw_frequency(board, runs).figure.axes
+    assert axes.get_title().replace("\n", " ") == "erm, ic-mixup, ic-mixup[axes=class]"
+
+
+def test_panel_of_accuracy_has_no_row_for_a_method_without_runs_there(board: Board):
+    two = board.runs[board.runs["method"] != "ic-mixup"]
+    lost = two.assign(accuracy=two["accuracy"].where(two["method"] != "erm"))
+    others = [
+        Board(board.protocol, name, runs, board.summary)
+        for name, runs in (("digits", two), ("cifair10", lost))
+    ]
+    titled = draw_accuracy([others[1], board, others[0]])
+    rows = {
+        axes.get_title(): [label.get_text() for label in axes.get_yticklabels()]
+        for axes in titled.figure.axes
+    }
+    third = "ic-mixup[axes=class]"
+    assert rows == {SPLIT: list(METHODS), "digits": ["erm", third], "cifair10": [third]}
+
+
+def test_curves_keep_their_height_beside_a_long_list_of_methods(board: Board, results: Path):
+    [run, *_] = read_runs(board.runs, find_runs(results))
+    many = [replace(run, method=f"method-{number}") for number in range(30)]
+    with matplotlib.rc_context(settings()):
+        figure = draw_roc(board, many).figure
+        figure.draw_without_rendering()
+    heights = [axes.get_window_extent().height / figure.dpi for axes in figure.axes[::2]]
+    assert min(heights) > 1
 
 
 @pytest.mark.parametrize("name", OOD)

@@ -17,7 +17,6 @@ from dcbench.reports.figures.layout import (
     beside,
     columns_and_width,
     num_rows,
-    panel_grid,
     titled_figure,
 )
 from dcbench.reports.figures.palette import sorted_methods, styles_of
@@ -27,32 +26,54 @@ _NOTE = (
     "Large mark: mean over runs of subset 0; bar: its 95 % interval (Student's t); dots: single "
     "runs; at the right: runs out of those that the protocol requires."
 )
-_MOST_COLUMNS = 3
+_MOST_COLUMNS = 2
+_SHORTEST = 3
+"""Rows of methods that the shortest panel is as high as."""
+
 [_ACCURACY] = metrics_of(["accuracy"])
 
 
 def draw_accuracy(boards: Sequence[Board]) -> TitledFigure:
-    """Mean accuracy, its interval and every run, for one split or several of a protocol."""
-    methods = sorted_methods(method for board in boards for method in board.runs["method"])
+    """Mean accuracy, its interval and every run, for one split or several of a protocol.
+
+    A panel has a row for each method with an accuracy there; those with most stand first.
+    """
+    measured = {board.split: _measured(board) for board in boards}
+    ordered = sorted(boards, key=lambda board: -len(measured[board.split]))
     columns, width = columns_and_width(len(boards), _MOST_COLUMNS)
-    height = num_rows(len(boards), columns) * (0.6 + 0.17 * len(methods))
+    rows = num_rows(len(boards), columns)
+    tallest = [len(measured[board.split]) for board in ordered[::columns]]
     where = "by split" if columns > 1 else f"on {boards[0].split}"
     titled = titled_figure(
         f"Test {_ACCURACY.title.lower()} {where} ({boards[0].protocol})",
         _NOTE,
-        (width, height),
+        (width, sum(0.6 + 0.17 * methods for methods in tallest)),
         values=" ".join(
             sentence_of(f"Accuracy in percent on {board.split}", texts)
             for board in boards
             if (texts := percent_texts(board.runs, _ACCURACY.key))
         ),
     )
-    panels = panel_grid(titled.figure, len(boards), columns, sharey=True)
-    for axes, board in zip(panels, boards, strict=True):
+    heights = [max(methods, _SHORTEST) for methods in tallest]
+    grid = titled.figure.add_gridspec(rows, columns, height_ratios=heights)
+    for place, board in enumerate(ordered):
+        row, column = divmod(place, columns)
+        methods = measured[board.split]
+        below = heights[row] - max(len(methods), _SHORTEST)
+        cell = grid[row, column]
+        if below:
+            # As high as its methods need: a row has the same height in every panel.
+            [cell, _] = cell.subgridspec(2, 1, height_ratios=[heights[row] - below, below])
+        axes = titled.figure.add_subplot(cell)
         _panel(axes, board, methods)
         if columns > 1:
             axes.set_title(board.split)
     return titled
+
+
+def _measured(board: Board) -> list[str]:
+    """The methods that have an accuracy, in order."""
+    return sorted_methods(board.runs.dropna(subset=[_ACCURACY.key])["method"])
 
 
 def _panel(axes: Axes, board: Board, methods: Sequence[str]) -> None:
@@ -61,8 +82,6 @@ def _panel(axes: Axes, board: Board, methods: Sequence[str]) -> None:
     for row, (method, style) in enumerate(styles_of(methods).items()):
         own = board.runs[board.runs["method"] == method]
         values = 100 * np.array(values_of(own, _ACCURACY.key))
-        if not len(values):
-            continue
         mean, half = mean_and_half(values)
         marks = style.line_kwargs() | {"linestyle": "none"}
         axes.plot(values, np.full(len(values), row + 0.28), ".", color="0.6", markersize=2.5)

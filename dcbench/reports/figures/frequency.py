@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 
 import numpy as np
@@ -64,9 +65,14 @@ def draw_frequency(board: Board, runs: Sequence[RunData]) -> TitledFigure:
         for method in methods:
             _line(axes, [run for run in runs if run.method == method], styles[method])
         _thresholds(axes, runs[0].class_counts)
-        axes.set_title(", ".join(method for method in methods if method != "erm") or "erm")
+        axes.set_title(panel_title(methods, width / columns))
     label_outside(every, columns, "Training images of a class", "Recall (%)")
     return titled
+
+
+def panel_title(methods: Sequence[str], width: float) -> str:
+    """Every method of a panel, on as many lines as its width in inches needs."""
+    return "\n".join(textwrap.wrap(", ".join(methods), int(width * 14), break_long_words=False))
 
 
 def _line(axes: Axes, runs: Sequence[RunData], style: MethodStyle) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import seaborn as sns
+from matplotlib.ticker import MaxNLocator
 
 from dcbench.leaderboard.boards import Board
 from dcbench.reports.figures.layout import (
@@ -46,8 +47,11 @@ def draw_learning(board: Board, runs: Sequence[RunData]) -> TitledFigure:
             ax=axes,
             color=style.color,
             linewidth=0.8,
+            # A line of one epoch has no length: without its mark the panel would be empty.
+            marker=style.marker if max(map(len, losses)) == 1 else None,
             err_kws={"alpha": 0.3, "linewidth": 0},
         )
+        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         axes.set_title(f"{method} (n = {len(losses)})")
     label_outside(panels, columns, "Epoch", "Training loss")
     titled.figure.align_ylabels()

@@ -26,6 +26,8 @@ _NOTE = (
     "± half of its 95 % interval; 50 is chance."
 )
 _MOST_COLUMNS = 2
+_ROW, _LINE = 1.9, 0.15
+"""Inches of a row of panels, and of a method in the list beside one, which may need more."""
 [_AUROC] = [metric for metric in OOD_METRICS if metric.key == HEADLINE_OOD_METRIC]
 _RATES = np.linspace(0, 1, 501)
 
@@ -52,7 +54,7 @@ def draw_roc(board: Board, runs: Sequence[RunData]) -> TitledFigure:
     titled = titled_figure(
         f"ROC of test against OOD images of {board.split} ({board.protocol})",
         _NOTE,
-        (width, 1.9 * rows),
+        (width, max(_ROW, _LINE * (len(styles) + 2)) * rows),
         values=" ".join(
             sentence_of(f"{_AUROC.title} in percent against {name}", each)
             for name, each in areas.items()
