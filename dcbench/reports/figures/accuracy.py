@@ -63,7 +63,7 @@ def draw_accuracy(boards: Sequence[Board]) -> TitledFigure:
         cell = grid[row, column]
         if below:
             # As high as its methods need: a row has the same height in every panel.
-            [cell, _] = cell.subgridspec(2, 1, height_ratios=[heights[row] - below, below])
+            cell = cell.subgridspec(2, 1, height_ratios=[heights[row] - below, below])[0]
         axes = titled.figure.add_subplot(cell)
         _panel(axes, board, methods)
         if columns > 1:
