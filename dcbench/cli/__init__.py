@@ -26,6 +26,7 @@ from dcbench.cli import (
     run,
     splits,
     sweep,
+    tune,
 )
 from dcbench.cli.command import Guarded
 from dcbench.cli.report import reporting
@@ -63,6 +64,7 @@ app.command(epilog=predict.EXAMPLE)(reporting(predict.predict))
 app.command(epilog=posthoc.EXAMPLE)(reporting(posthoc.posthoc))
 app.command(epilog=sweep.SWEEP_EXAMPLE)(reporting(sweep.sweep))
 app.command(epilog=sweep.PLAN_EXAMPLE)(reporting(sweep.plan))
+app.command(epilog=tune.EXAMPLE)(reporting(tune.tune))
 app.command(epilog=collect.EXAMPLE)(reporting(collect.collect))
 app.command(epilog=compare.EXAMPLE)(reporting(compare.compare))
 app.command("test-method", epilog=contract.EXAMPLE)(reporting(contract.test_method))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -25,6 +25,10 @@ ResultsOption = Annotated[
 ]
 BoardsOption = Annotated[
     Path | None, typer.Option("--from", help="Leaderboards; else those that ship.")
+]
+RecipeOption = Annotated[
+    Path | None,
+    typer.Option("--recipe", metavar="FILE.yaml", help="What `dcbench tune` found: train by it."),
 ]
 WeightsOption = Annotated[
     Weights | None,
@@ -50,3 +54,10 @@ CompileOption = Annotated[
     ),
 ]
 Pattern = Annotated[str, typer.Argument(help="Wildcard, such as 'ic-*'.")]
+
+
+def with_tuned(settings: dict[str, Any], recipe: Path | None) -> dict[str, Any]:
+    """The settings of --set, and the tuned recipe of --recipe among them."""
+    from dcbench.config.tuned import SETTING
+
+    return settings if recipe is None else {**settings, SETTING: str(recipe)}

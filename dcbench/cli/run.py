@@ -13,10 +13,12 @@ from dcbench.cli.options import (
     CompileOption,
     DataOption,
     DeviceOption,
+    RecipeOption,
     ResultsOption,
     ThreadsOption,
     UnverifiedOption,
     WeightsOption,
+    with_tuned,
 )
 from dcbench.cli.report import Report, Table
 from dcbench.errors import UsageError
@@ -45,6 +47,7 @@ def run(
         list[str] | None,
         typer.Option("--set", help="key=value of the method or recipe; may be repeated."),
     ] = None,
+    recipe: RecipeOption = None,
     device: DeviceOption = "auto",
     threads: ThreadsOption = None,
     data: DataOption = None,
@@ -76,7 +79,7 @@ def run(
     from dcbench.runs.plan import plan_run
     from dcbench.runs.session import Session
 
-    asked = parse_settings(settings or [])
+    asked = with_tuned(parse_settings(settings or []), recipe)
     plans = [
         plan_run(method, split, subset=subset, seed=each, protocol=protocol, settings=asked)
         for each in _chosen_seeds(seed, seeds)

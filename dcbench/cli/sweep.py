@@ -14,10 +14,12 @@ from dcbench.cli.options import (
     CompileOption,
     DataOption,
     DeviceOption,
+    RecipeOption,
     ResultsOption,
     ThreadsOption,
     UnverifiedOption,
     WeightsOption,
+    with_tuned,
 )
 from dcbench.cli.report import Report, Table
 from dcbench.config.text import duration
@@ -51,6 +53,7 @@ def sweep(
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="key=value for every run; may be repeated.")
     ] = None,
+    recipe: RecipeOption = None,
     engine: Annotated[
         str, typer.Option(help="Who carries the runs out; `dcbench engines` lists them.")
     ] = "serial",
@@ -89,7 +92,7 @@ def sweep(
         subsets=subsets,
         seeds=seeds,
         protocol=protocol,
-        settings=parse_settings(settings or []),
+        settings=with_tuned(parse_settings(settings or []), recipe),
     )
     requests = _requests(queue, changes)
     site = _site(
@@ -213,7 +216,17 @@ def _outcomes(outcomes: list[Outcome]) -> Report:
 def _row(outcome: Outcome) -> dict[str, Any]:
     row = {**outcome.request._asdict(), **outcome._asdict()}
     del row["request"]
-    return row | {"settings": json.loads(outcome.request.settings)}
+    return row | {"settings": _named_settings(outcome.request)}
+
+
+def _named_settings(request: Request) -> dict[str, Any]:
+    """The settings of a request, a tuned recipe by its hash."""
+    from dcbench.config.tuned import SETTING
+
+    settings: dict[str, Any] = json.loads(request.settings)
+    if SETTING in settings:
+        settings[SETTING] = settings[SETTING]["sha256"]
+    return settings
 
 
 def _forecast(requests: list[Request], site: Site, workers: int) -> Report:

@@ -10,6 +10,7 @@ from pydantic import Field
 from dcbench.config.base import Config
 from dcbench.config.names import PathPart
 from dcbench.config.recipe import Recipe
+from dcbench.config.tuned import TunedRecipe
 from dcbench.metrics.table import METRICS
 from dcbench.metrics.values import Metrics
 
@@ -105,6 +106,9 @@ class Record(Config):
     label: PathPart = Field(description="the method with the settings that were asked for")
     seed: int = Field(ge=0)
     recipe: Recipe
+    tuned: TunedRecipe | None = Field(
+        None, description="what its settings were searched with; None: they are the protocol's"
+    )
     data: dict[str, ImagesUsed | None] = Field(description="None: an OOD set that was not there")
     normalization: Normalization | None = Field(None, description="None: not written down then")
     missing: dict[str, str] = Field(description="why an OOD set was not there")

@@ -39,7 +39,7 @@ def finish(
     plan, images, config = run.plan, run.data.images, run.plan.split.config
     shown = (progress or NoProgress()).task("predict", run.data.num_predicted, unit="images")
     began = time.monotonic()
-    _finish_training(run)
+    finish_training(run)
     try:
         predictions = predict_split(lambda pixels: run.predict(pixels, shown), images)
     finally:
@@ -57,6 +57,7 @@ def finish(
         departures=departures,
         method_package=plan.choice.method.distribution,
         network_package=plan.choice.network.package,
+        tuned=plan.choice.tuned,
         label=plan.choice.label,
         data=_images_used(run),
         normalization=Normalization(mean=run.data.mean.tolist(), std=run.data.std.tolist()),
@@ -74,7 +75,7 @@ def finish(
     return record
 
 
-def _finish_training(run: ReadyRun) -> None:
+def finish_training(run: ReadyRun) -> None:
     """What the method does once training is over, with the training images before it."""
     data, device, method = run.data, run.session.device, run.plan.choice.method
     size = run.plan.choice.recipe.batch_size

@@ -13,6 +13,7 @@ from dcbench.config.names import as_text, parse_method
 from dcbench.config.plugins import Origin
 from dcbench.config.protocol import Entry, Protocol, load_protocol
 from dcbench.config.recipe import Recipe
+from dcbench.config.tuned import SETTING, TunedRecipe, tuned_recipe
 from dcbench.data.catalogue import get_dataset
 from dcbench.data.splits import Split, load_split
 from dcbench.errors import UsageError, unknown
@@ -101,10 +102,15 @@ def plan_run(
 ) -> Plan:
     """Look everything up that a run needs, and check it.
 
+    Parameters
+    ----------
+    settings
+        Of the method or of the recipe; `tuned` is a tuned recipe, by its file or its content.
+
     Raises
     ------
     UsageError
-        An unknown name or key, or a value out of its range.
+        An unknown name or key, or a value out of its range; a tuned recipe of something else.
     RunError
         A third party's network does not do what a network has to.
     """
@@ -113,8 +119,11 @@ def plan_run(
     listed = load_split(split, subset)
     asked = with_named_model({**spec.settings, **(settings or {})})
     found = method_class(spec.name)
+    tuned = tuned_recipe(asked.pop(SETTING)) if SETTING in asked else None
+    if tuned is not None:
+        _check_tuned(tuned, found.name, listed, rules)
     with named(found):
-        choice = choose(rules.entry(listed.config.recipe), found, asked)
+        choice = choose(rules.entry(listed.config.recipe), found, asked, tuned)
     if seed < 0:
         raise UsageError(f"seed {seed}: should be 0 or more")
     image_size = get_dataset(listed.config.dataset).image_size
@@ -134,6 +143,22 @@ def with_named_model(asked: Mapping[str, Any]) -> dict[str, Any]:
     return {**asked, **({"model": find_model(model)} if isinstance(model, str) else {})}
 
 
+def _check_tuned(tuned: TunedRecipe, method: str, split: Split, rules: Protocol) -> None:
+    """Refuse a tuned recipe that is another method's, split's or protocol's."""
+    lists = {split.name, split.config.subsets_of}
+    wrong = [
+        f"{what} {has}, not of {asked}"
+        for what, has, asked, right in (
+            ("method", tuned.method, method, tuned.method == method),
+            ("split", tuned.split, split.name, tuned.split in lists),
+            ("protocol", tuned.protocol, rules.name, tuned.protocol == rules.name),
+        )
+        if not right
+    ]
+    if wrong:
+        raise UsageError(f"tuned recipe {tuned.short_sha256}: is of {' and of '.join(wrong)}")
+
+
 @dataclass(frozen=True, eq=False)
 class Choice:
     """A method and a recipe as a run uses them, after all settings are applied.
@@ -147,6 +172,8 @@ class Choice:
         In what the choice departs from the protocol; empty if it follows it.
     network : Origin
         Where the recipe's network is from, if it is not dcbench's own.
+    tuned : TunedRecipe or None
+        What was searched for, where the protocol's own values are not used.
     """
 
     method: Method
@@ -154,9 +181,12 @@ class Choice:
     label: str
     departures: tuple[str, ...]
     network: Origin
+    tuned: TunedRecipe | None = None
 
 
-def choose(entry: Entry, method: type[Method], asked: Mapping[str, Any]) -> Choice:
+def choose(
+    entry: Entry, method: type[Method], asked: Mapping[str, Any], tuned: TunedRecipe | None = None
+) -> Choice:
     """Apply the asked settings, of the method or of the recipe, to what the protocol gives.
 
     Raises
@@ -173,18 +203,21 @@ def choose(entry: Entry, method: type[Method], asked: Mapping[str, Any]) -> Choi
         if key not in Recipe.model_fields:
             known = [*method.model_fields, *Recipe.model_fields]
             raise unknown(f"setting of {method.name} or its recipe", key, known)
-    given = entry.methods.get(method.name, {})
+    given, training = entry.methods.get(method.name, {}), entry.training.model_dump(mode="json")
+    if tuned is not None:
+        _refuse_beside(tuned, own)
+        given, training = {**given, **tuned.settings}, {**training, **tuned.training}
     chosen = validated(method, {**given, **own}, f"method {method.name}")
     for key, reasons in method.retired.items():
         if (value := getattr(chosen, key)) in reasons:
             raise UsageError(f"method {method.name}: {key}={value!r} is retired: {reasons[value]}")
-    training = entry.training.model_dump(mode="json")
     recipe = validated(Recipe, {**training, **of_recipe}, "recipe")
     defaults = method.default_settings()
     before = {**training, **defaults, **given}
     after = {**recipe.model_dump(mode="json"), **chosen.settings}
     differing = {key: after[key] for key in sorted(asked) if after[key] != before[key]}
-    pairs = [f"{key}={as_text(value)}" for key, value in differing.items()]
+    shown = {**differing, **_of_name(tuned)}
+    pairs = [f"{key}={as_text(shown[key])}" for key in sorted(shown)]
     return Choice(
         method=chosen,
         recipe=recipe,
@@ -195,4 +228,21 @@ def choose(entry: Entry, method: type[Method], asked: Mapping[str, Any]) -> Choi
             if (allowed := entry.allowed(method.name, key)) is not None and value not in allowed
         ),
         network=model_origin(recipe.model),
+        tuned=tuned,
     )
+
+
+def _refuse_beside(tuned: TunedRecipe, own: Mapping[str, Any]) -> None:
+    """A method with a tuned recipe has the settings that it was tuned with, and no others."""
+    for key, value in own.items():
+        if key not in tuned.settings or tuned.settings[key] != value:
+            has = tuned.settings.get(key, "no such setting")
+            raise UsageError(
+                f"{key}={as_text(value)} beside tuned recipe {tuned.short_sha256}, which has "
+                f"{has}: leave one of them out"
+            )
+
+
+def _of_name(tuned: TunedRecipe | None) -> dict[str, Any]:
+    """What a label says of a tuned recipe: which one it is, and what its method's name fixed."""
+    return {} if tuned is None else {**tuned.fixed, SETTING: tuned.short_sha256}

@@ -58,6 +58,8 @@ class Session:
         Of a CPU; where none are asked for, each run has those of its protocol.
     compiled : bool
         Compile the networks' passes, on a CPU.
+    load : callable
+        How the images of a split are read: all of them, or those to tune on alone.
 
     Raises
     ------
@@ -72,10 +74,12 @@ class Session:
         threads: int | None = None,
         *,
         compiled: bool = False,
+        load: Callable[..., SplitImages] = load_images,
     ) -> None:
         if compiled:
             prepare_compilation(device)
         self.source, self.device, self.compiled = source, device, compiled
+        self._load = load
         self._threads = threads
         self._images: tuple[Any, SplitImages] | None = None
         self._data: tuple[Any, DeviceData] | None = None
@@ -96,7 +100,7 @@ class Session:
             self._data = None  # before the next ones are read: both may not fit
             if self._images is None or self._images[0] != chosen:
                 self._images = None
-                self._images = (chosen, load_images(split, self.source, fit=recipe.fit))
+                self._images = (chosen, self._load(split, self.source, fit=recipe.fit))
             images = self._images[1]
             mean, std = normalization_statistics(recipe.normalization, images.fit.images)
             on_device = DeviceImages(

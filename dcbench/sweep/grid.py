@@ -17,6 +17,7 @@ from dcbench.config.plugins import is_file_location
 from dcbench.config.protocol import load_protocol
 from dcbench.config.reading import read_yaml
 from dcbench.config.text import span
+from dcbench.config.tuned import SETTING, tuned_recipe
 from dcbench.data.lists import HASHES
 from dcbench.data.places import find_split
 from dcbench.data.splits import split_config
@@ -137,14 +138,28 @@ def requests_of(blocks: Iterable[Block]) -> list[Request]:
     """
     found: dict[Path, Request] = {}
     for block in blocks:
-        settings = json.dumps(block.settings, sort_keys=True)
+        methods = [with_recipe(method, block.settings) for method in block.methods]
         for split in block.splits:
             for subset in parse_seeds(block.subsets, "subset"):
                 for seed in parse_seeds(block.seeds):
-                    for method in block.methods:
+                    for method, settings in methods:
                         request = Request(method, split, subset, seed, block.protocol, settings)
                         found.setdefault(plan_of(request).folder, request)
     return list(found.values())
+
+
+def with_recipe(method: str, settings: Mapping[str, Any]) -> tuple[str, str]:
+    """A method and the settings of its request: the file of a tuned recipe is read here.
+
+    Wherever the request is sent, it then needs no file.
+    """
+    spec = parse_method(method)
+    asked = {**settings, **spec.settings} if SETTING in spec.settings else dict(settings)
+    if SETTING in asked:
+        recipe = tuned_recipe(asked[SETTING])
+        asked[SETTING] = recipe.model_dump(mode="json")
+        method = spec.name if SETTING in spec.settings else method
+    return method, json.dumps(asked, sort_keys=True)
 
 
 def plan_of(request: Request) -> Plan:

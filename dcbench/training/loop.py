@@ -42,11 +42,14 @@ class Training:
     checkpoint : Checkpoint, optional
         Written every so often, when the training is interrupted by a signal or runs out
         of time, and at the end; None keeps nothing.
+    until : int, optional
+        The epoch at which it ends, before its last one.
     """
 
     trainer: Trainer
     checkpoint: Checkpoint | None = None
     shown: ProgressTask = field(default_factory=lambda: NoProgress().task("train", 0))
+    until: int | None = None
 
     def __post_init__(self) -> None:
         self._next_save = time.monotonic() + save_interval(0.0)
@@ -98,7 +101,7 @@ def train_together(
     running = {}
     for key, each in trainings.items():
         stream = _stream(each.trainer.device, alone=len(trainings) == 1)
-        running[key] = (each, stream, each.trainer.events())
+        running[key] = (each, stream, each.trainer.events(each.until))
     with Interrupts() as interrupts:
         while running:
             for key, (training, stream, events) in list(running.items()):

@@ -221,8 +221,10 @@ class Trainer:
         batch_size = self.stages[self.progress.stage].recipe.batch_size
         return min(batch_size, self.num_images - step * batch_size)
 
-    def events(self) -> Iterator[Event]:
+    def events(self, until: int | None = None) -> Iterator[Event]:
         """Train from wherever the progress stands to the last epoch, step by step.
+
+        With `until`, to that epoch; another call goes on from there.
 
         What is done between two events counts as time of the training, unless it is done within
         `paused`.
@@ -236,7 +238,8 @@ class Trainer:
         self._mark = time.monotonic()
         self._set_modes()
         draws = self.draws(progress.epoch)
-        while progress.epoch < self.epochs:
+        last = self.epochs if until is None else min(until, self.epochs)
+        while progress.epoch < last:
             if self._stage_at(progress.epoch) != progress.stage:
                 self._enter(self._stage_at(progress.epoch))
             self.load(progress.epoch, progress.step, draws)

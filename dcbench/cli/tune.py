@@ -1,0 +1,200 @@
+"""`dcbench tune`."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from dcbench.cli.options import (
+    CompileOption,
+    DataOption,
+    DeviceOption,
+    ResultsOption,
+    ThreadsOption,
+    UnverifiedOption,
+)
+from dcbench.cli.report import Report, Table
+from dcbench.config.text import duration
+
+if TYPE_CHECKING:
+    from dcbench.runs.session import Session
+    from dcbench.tuning.plan import Search
+    from dcbench.tuning.study import TrialFacts
+    from dcbench.tuning.tune import Found
+
+EXAMPLE = "Example:  dcbench tune --method ic-mixup --split digits --trials 20 --protocol v1-lite"
+
+_SHOWN = 10
+"""Trials of the table, the best first."""
+
+
+def tune(
+    method: Annotated[
+        str, typer.Option(help="A name, settings in brackets are not searched; or FILE.py:Class.")
+    ],
+    split: Annotated[str, typer.Option(help="Name of a split; `dcbench splits` lists them.")],
+    trials: Annotated[
+        int | None, typer.Option(min=1, help="Settings to try.", show_default="the preset's")
+    ] = None,
+    preset: Annotated[str, typer.Option(help="What is searched: default, or gem.")] = "default",
+    ranges: Annotated[
+        list[str] | None,
+        typer.Option("--range", help="key=low..high, key=[one,another], key=value; repeatable."),
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="Of a trial.", show_default="the protocol's")
+    ] = None,
+    first_rung: Annotated[
+        int | None,
+        typer.Option(min=1, help="Epochs before trials compete.", show_default="the preset's"),
+    ] = None,
+    reduction: Annotated[
+        int | None,
+        typer.Option(min=2, help="One in so many goes on.", show_default="the preset's"),
+    ] = None,
+    sampler: Annotated[str, typer.Option(help="random, or tpe.")] = "random",
+    subset: Annotated[int, typer.Option(help="Which draw of the training images.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of what is tried, and of each training.")] = 0,
+    protocol: Annotated[str, typer.Option(help="Rules; `dcbench protocols` lists them.")] = "v1",
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="The recipe; else recipe.yaml beside the study."),
+    ] = None,
+    budget: Annotated[
+        str | None, typer.Option(help="Stop in time, checkpointed: 90s, 9m or 1.5h.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what is searched, and what it costs here.")
+    ] = False,
+    restart: Annotated[
+        bool, typer.Option("--restart", help="Throw away what an earlier search left.")
+    ] = False,
+    device: DeviceOption = "auto",
+    threads: ThreadsOption = None,
+    compiled: CompileOption = False,
+    data: DataOption = None,
+    results: ResultsOption = None,
+    allow_unverified_data: UnverifiedOption = False,
+) -> Report:
+    """Search a method's settings on held-out training images; the test set is never opened.
+
+    Asked again, a search goes on; the same command in several terminals shares its trials.
+    """
+    from dcbench.cli.console import ConsoleProgress, hushed
+    from dcbench.config.names import parse_duration
+    from dcbench.config.paths import results_root
+    from dcbench.data.load import load_tuning_images
+    from dcbench.data.source import open_source
+    from dcbench.runs.machine import find_device
+    from dcbench.runs.session import Session
+    from dcbench.tuning.plan import plan_search
+    from dcbench.tuning.tune import tune as search_all
+
+    search = plan_search(
+        method,
+        split,
+        subset=subset,
+        protocol=protocol,
+        seed=seed,
+        preset=preset,
+        trials=trials,
+        epochs=epochs,
+        first_rung=first_rung,
+        reduction=reduction,
+        sampler=sampler,
+        ranges=ranges or [],
+    )
+    source = open_source(data, allow_unverified=allow_unverified_data)
+    session = Session(
+        source, find_device(device), threads, compiled=compiled, load=load_tuning_images
+    )
+    if dry_run:
+        return _planned(search, session)
+    deadline = time.monotonic() + parse_duration(budget) if budget else None
+    with hushed("dcbench.runs"), ConsoleProgress() as progress:
+        found = search_all(
+            search,
+            results_root(results),
+            session,
+            output=output,
+            restart=restart,
+            progress=progress,
+            deadline=deadline,
+        )
+    return _report(search, found)
+
+
+def _planned(search: Search, session: Session) -> Report:
+    from dcbench.tuning.tune import forecast
+
+    found = forecast(search, session)
+    rungs = ", ".join(map(str, search.rungs))
+    halving = f"one in {search.reduction} goes on after {rungs}" if rungs else "none is stopped"
+    return Report(
+        data={
+            "space": {key: each.model_dump(mode="json") for key, each in search.space.items()},
+            "trials": search.trials,
+            "epochs": search.epochs,
+            "rungs": search.rungs,
+            "reduction": search.reduction,
+            "device": found.device,
+            "seconds": found.seconds,
+            "seconds_most": found.seconds_most,
+        },
+        tables=[Table("", ("setting", "searched"), [(k, str(r)) for k, r in search.space.items()])],
+        notes=[
+            f"{search.trials} trials of {search.epochs} epochs; {halving}",
+            f"about {duration(found.seconds)} on {found.device}, and {duration(found.seconds_most)}"
+            " if no trial were stopped",
+        ],
+    )
+
+
+def _report(search: Search, found: Found) -> Report:
+    from dcbench.config.tuned import recipe_text
+
+    data: dict[str, Any] = {
+        "study": str(found.folder),
+        "recipe": None if found.path is None else str(found.path),
+        "trials": [each._asdict() for each in found.trials],
+    }
+    if found.recipe is None or found.path is None:
+        left = search.trials - sum(each.state != "running" for each in found.trials)
+        return Report(
+            data=data,
+            notes=[f"{left} of {search.trials} trials are left; the same command goes on"],
+        )
+    data |= {"content": found.recipe.model_dump(mode="json")}
+    return Report(
+        data=data,
+        tables=[_table(search, found.trials)],
+        lines=[recipe_text(found.recipe).rstrip(), "", str(found.path)],
+        notes=[
+            f"`dcbench run --method {search.method} --split {search.split} --protocol "
+            f"{search.protocol} --recipe {found.path}` trains by it"
+        ],
+    )
+
+
+def _table(search: Search, trials: list[TrialFacts]) -> Table:
+    order = sorted(trials, key=lambda each: (each.state != "complete", -(each.score or 0)))
+    rows: list[tuple[Any, ...]] = [
+        (
+            each.number,
+            *(_short(each.values.get(key)) for key in search.space),
+            each.state,
+            each.epochs,
+            None if each.score is None else f"{100 * each.score:.2f}",
+        )
+        for each in order[:_SHOWN]
+    ]
+    title = "Trials, the best first" if len(trials) <= _SHOWN else f"The best {_SHOWN} trials"
+    columns = ("trial", *search.space, "state", "epochs", "balanced accuracy %")
+    return Table(title, columns, rows)
+
+
+def _short(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,294 @@
+"""A search on disk: an optuna study in SQLite, which processes share.
+
+A process holds a lock beside each trial that it trains. The system frees it however the process
+ends; a trial that is running and whose lock is free is taken up where its checkpoint is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from dcbench.config.text import in_brief
+from dcbench.config.tuned import Range
+from dcbench.draws import stream
+from dcbench.errors import BusyError, RunError, UsageError
+from dcbench.records import files
+from dcbench.records.store import locked
+from dcbench.tuning.plan import Sampler, Search, rounded
+
+try:
+    import optuna
+    from optuna.distributions import BaseDistribution
+    from optuna.samplers import BaseSampler, RandomSampler, TPESampler
+    from optuna.trial import FrozenTrial, Trial, TrialState
+    from sqlalchemy.exc import SQLAlchemyError
+except ModuleNotFoundError as missing:
+    raise UsageError(
+        f"tune: {missing.name} is not installed; run pip install 'dcbench-vision[tune]'"
+    ) from None
+
+DATABASE = "study.db"
+_TRIALS = ".trials"
+"""Checkpoints and locks: hidden, for what looks through a results folder takes them for no runs."""
+
+_NAME = "tune"
+_BUSY_SECONDS = 120
+"""How long a process waits for another one's writing to the database."""
+
+
+class TrialFacts(NamedTuple):
+    """A trial as it stands.
+
+    Attributes
+    ----------
+    state : str
+        `complete`, `stopped` by successive halving, `failed` or `running`.
+    score : float or None
+        Balanced accuracy where it was last scored.
+    nll : float or None
+        Negative log-likelihood there.
+    epochs : int
+        That it was trained.
+    problem : str
+        Why it failed.
+    """
+
+    number: int
+    state: str
+    values: dict[str, Any]
+    score: float | None
+    nll: float | None
+    epochs: int
+    problem: str
+
+
+Ending = Literal["complete", "stopped", "failed"]
+_ENDINGS: dict[Ending, TrialState] = {
+    "complete": TrialState.COMPLETE,
+    "stopped": TrialState.PRUNED,
+    "failed": TrialState.FAIL,
+}
+
+
+@dataclass(eq=False)
+class HeldTrial:
+    """A trial that this process holds.
+
+    Attributes
+    ----------
+    values : dict
+        What is tried.
+    folder : Path
+        Of its checkpoint.
+    """
+
+    study: Study
+    trial: Trial
+    values: dict[str, Any]
+    folder: Path
+
+    @property
+    def number(self) -> int:
+        """From 0, in the order in which trials begin."""
+        return self.trial.number
+
+    def report(self, epochs: int, score: float, nll: float) -> list[float]:
+        """Store a score; the scores of all trials after as many epochs are returned."""
+        if epochs not in self.study.frozen(self.number).intermediate_values:
+            self.trial.report(score, epochs)
+        self.trial.set_user_attr("nll", nll)
+        self.trial.set_user_attr("epochs", epochs)
+        return self.study.scores_after(epochs)
+
+    def end(self, state: Ending, score: float | None = None, problem: str = "") -> None:
+        """Store how it ended, and remove its checkpoint."""
+        if problem:
+            self.trial.set_user_attr("problem", problem)
+        self.study.tell(self.trial, _ENDINGS[state], score if state == "complete" else None)
+        files.clear(self.folder)
+
+
+class Study:
+    """The trials of a search, those of other processes too.
+
+    Parameters
+    ----------
+    folder : Path
+        Where it lies, or is to lie.
+
+    Raises
+    ------
+    UsageError
+        A search of something else is there.
+    RunError
+        The folder cannot be written, or the file in it is no study.
+    """
+
+    def __init__(self, folder: Path, search: Search) -> None:
+        self.folder, self._search = folder, search
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        with locked(folder), self._errors():
+            storage = optuna.storages.RDBStorage(
+                f"sqlite:///{self.path.absolute()}",
+                engine_kwargs={"connect_args": {"timeout": _BUSY_SECONDS}},
+            )
+            self._study = optuna.create_study(
+                storage=storage,
+                study_name=_NAME,
+                direction="maximize",
+                load_if_exists=True,
+                sampler=DrawnAhead(search.sampler, search.seed),
+                pruner=optuna.pruners.NopPruner(),  # `halving` says which trials go on
+            )
+            before = self._study.user_attrs.get("search")
+            if before is None:
+                self._study.set_user_attr("search", json.dumps(search.facts, sort_keys=True))
+        if before is not None:
+            self._check_same(json.loads(before))
+
+    def _check_same(self, before: dict[str, Any]) -> None:
+        for key, value in self._search.facts.items():
+            if before.get(key) != value:
+                raise UsageError(
+                    f"{self.path}: is a search with another {key}: {before.get(key)} and not "
+                    f"{value}; begin again with --restart, or choose another folder with --results"
+                )
+
+    @property
+    def path(self) -> Path:
+        """The database."""
+        return self.folder / DATABASE
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[HeldTrial | None]:
+        """Hold a trial: one that was left, or a new one. None: all have ended, or are held."""
+        with contextlib.ExitStack() as stack, self._errors():
+            with locked(self.folder):
+                trial = self._left_by_others(stack) or self._new(stack)
+                found = None if trial is None else self._as_held(trial)
+            yield found
+
+    def _left_by_others(self, stack: contextlib.ExitStack) -> Trial | None:
+        for frozen in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+            try:
+                stack.enter_context(locked(self._place(frozen.number), busy="it is trained there"))
+            except BusyError:
+                continue
+            return Trial(self._study, frozen._trial_id)
+        return None
+
+    def _new(self, stack: contextlib.ExitStack) -> Trial | None:
+        if len(self._study.get_trials(deepcopy=False)) >= self._search.trials:
+            return None
+        trial = self._study.ask()
+        stack.enter_context(locked(self._place(trial.number)))
+        return trial
+
+    def _as_held(self, trial: Trial) -> HeldTrial:
+        """With what is tried: drawn now, or found in the database where it was drawn before."""
+        drawn = {key: _suggested(trial, key, each) for key, each in self._search.space.items()}
+        values = rounded(self._search, drawn)
+        trial.set_user_attr("values", values)
+        return HeldTrial(self, trial, values, self._place(trial.number))
+
+    def _place(self, number: int) -> Path:
+        return self.folder / _TRIALS / f"{number:04d}"
+
+    def tell(self, trial: Trial, state: TrialState, score: float | None) -> None:
+        """Store how a trial ended."""
+        self._study.tell(trial, score, state=state)
+
+    def frozen(self, number: int) -> FrozenTrial:
+        """A trial as the database has it."""
+        return self._study.get_trials(deepcopy=False)[number]
+
+    def scores_after(self, epochs: int) -> list[float]:
+        """Of all trials that were scored after so many epochs."""
+        trials = self._study.get_trials(deepcopy=False)
+        found = [each.intermediate_values.get(epochs) for each in trials]
+        return [value for value in found if value is not None]
+
+    @property
+    def trials(self) -> list[TrialFacts]:
+        """All trials, in the order in which they began."""
+        with self._errors():
+            return [_facts(each) for each in self._study.get_trials(deepcopy=False)]
+
+    def tidy(self) -> None:
+        """Remove what trials needed, once all have ended."""
+        shutil.rmtree(self.folder / _TRIALS, ignore_errors=True)
+
+    @contextlib.contextmanager
+    def _errors(self) -> Iterator[None]:
+        """What SQLite and optuna say of a file, in one line."""
+        try:
+            yield
+        except (SQLAlchemyError, optuna.exceptions.OptunaError) as problem:
+            raise RunError(
+                f"{self.path}: cannot be used as a study: {in_brief(problem)}; begin again with "
+                "--restart, or choose another folder with --results"
+            ) from None
+
+
+def _facts(trial: FrozenTrial) -> TrialFacts:
+    attributes, scores = trial.user_attrs, trial.intermediate_values
+    return TrialFacts(
+        number=trial.number,
+        state=next((name for name, state in _ENDINGS.items() if state == trial.state), "running"),
+        values=attributes.get("values", {}),
+        score=scores[max(scores)] if scores else None,
+        nll=attributes.get("nll"),
+        epochs=attributes.get("epochs", 0),
+        problem=attributes.get("problem", ""),
+    )
+
+
+class DrawnAhead(BaseSampler):
+    """What a trial tries, from the seed, the trial's number and the setting's name.
+
+    No state is carried from one trial to the next, so that a search that goes on tries what it
+    would have tried; by `tpe` it depends on the trials that have ended besides.
+    """
+
+    def __init__(self, kind: Sampler, seed: int) -> None:
+        self._kind, self._seed = kind, seed
+
+    def infer_relative_search_space(
+        self, study: optuna.Study, trial: FrozenTrial
+    ) -> dict[str, BaseDistribution]:
+        """Each setting is drawn by itself."""
+        return {}
+
+    def sample_relative(
+        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """Nothing is drawn together."""
+        return {}
+
+    def sample_independent(
+        self,
+        study: optuna.Study,
+        trial: FrozenTrial,
+        param_name: str,
+        param_distribution: BaseDistribution,
+    ) -> Any:
+        """The value of a setting in a trial."""
+        seed = int(stream(self._seed, f"tune/{param_name}", trial.number).randint(2**31))
+        inner = TPESampler(seed=seed) if self._kind == "tpe" else RandomSampler(seed=seed)
+        return inner.sample_independent(study, trial, param_name, param_distribution)
+
+
+def _suggested(trial: Trial, key: str, range_: Range) -> Any:
+    if range_.choices:
+        return trial.suggest_categorical(key, range_.choices)
+    assert range_.low is not None
+    assert range_.high is not None
+    if range_.integer:
+        return trial.suggest_int(key, int(range_.low), int(range_.high), log=range_.log)
+    return trial.suggest_float(key, range_.low, range_.high, log=range_.log)
