@@ -148,8 +148,8 @@ def _sha256_of(content: Mapping[str, Any]) -> str:
 
 
 def as_found(value: Any, range_: Range) -> Any:
-    """A number with four digits, so that a recipe can be read and typed; within its bounds."""
-    if not isinstance(value, float):
+    """A drawn number with four digits, so that it can be read and typed; within its bounds."""
+    if range_.choices or not isinstance(value, float):
         return value
     assert range_.low is not None
     assert range_.high is not None

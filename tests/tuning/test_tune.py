@@ -1,0 +1,228 @@
+"""Searches on digits, of few epochs."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from dcbench.cli import app
+from dcbench.config.tuned import TunedRecipe, recipe_text, tuned_recipe
+from dcbench.data.load import load_tuning_images
+from dcbench.data.source import Folder
+from dcbench.errors import RunError, UsageError
+from dcbench.runs.session import Session
+from dcbench.tuning.plan import Search, plan_search
+from dcbench.tuning.study import DATABASE, Study
+from dcbench.tuning.tune import Found, tune
+
+KILLED_ONCE = """
+import os, signal
+from pathlib import Path
+from torch.nn.functional import cross_entropy
+from dcbench.methods import Method
+
+class KilledOnce(Method):
+    '''Its process is killed in the third epoch of the second trial, the first time.'''
+
+    def loss(self, network, batch):
+        mark = Path(os.environ["MARK"])
+        if int(batch.epoch) == 2:
+            seen = mark.read_text() if mark.exists() else ""
+            mark.write_text(seen + "x")
+            if len(seen) + 1 == int(os.environ["KILLED_AT"]):
+                os.kill(os.getpid(), signal.SIGKILL)
+        return cross_entropy(network(batch.images), batch.labels)
+"""
+
+
+def search(**changes: object) -> Search:
+    asked = {"trials": 4, "epochs": 3, "first_rung": 1, "reduction": 2, "protocol": "v1-lite"}
+    return plan_search(**{"method": "mixup", "split": "digits", **asked, **changes})  # type: ignore[arg-type]
+
+
+class TrainingPartAlone(Folder):
+    """A source that has nothing but training parts."""
+
+    def part(self, dataset: str, part: str):
+        assert part == "train", f"{dataset}/{part} was opened"
+        return super().part(dataset, part)
+
+
+def session() -> Session:
+    source = TrainingPartAlone(Path("nowhere"))
+    return Session(source, torch.device("cpu"), load=load_tuning_images)
+
+
+def tuned(folder: Path, asked: Search | None = None, **options: object) -> Found:
+    return tune(asked or search(), folder, session(), **options)  # type: ignore[arg-type]
+
+
+def test_search_never_opens_the_test_part_and_scores_the_validation_images(tmp_path: Path):
+    found = tuned(tmp_path)
+    assert found.recipe is not None
+    assert found.recipe.score.images == 50
+    states = [each.state for each in found.trials]
+    assert states[0] == "complete"  # nothing was there to stop it
+    assert "stopped" in states
+    best = max(each.score for each in found.trials if each.state == "complete")
+    assert found.recipe.score.value == pytest.approx(best, abs=1e-6)
+    assert found.recipe.training.keys() == {"learning_rate", "weight_decay"}
+    assert found.recipe.settings.keys() == {"alpha"}
+    budget = found.recipe.budget
+    assert budget.trials == 4 == budget.completed + budget.stopped
+    assert budget.epochs == sum(each.epochs for each in found.trials)
+    assert not (found.folder / ".trials").exists()
+
+
+@pytest.mark.parametrize("sampler", ["random", "tpe"])
+def test_search_that_is_cut_off_between_trials_tries_what_it_would_have_tried(
+    tmp_path: Path, sampler: str
+):
+    whole = tuned(tmp_path / "whole", search(sampler=sampler))
+    first = tuned(tmp_path / "parts", search(sampler=sampler, trials=2))
+    assert first.trials == whole.trials[:2]
+    rest = tuned(tmp_path / "parts", search(sampler=sampler))
+    assert rest.trials == whole.trials
+    assert rest.recipe == whole.recipe
+
+
+def test_another_seed_tries_other_settings(tmp_path: Path):
+    values = [
+        [each.values for each in tuned(tmp_path, search(seed=seed, trials=2, epochs=1)).trials]
+        for seed in (0, 1)
+    ]
+    assert values[0] != values[1]
+
+
+def test_trial_that_diverges_has_failed_and_the_search_goes_on(tmp_path: Path):
+    asked = search(ranges=["learning_rate=[1.0e+9, 0.05]"], trials=4)
+    found = tuned(tmp_path, asked)
+    for each in found.trials:
+        assert (each.state == "failed") == (each.values["learning_rate"] > 1)
+        assert ("diverged" in each.problem or "loss is high" in each.problem) == (
+            each.state == "failed"
+        )
+    assert found.recipe is not None
+    assert found.recipe.budget.failed == sum(each.state == "failed" for each in found.trials) > 0
+    with pytest.raises(RunError, match="none of 2 trials could be trained to its end: "):
+        tuned(tmp_path / "all", search(ranges=["learning_rate=1.0e+9"], trials=2))
+
+
+def test_no_time_leaves_all_trials_and_writes_no_recipe(tmp_path: Path):
+    found = tuned(tmp_path, deadline=time.monotonic())
+    assert (found.trials, found.recipe, found.path) == ([], None, None)
+
+
+def test_search_of_something_else_is_refused_until_it_is_thrown_away(tmp_path: Path):
+    tuned(tmp_path, search(trials=1, epochs=1))
+    with pytest.raises(UsageError, match=r"study.db: is a search with another epochs: 1 and not 2"):
+        tuned(tmp_path, search(trials=1, epochs=2))
+    assert tuned(tmp_path, search(trials=1, epochs=2), restart=True).recipe is not None
+
+
+def test_damaged_study_is_one_line(tmp_path: Path):
+    folder = tmp_path / search().folder
+    folder.mkdir(parents=True)
+    (folder / DATABASE).write_bytes(b"no database" * 100)
+    with pytest.raises(RunError, match=r"study.db: cannot be used as a study: .*--restart"):
+        Study(folder, search())
+
+
+def command(results: Path, method: str, *options: str) -> list[str]:
+    asked = ["tune", "--method", method, "--split", "digits", "--protocol", "v1-lite"]
+    asked += ["--trials", "3", "--epochs", "3", "--results", str(results), *options]
+    return [sys.executable, "-m", "dcbench", *asked]
+
+
+def test_killed_search_takes_its_trial_up_and_ends_as_an_undisturbed_one(tmp_path: Path):
+    file = tmp_path / "method.py"
+    file.write_text(KILLED_ONCE)
+    ended = {}
+    for name, killed_at in (("whole", 0), ("killed", 5)):
+        environment = os.environ | {"MARK": str(tmp_path / name), "KILLED_AT": str(killed_at)}
+        line = command(tmp_path / f"{name}-results", f"{file}:KilledOnce", "--first-rung", "2")
+        first = subprocess.run(line, env=environment, capture_output=True, text=True, timeout=250)
+        if killed_at:
+            assert first.returncode == -9
+            folder = next((tmp_path / "killed-results").rglob(DATABASE)).parent
+            assert list(folder.glob(".trials/0001/checkpoint*"))
+            first = subprocess.run(
+                line, env=environment, capture_output=True, text=True, timeout=250
+            )
+            assert "(1 complete, 1 running)" in first.stderr
+        assert first.returncode == 0, first.stderr
+        ended[name] = next((tmp_path / f"{name}-results").rglob("recipe.yaml")).read_text()
+    assert ended["killed"] == ended["whole"]
+    # Three epochs of ten steps, of two trials that go on: a rung was not trained to again.
+    assert len((tmp_path / "killed").read_text()) - len((tmp_path / "whole").read_text()) == 5
+
+
+def test_two_processes_share_a_search_and_no_trial_is_lost_or_done_twice(tmp_path: Path):
+    line = command(tmp_path, "erm", "--first-rung", "3")  # none is stopped: the order is no matter
+    both = [
+        subprocess.Popen(line, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    said = [process.communicate(timeout=250)[1] for process in both]
+    assert [process.returncode for process in both] == [0, 0], said
+    ended = [text for log in said for text in log.splitlines() if text.startswith("[")]
+    assert sorted(text[:5] for text in ended) == ["[1/3]", "[2/3]", "[3/3]"]
+    [path] = tmp_path.rglob("recipe.yaml")
+    alone = tuned(tmp_path / "alone", search(method="erm", trials=3, first_rung=3, reduction=3))
+    assert alone.path is not None
+    assert path.read_text() == alone.path.read_text()
+
+
+def test_recipe_that_was_changed_by_hand_is_refused(tmp_path: Path):
+    found = tuned(tmp_path, search(trials=1, epochs=1))
+    assert found.path is not None
+    text = found.path.read_text()
+    assert tuned_recipe(str(found.path)) == found.recipe
+    changed = tmp_path / "changed.yaml"
+    for old, new, message in (
+        ("trials: 1", "trials: 9", "sha256 is not that of its content"),
+        ("high: 10.0", "high: 20.0", "space_sha256 is not that of space"),
+        ("sampler: random", "sampler: grid", "budget.sampler='grid': input should be 'random'"),
+        ("alpha: 0", "alpha: 90", r"alpha=90\.\d+: should be 0.1 to 10, logarithmic"),
+        ("sha256: ", "sha: ", "is no tuned recipe; `dcbench tune` writes them"),
+    ):
+        assert old in text
+        changed.write_text(text.replace(f"\n{old}", f"\n{new}").replace(f" {old}", f" {new}"))
+        with pytest.raises(UsageError, match=f"{changed}: {message}"):
+            tuned_recipe(str(changed))
+
+
+def test_recipe_reads_back_whatever_it_holds(tmp_path: Path):
+    found = tuned(
+        tmp_path, search(method="ic-mixup[axes=class]", trials=1, epochs=1, ranges=["alpha=[1, 2]"])
+    ).recipe
+    assert isinstance(found, TunedRecipe)
+    path = tmp_path / "recipe.yaml"
+    path.write_text(recipe_text(found))
+    assert tuned_recipe(str(path)) == found
+    assert found.fixed == {"axes": "class"}
+
+
+def test_command_without_optuna_names_the_extra(monkeypatch: pytest.MonkeyPatch):
+    for name in [each for each in sys.modules if each.startswith("dcbench.tuning")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    result = CliRunner().invoke(app, ["tune", "--method", "erm", "--split", "digits"])
+    assert result.exit_code == 2
+    assert "optuna is not installed; run pip install 'dcbench-vision[tune]'" in result.stderr
+
+
+def test_dry_run_says_what_is_searched_and_writes_nothing(tmp_path: Path):
+    asked = ["tune", "--method", "erm", "--split", "digits", "--protocol", "v1-lite"]
+    result = CliRunner().invoke(app, [*asked, "--dry-run", "--results", str(tmp_path / "none")])
+    assert result.exit_code == 0
+    assert "0.005 to 0.5, logarithmic" in result.stdout
+    assert "one in 3 goes on after 7, 21" in " ".join(result.stderr.split())
+    assert not (tmp_path / "none").exists()
