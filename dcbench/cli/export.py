@@ -28,6 +28,7 @@ class PlusMinus(StrEnum):
 def latex(
     splits: Annotated[list[str], typer.Argument(metavar="SPLIT")],
     protocol: Annotated[str, typer.Option(help="Which protocol's results.")] = "v1",
+    track: Annotated[str, typer.Option(help="default, or tuned(n) of n trials.")] = "default",
     metrics: Annotated[
         str, typer.Option(help="Columns of each split, joined by commas.")
     ] = "accuracy,ece15,nll",
@@ -51,7 +52,7 @@ def latex(
     from dcbench.reports.reported import load_reported
 
     table = paper_table(
-        [load_board(split, protocol, folder) for split in dict.fromkeys(splits)],
+        [load_board(split, protocol, folder, track) for split in dict.fromkeys(splits)],
         list(dict.fromkeys(split_list(metrics))),
         spread=spread.value,
         reported=load_reported() if reported else (),

@@ -39,8 +39,10 @@ def build_leaderboard(
     Runs that have a row already are not added; 1 if that row has other predictions.
     """
     from dcbench.config.paths import results_root
+    from dcbench.leaderboard.boards import titled
     from dcbench.leaderboard.build import build
     from dcbench.leaderboard.rows import runs_in_brief
+    from dcbench.leaderboard.tracks import by_track
 
     built = build(results_root(results), output, replace=replace, footnote=footnote)
     boards = []
@@ -48,7 +50,9 @@ def build_leaderboard(
         written = {"protocol": board.protocol, "split": board.split, "path": str(board.path)}
         other = [dict(zip(("subset", "method", "seed"), key, strict=True)) for key in board.other]
         boards.append(written | {"rows": board.rows, "added": board.added, "other": other})
-        shown = _summary(board.summary, f"{board.split}, protocol {board.protocol}")
+        title = f"{board.split}, protocol {board.protocol}"
+        of_tracks = by_track(board.summary)
+        shown = _summaries([(each, titled(title, track)) for track, each in of_tracks])
         said = [f"{board.rows} rows in {board.path}, {board.added} of them new"]
         if board.other:
             said.append(
@@ -136,7 +140,7 @@ def show_leaderboard(
 ) -> Report:
     """Show the methods of a split by rank, their differences to one of them, or all splits."""
     from dcbench.errors import UsageError
-    from dcbench.leaderboard.boards import load_board
+    from dcbench.leaderboard.boards import load_tracks
 
     if against_reported:
         return _beside_reported(split, protocol or "v1", folder)
@@ -147,11 +151,12 @@ def show_leaderboard(
             )
         return _overview(protocol, folder)
     chosen, notes = (protocol, []) if protocol else _protocol_with_rows(split, folder)
-    board = load_board(split, chosen, folder)
+    boards = load_tracks(split, chosen, folder)
     if against is not None:
-        report = _differences(board, against, metric)
+        of_method = (board for board in boards if against in set(board.runs["method"]))
+        report = _differences(next(of_method, boards[0]), against, metric)
     else:
-        report = _summary(board.summary, f"{split}, protocol {chosen}")
+        report = _summaries([(board.summary, board.title) for board in boards])
     return dataclasses.replace(report, notes=[*notes, *report.notes])
 
 
@@ -168,7 +173,8 @@ def _protocol_with_rows(split: str, folder: Path | None) -> tuple[str, list[str]
 
 def _overview(protocol: str | None, folder: Path | None) -> Report:
     from dcbench.config.protocol import load_protocol, protocol_names
-    from dcbench.leaderboard.boards import load_boards
+    from dcbench.leaderboard.boards import load_boards, titled
+    from dcbench.leaderboard.tracks import DEFAULT
     from dcbench.reports.overview import overview_rows, sentences, standings_of
 
     if protocol is not None:
@@ -176,19 +182,28 @@ def _overview(protocol: str | None, folder: Path | None) -> Report:
     boards = load_boards(folder)
     data, tables, lines = [], [], []
     for name in [protocol] if protocol else protocol_names():
-        found = standings_of(board for board in boards if board.protocol == name)
-        data += [each._asdict() | {"protocol": name} for each in found]
-        if found:
-            tables.append(Table(f"accuracy %, protocol {name}", *overview_rows(found), matrix=True))
-        lines += sentences(name, found)
+        own = [board for board in boards if board.protocol == name]
+        for track in dict.fromkeys([DEFAULT, *(board.track for board in own)]):
+            found = standings_of(board for board in own if board.track == track)
+            tuned = {} if track == DEFAULT else {"track": track}
+            data += [each._asdict() | {"protocol": name} | tuned for each in found]
+            if found:
+                title = titled(f"accuracy %, protocol {name}", track)
+                tables.append(Table(title, *overview_rows(found), matrix=True))
+            lines += sentences(titled(name, track), found)
     return Report(data=data, tables=tables, lines=lines)
 
 
-def _summary(summary: pd.DataFrame, title: str) -> Report:
+def _summaries(tracks: list[tuple[pd.DataFrame, str]]) -> Report:
+    """The means of each track, each under its title."""
     from dcbench.reports.terminal import display_rows, ties
 
-    table = Table(title, *display_rows(summary))
-    return Report(data=_records(summary), tables=[table], lines=ties(summary))
+    tables = [Table(title, *display_rows(summary)) for summary, title in tracks]
+    return Report(
+        data=[row for summary, _ in tracks for row in _records(summary)],
+        tables=tables,
+        lines=[line for summary, _ in tracks for line in ties(summary)],
+    )
 
 
 def _differences(board: Board, against: str, metric: str) -> Report:
@@ -203,7 +218,7 @@ def _differences(board: Board, against: str, metric: str) -> Report:
         for subsets, group in differences.items()
         for each in group
     ]
-    title = f"{metric} minus that of {against}: {board.split}, protocol {board.protocol}"
+    title = f"{metric} minus that of {against}: {board.title}"
     table = Table(title, *difference_rows(differences))
     return Report(data=_records(pd.DataFrame(rows)), tables=[table])
 
@@ -213,6 +228,7 @@ def _beside_reported(split: str | None, protocol: str, folder: Path | None) -> R
 
     from dcbench.errors import unknown
     from dcbench.leaderboard.boards import load_boards
+    from dcbench.leaderboard.tracks import DEFAULT
     from dcbench.reports.against_reported import comparison_rows, side_by_side
     from dcbench.reports.reported import load_reported
 
@@ -220,7 +236,11 @@ def _beside_reported(split: str | None, protocol: str, folder: Path | None) -> R
     splits = {each.split for each in reported}
     if split is not None and split not in splits:
         raise unknown("split of the published tables", split, splits)
-    runs = {board.split: board.runs for board in load_boards(folder) if board.protocol == protocol}
+    runs = {
+        board.split: board.runs
+        for board in load_boards(folder)
+        if (board.protocol, board.track) == (protocol, DEFAULT)
+    }
     found = side_by_side([each for each in reported if split in (None, each.split)], runs)
     rows = [
         asdict(each)

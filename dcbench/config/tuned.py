@@ -21,7 +21,7 @@ from dcbench.config.strict_yaml import yaml_text
 from dcbench.errors import UsageError
 
 SETTING = "tuned"
-"""The setting that names a tuned recipe, and its place in a label: `erm[tuned=1a2b3c4d]`."""
+"""The setting that names a tuned recipe, and its place in a label: `erm[tuned=50-1a2b3c4d]`."""
 
 TUNABLE = ("learning_rate", "weight_decay", "batch_size")
 """What may be searched of a protocol's recipe; the rest of it, such as epochs, is the task's."""
@@ -128,9 +128,9 @@ class TunedRecipe(Config):
         return _sha256_of(self.model_dump(mode="json", exclude={"sha256"}))
 
     @property
-    def short_sha256(self) -> str:
-        """What tells the runs of one recipe from those of another, in names."""
-        return self.sha256[:_DIGITS]
+    def name(self) -> str:
+        """What a label calls it by: the number of trials, and the beginning of its hash."""
+        return f"{self.budget.trials}-{self.sha256[:_DIGITS]}"
 
     @property
     def fixed(self) -> dict[str, Any]:

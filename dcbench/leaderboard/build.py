@@ -23,6 +23,7 @@ from dcbench.leaderboard.rules_lock import (
     used_by,
 )
 from dcbench.leaderboard.tables import read_summary, runs_path, summary_path
+from dcbench.leaderboard.tracks import provenance_problem
 from dcbench.metrics.table import find_metric
 from dcbench.records.store import distinct_records, locked
 
@@ -87,6 +88,9 @@ def build(results: Path, output: Path, *, replace: bool = False, footnote: str =
         rules, board = protocols[record.protocol], (record.protocol, record.split)
         if board not in entries:
             entries[board] = rules.entry(split_config(record.split).recipe)
+        problem = provenance_problem(record)
+        if problem is not None:
+            raise RunError(f"{path}: {problem}; run it again with --recipe")
         other = departures(record, entries[board])
         if other:
             raise RunError(

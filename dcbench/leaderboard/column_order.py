@@ -12,6 +12,7 @@ from dcbench.leaderboard.columns import (
     LAST_COLUMNS,
     SPREAD,
     SUMMARY_COLUMNS,
+    TRACK_COLUMN,
     Column,
     fixed,
     metric_kind,
@@ -74,7 +75,8 @@ def columns_of(record: Record) -> list[Column]:
     own = [name for name in record.metrics.ood if name not in _FURTHER_SETS]
     ood = [column for image_set in own for column in ood_columns(image_set)]
     later = [column for column in further_columns() if column.take(record)]
-    return [*COLUMNS, *ood, *later, *LAST_COLUMNS]
+    track = [TRACK_COLUMN] if TRACK_COLUMN.take(record) else []
+    return [*COLUMNS, *track, *ood, *later, *LAST_COLUMNS]
 
 
 def row_names(names: Iterable[str]) -> list[str]:
@@ -84,6 +86,7 @@ def row_names(names: Iterable[str]) -> list[str]:
     """
     names = list(names)
     first, last = ([column.name for column in part] for part in (COLUMNS, LAST_COLUMNS))
+    first += [TRACK_COLUMN.name] if TRACK_COLUMN.name in names else []
     sets = dict.fromkeys(name.split(".")[1] for name in names if name.startswith("ood."))
     own = [image_set for image_set in sets if image_set not in _FURTHER_SETS]
     later = [image_set for image_set in _FURTHER_SETS if image_set in sets]
@@ -105,6 +108,7 @@ def summary_names(names: Iterable[str]) -> list[str]:
     """The columns of a summary in their order, as `row_names`."""
     names = list(names)
     *first, last = (column.name for column in SUMMARY_COLUMNS)
+    first += [TRACK_COLUMN.name] if TRACK_COLUMN.name in names else []
     ood = [name.removesuffix("_mean") for name in names if name.endswith("_mean")]
     means = [f"{metric}_{kind}" for metric in averaged(ood) for kind in SPREAD]
     known = [*first, *means, *(f"{cost}_mean" for cost in COSTS)]

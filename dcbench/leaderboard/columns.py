@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from dcbench.leaderboard import tracks
 from dcbench.metrics.table import (
     METRICS,
     Metric,
@@ -245,6 +246,15 @@ LAST_COLUMNS = (
     Column("footnote", TEXT, "what else a reader should know", lambda r: "", empty=True),
 )
 
+TRACK_COLUMN = Column(
+    tracks.COLUMN,
+    Kind(tracks.PATTERN, "default, or tuned(n), n being a number of trials"),
+    "`tuned(n)`: by settings that a search of n trials has found; the protocol's where it is empty",
+    tracks.track_of,
+    empty=True,
+)
+"""Behind the keys; it is there once a run is tuned."""
+
 SUMMARY_COLUMNS = (
     SummaryColumn("subsets", Kind("0|all", "0 or all"), "which subsets' runs are counted"),
     SummaryColumn("method", METHOD, "as in the rows"),
@@ -268,7 +278,7 @@ COSTS = {
 """Columns of cost, and the decimals that each mean is written with."""
 
 _KINDS: dict[str, Kind] = {
-    **{column.name: column.kind for column in (*COLUMNS, *LAST_COLUMNS)},
+    **{column.name: column.kind for column in (*COLUMNS, TRACK_COLUMN, *LAST_COLUMNS)},
     **{column.name: column.kind for column in SUMMARY_COLUMNS},
 }
 

@@ -12,6 +12,7 @@ from dcbench.leaderboard.columns import (
     KEYS,
     LAST_COLUMNS,
     SUMMARY_COLUMNS,
+    TRACK_COLUMN,
     Column,
     SummaryColumn,
 )
@@ -51,7 +52,8 @@ the best by its mean does no harm. The method with the largest mean has rank 1, 
 significantly different from it (corrected p of 0.05 or more) share the rank; then the rest in the
 same way. `tied` are the methods of the same rank from which it is not significantly different. All
 runs share the test set, and those of a subset its images: what is compared is training on these
-images, not on new draws of them.
+images, not on new draws of them. Each track has ranks and tests of its own: what was tuned is
+ranked neither with what was not, nor with another number of trials.
 """
 
 
@@ -77,14 +79,15 @@ def readme() -> str:
         "| `<cost>_mean` | as in the rows | mean over the runs of "
         f"{', '.join(f'`{name}`' for name in COSTS)}; empty where a run lacks it |",
     ]
+    track = f"{_line(TRACK_COLUMN)[:-2]}; the column is there once a run is tuned |"
     *first, last = map(_line, SUMMARY_COLUMNS)
     parts = [
         _FILES,
         _table(
             "Rows: `<protocol>/runs/<split>.csv`",
-            [*map(_line, COLUMNS), ood, *further, *map(_line, LAST_COLUMNS)],
+            [*map(_line, COLUMNS), track, ood, *further, *map(_line, LAST_COLUMNS)],
         ),
-        _table("Summaries: `<protocol>/<split>.csv`", [*first, *means, last]),
+        _table("Summaries: `<protocol>/<split>.csv`", [*first, track, *means, last]),
         _RANKS,
     ]
     return "".join(parts)

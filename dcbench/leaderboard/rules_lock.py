@@ -119,10 +119,16 @@ def _flat(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def departures(record: Record, entry: Entry) -> list[str]:
-    """In what the recipe and settings of a record are not those of the protocol as it is now."""
+    """In what the recipe and settings of a record are not those of the protocol as it is now.
+
+    What was tuned is no departure.
+    """
+    tuned = {} if record.tuned is None else {**record.tuned.settings, **record.tuned.training}
     used = {**record.recipe.model_dump(mode="json"), **record.settings}
     return [
         f"{key}={value!r} instead of {allowed[0]!r}"
         for key, value in used.items()
-        if (allowed := entry.allowed(record.method, key)) is not None and value not in allowed
+        if key not in tuned
+        and (allowed := entry.allowed(record.method, key)) is not None
+        and value not in allowed
     ]

@@ -12,6 +12,7 @@ from dcbench.config.protocol import RequiredRuns
 from dcbench.leaderboard.column_order import averaged
 from dcbench.leaderboard.columns import COSTS, SPREAD
 from dcbench.leaderboard.ranks import standings
+from dcbench.leaderboard.tracks import COLUMN, by_track
 
 RANKED, PROVISIONAL = "ranked", "provisional"
 
@@ -43,7 +44,7 @@ def summarize(rows: pd.DataFrame, asked: RequiredRuns) -> pd.DataFrame:
     """Mean, standard deviation (ddof = 1) and 95 % interval of each metric, and ranks.
 
     A metric or cost that a run of a method lacks has no mean for that method. A method with fewer
-    runs than the protocol requires is provisional and has no rank.
+    runs than the protocol requires is provisional and has no rank. Each track has its own ranks.
 
     Parameters
     ----------
@@ -61,11 +62,20 @@ def summarize(rows: pd.DataFrame, asked: RequiredRuns) -> pd.DataFrame:
     groups = [("0", rows[rows["subset"] == 0], subset_0)]
     if (rows["subset"] != 0).any():
         groups.append(("all", rows, asked))
-    table = pd.DataFrame([row for group in groups for row in _of_group(*group)])
+    table = pd.DataFrame(
+        [
+            row
+            for title, chosen, required in groups
+            for track, of_track in by_track(chosen)
+            for row in _of_group(title, track, of_track, required)
+        ]
+    )
     return table.astype({"rank": "Int64"}) if len(table) else table
 
 
-def _of_group(title: str, rows: pd.DataFrame, asked: RequiredRuns) -> list[dict[str, object]]:
+def _of_group(
+    title: str, track: str, rows: pd.DataFrame, asked: RequiredRuns
+) -> list[dict[str, object]]:
     needed = set(product(asked.subsets, asked.seeds))
     values = rows.pivot(index=["subset", "seed"], columns="method", values="accuracy")
     whole = [str(name) for name in values if needed <= set(values[name].dropna().index)]
@@ -79,6 +89,8 @@ def _of_group(title: str, rows: pd.DataFrame, asked: RequiredRuns) -> list[dict[
         row["state"] = RANKED if standing else PROVISIONAL
         row["rank"] = standing.rank if standing else None
         row["tied"] = " ".join(standing.tied) if standing else ""
+        if COLUMN in rows.columns:
+            row[COLUMN] = track
         for metric in metrics:
             row.update(spread_of(metric, runs[metric].tolist()))
         row |= {f"{cost}_mean": _mean(runs[cost].tolist()) for cost in COSTS}

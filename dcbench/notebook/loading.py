@@ -80,13 +80,17 @@ def load_posthoc(results: str | Path | None = None) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=column_names(rows))
 
 
-def load_leaderboard(split: str, protocol: str = "v1", folder: str | Path | None = None) -> Board:
+def load_leaderboard(
+    split: str, protocol: str = "v1", folder: str | Path | None = None, track: str = "default"
+) -> Board:
     """The leaderboard of a split: `.rows` has a row a run, `.summary` a row a method.
 
     Parameters
     ----------
     folder : path, optional
         With one folder a protocol; by default the leaderboards that ship with dcbench.
+    track : str
+        `default`, or `tuned(n)`: runs by settings that a search of n trials has found.
 
     Raises
     ------
@@ -95,7 +99,7 @@ def load_leaderboard(split: str, protocol: str = "v1", folder: str | Path | None
     DataError
         A file is no such table.
     """
-    return load_board(split, protocol, None if folder is None else Path(folder))
+    return load_board(split, protocol, None if folder is None else Path(folder), track)
 
 
 def compare(

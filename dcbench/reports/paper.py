@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 from dcbench.errors import UsageError, unknown
-from dcbench.leaderboard.boards import Board
+from dcbench.leaderboard.boards import Board, titled
 from dcbench.leaderboard.ranks import standings
 from dcbench.metrics.table import METRICS, Metric, find_metric
 from dcbench.reports.absent import has_values
@@ -218,7 +218,7 @@ def _quoted(
 def _caption(
     boards: Sequence[Board], summaries: Sequence[_Summary], spread: Spread, *, marked: bool
 ) -> str:
-    protocol = boards[0].protocol
+    rules = titled(f"protocol {boards[0].protocol}", boards[0].track)
     runs = []
     for board, summary in zip(boards, summaries, strict=True):
         counts = sorted({int(row["n"]) for row in summary.values()})
@@ -228,6 +228,6 @@ def _caption(
     after = {"ci95": "± half of the 95 % interval", "sd": "± standard deviation", "none": "mean"}
     bold = "bold: best, and what is not significantly different from it; " if marked else ""
     return (
-        f"dcbench, protocol {protocol}, subset 0; runs: {', '.join(runs)}; {after[spread]}; "
+        f"dcbench, {rules}, subset 0; runs: {', '.join(runs)}; {after[spread]}; "
         f"{bold}newest run {newest}."
     )

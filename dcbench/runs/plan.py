@@ -156,7 +156,7 @@ def _check_tuned(tuned: TunedRecipe, method: str, split: Split, rules: Protocol)
         if not right
     ]
     if wrong:
-        raise UsageError(f"tuned recipe {tuned.short_sha256}: is of {' and of '.join(wrong)}")
+        raise UsageError(f"tuned recipe {tuned.name}: is of {' and of '.join(wrong)}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -238,11 +238,11 @@ def _refuse_beside(tuned: TunedRecipe, own: Mapping[str, Any]) -> None:
         if key not in tuned.settings or tuned.settings[key] != value:
             has = tuned.settings.get(key, "no such setting")
             raise UsageError(
-                f"{key}={as_text(value)} beside tuned recipe {tuned.short_sha256}, which has "
+                f"{key}={as_text(value)} beside tuned recipe {tuned.name}, which has "
                 f"{has}: leave one of them out"
             )
 
 
 def _of_name(tuned: TunedRecipe | None) -> dict[str, Any]:
     """What a label says of a tuned recipe: which one it is, and what its method's name fixed."""
-    return {} if tuned is None else {**tuned.fixed, SETTING: tuned.short_sha256}
+    return {} if tuned is None else {**tuned.fixed, SETTING: tuned.name}

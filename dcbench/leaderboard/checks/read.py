@@ -11,7 +11,7 @@ from dcbench.config.protocol import Entry, Protocol, load_protocol
 from dcbench.data.splits import SplitConfig, split_config
 from dcbench.errors import DataError, UsageError
 from dcbench.leaderboard.column_order import further_columns, ood_columns
-from dcbench.leaderboard.columns import COLUMNS, LAST_COLUMNS, Column
+from dcbench.leaderboard.columns import COLUMNS, LAST_COLUMNS, TRACK_COLUMN, Column
 from dcbench.leaderboard.rows import Row, is_whole, key_of, run_title
 from dcbench.leaderboard.tables import is_rows, read_cells, runs_path, summary_path
 
@@ -51,8 +51,9 @@ class RowsFile:
         """The columns that rows of the split have today, in their order."""
         ood = [column for image_set in self.split.ood for column in ood_columns(image_set)]
         there = {name for row in self.rows for name in row}
+        track = [TRACK_COLUMN] if TRACK_COLUMN.name in there else []
         later = [column for column in further_columns() if column.name in there]
-        return [*COLUMNS, *ood, *later, *LAST_COLUMNS]
+        return [*COLUMNS, *track, *ood, *later, *LAST_COLUMNS]
 
     def row_title(self, number: int) -> str:
         """A row, as sentences name it, by its number from 0."""

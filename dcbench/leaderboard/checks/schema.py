@@ -13,6 +13,7 @@ from dcbench.leaderboard.checks.read import RowsFile
 from dcbench.leaderboard.column_order import ood_columns
 from dcbench.leaderboard.columns import METHOD, REQUIRED
 from dcbench.leaderboard.rows import Key, Row, is_whole, key_of
+from dcbench.leaderboard.tracks import COLUMN, DEFAULT, track_of_label
 from dcbench.metrics.table import METRICS, find_metric
 
 _GROUPS = tuple(metric.key for metric in METRICS if metric.long_tailed)
@@ -84,6 +85,9 @@ def _is_required(name: str) -> bool:
 def _rule_problems(row: Row, file: RowsFile) -> Iterator[str]:
     """Where a row is none of the protocol's: a custom run, other images, a seed not asked for."""
     asked = file.entry.asked
+    track, said = row.get(COLUMN) or DEFAULT, track_of_label(row["method"])
+    if track != said:
+        yield f"{COLUMN}='{track}': should be {said}, as the method's name says"
     if row.get("status") == "custom":
         yield "a custom run: no leaderboard takes it; remove the row"
     for key, choices in (("subset", asked.subsets), ("seed", asked.seeds)):

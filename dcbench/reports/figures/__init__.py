@@ -14,6 +14,7 @@ from dcbench.config.protocol import load_protocol
 from dcbench.data.splits import split_config
 from dcbench.errors import UsageError, unknown
 from dcbench.leaderboard.boards import Board
+from dcbench.leaderboard.tracks import DEFAULT
 from dcbench.records.atomic import writing
 from dcbench.reports.absent import has_values
 from dcbench.reports.figures.accuracy import draw_accuracy
@@ -138,11 +139,12 @@ def _all_figures(boards: Sequence[Board], results: Path) -> Iterator[tuple[str, 
     for protocol, group in groupby(boards, key=lambda board: board.protocol):
         of_protocol = list(group)
         measured = [board for board in of_protocol if has_values(board.runs, "accuracy")]
-        if len(measured) > 1:
-            yield f"{protocol}-{ALL_SPLITS}-accuracy", draw_accuracy(measured)
+        plain = [board for board in measured if board.track == DEFAULT]
+        if len(plain) > 1:
+            yield f"{protocol}-{ALL_SPLITS}-accuracy", draw_accuracy(plain)
         for board in of_protocol:
             for figure, titled in _of_board(board, read_runs(board.runs, found)):
-                yield f"{protocol}-{board.split}-{figure}", titled
+                yield f"{board.name}-{figure}", titled
 
 
 def _of_board(board: Board, runs: Sequence[RunData]) -> Iterator[tuple[str, TitledFigure]]:

@@ -36,7 +36,7 @@ def draw_cost(board: Board) -> TitledFigure:
         for device, mark in marks.items()
     ]
     titled = titled_figure(
-        f"Accuracy against training time on {board.split} ({board.protocol})",
+        f"Accuracy against training time on {board.heading}",
         f"{_NOTE}{'; '.join(devices)}.",
         (ONE_COLUMN, 2.3),
         legend_handles(

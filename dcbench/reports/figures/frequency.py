@@ -55,7 +55,7 @@ def draw_frequency(board: Board, runs: Sequence[RunData]) -> TitledFigure:
     grouped = len(runs[0].class_counts) > _MOST_POINTS
     groups = f" Points: {_MOST_POINTS} groups of neighbouring classes." if grouped else ""
     titled = titled_figure(
-        f"Recall by class frequency on {board.split} ({board.protocol})",
+        f"Recall by class frequency on {board.heading}",
         _NOTE + groups,
         (width, 2.0 * num_rows(len(panels), columns)),
         legend_handles(styles),

@@ -33,7 +33,7 @@ def draw_learning(board: Board, runs: Sequence[RunData]) -> TitledFigure:
     styles = styles_of(run.method for run in runs)
     columns, width = columns_and_width(len(styles), _MOST_COLUMNS)
     titled = titled_figure(
-        f"Training loss on {board.split} ({board.protocol})",
+        f"Training loss on {board.heading}",
         _NOTE,
         (width, 1.45 * num_rows(len(styles), columns)),
     )

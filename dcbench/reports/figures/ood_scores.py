@@ -53,7 +53,7 @@ def draw_ood_scores(board: Board, runs: Sequence[RunData]) -> TitledFigure:
     ood = [Line2D([], [], label=name, **line) for name, line in lines.items()]
     columns, width = columns_and_width(len(methods), _MOST_COLUMNS)
     titled = titled_figure(
-        f"Confidence on test and OOD images of {board.split} ({board.protocol})",
+        f"Confidence on test and OOD images of {board.heading}",
         _NOTE,
         (width, 1.6 * num_rows(len(methods), columns)),
         [Patch(color="0.8", label="test set"), *ood],

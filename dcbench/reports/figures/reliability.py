@@ -57,7 +57,7 @@ def draw_reliability(board: Board, runs: Sequence[RunData]) -> TitledFigure:
     columns, width = columns_and_width(len(methods), _MOST_COLUMNS)
     rows = num_rows(len(methods), columns)
     titled = titled_figure(
-        f"Reliability on {board.split} ({board.protocol})",
+        f"Reliability on {board.heading}",
         _NOTE,
         (width, 2.2 * rows),
         [

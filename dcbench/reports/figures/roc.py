@@ -52,7 +52,7 @@ def draw_roc(board: Board, runs: Sequence[RunData]) -> TitledFigure:
     columns, width = columns_and_width(len(sets), _MOST_COLUMNS)
     rows = num_rows(len(sets), columns)
     titled = titled_figure(
-        f"ROC of test against OOD images of {board.split} ({board.protocol})",
+        f"ROC of test against OOD images of {board.heading}",
         _NOTE,
         (width, max(_ROW, _LINE * (len(styles) + 2)) * rows),
         values=" ".join(

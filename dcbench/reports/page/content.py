@@ -93,7 +93,7 @@ def _table(board: Board, subsets: str, summary: pd.DataFrame) -> MethodTable:
     runs = runs.sort_values(["method", "subset", "seed"])
     shown, run_metrics = metrics_of_methods(summary, ood), metrics_of_runs(runs, ood)
     axis = _axis(summary, runs)
-    key = slug(board.protocol, board.split, "subset", subsets)
+    key = slug(board.protocol, board.file_name, "subset", subsets)
     by_method: dict[str, list[_Values]] = defaultdict(list)
     for run in runs.to_dict("records"):
         by_method[run["method"]].append(run)

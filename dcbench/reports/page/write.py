@@ -14,8 +14,9 @@ from markupsafe import Markup
 
 from dcbench._version import __version__
 from dcbench.errors import UsageError
-from dcbench.leaderboard.boards import Board
+from dcbench.leaderboard.boards import Board, titled
 from dcbench.leaderboard.tables import write_table
+from dcbench.leaderboard.tracks import DEFAULT
 from dcbench.metrics.table import Metric, find_metric
 from dcbench.records.atomic import write_whole, writing
 from dcbench.reports.page.content import MethodTable, method_tables, slug
@@ -80,7 +81,7 @@ def write_page(
         raise UsageError("there is no leaderboard to show; `dcbench leaderboard build` makes them")
     with writing(output):
         output.mkdir(parents=True, exist_ok=True)
-    names = [f"{board.protocol}-{board.split}" for board in boards]
+    names = [board.name for board in boards]
     sections = by_section(copy_figures(figures, output) if figures else (), names)
     panels = [
         _panel(board, reported, sections[name], output)
@@ -127,23 +128,26 @@ def _panel(
     published: dict[tuple[str, Metric], list[Reported]] = {}
     for row in reported:
         metric = find_metric(row.metric)
-        if row.split == board.split and metric is not None:
+        own = row.split == board.split and board.track == DEFAULT
+        if own and metric is not None:
             published.setdefault((row.table, metric), []).append(row)
     metrics = [metric for table in tables for metric in table.run_metrics]
     rules = rules_of(board.protocol, board.split, metrics)
     states = {row.state for table in tables for row in table.rows}
     folder = f"csv/{board.protocol}"
     return Panel(
-        key=slug(board.protocol, board.split),
+        key=slug(board.name),
         protocol=board.protocol,
-        split=board.split,
+        split=titled(board.split, board.track),
         states=[*sorted(states, reverse=True), *(["reported"] if published else [])],
         tables=tables,
         reported=published,
         rules=rules,
         figures=figures,
-        summary_csv=_write_csv(board.summary, output, f"{folder}/{board.split}.csv"),
-        runs_csv=_write_csv(with_decimals(board.runs), output, f"{folder}/runs/{board.split}.csv"),
+        summary_csv=_write_csv(board.summary, output, f"{folder}/{board.file_name}.csv"),
+        runs_csv=_write_csv(
+            with_decimals(board.runs), output, f"{folder}/runs/{board.file_name}.csv"
+        ),
     )
 
 
