@@ -64,8 +64,9 @@ def provenance_problem(record: Record) -> str | None:
     said, recipe = track_of_label(record.label), record.tuned
     if recipe is None:
         return None if said == DEFAULT else f"has no tuned recipe, though its label says {said}"
-    settings = parse_method(record.label).settings
-    if settings.get(SETTING) != recipe.name:
+    if recipe.sha256 != recipe.content_sha256():
+        return "its tuned recipe has no hash of its content"
+    if parse_method(record.label).settings.get(SETTING) != recipe.name:
         return f"its label should say {SETTING}={recipe.name}"
     if (record.method, record.protocol) != (recipe.method, recipe.protocol):
         return f"its recipe is of {recipe.method} under {recipe.protocol}"
