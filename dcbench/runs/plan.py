@@ -122,6 +122,8 @@ def plan_run(
     tuned = tuned_recipe(asked.pop(SETTING)) if SETTING in asked else None
     if tuned is not None:
         _check_tuned(tuned, found.name, listed, rules)
+        if load_split(split, tuned.subset).index_sha256("train") != tuned.index_sha256:
+            raise UsageError(f"tuned recipe {tuned.name}: is of other images of split {split}")
     with named(found):
         choice = choose(rules.entry(listed.config.recipe), found, asked, tuned)
     if seed < 0:

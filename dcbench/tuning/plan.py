@@ -82,13 +82,12 @@ class Search:
     def facts(self) -> dict[str, Any]:
         """What has to be the same whenever the search goes on."""
         return {
-            "method": self.method,
-            "index_sha256": self.plan({}).identity.configuration.index_sha256,
             "epochs": self.epochs,
             "first_rung": self.first_rung,
             "reduction": self.reduction,
             "sampler": self.sampler,
             "space_sha256": space_sha256(self.space),
+            **self.plan({}).identity.configuration.model_dump(mode="json"),
         }
 
 

@@ -103,8 +103,12 @@ class HeldTrial:
         if epochs not in self.study.frozen(self.number).intermediate_values:
             self.trial.report(score, epochs)
         self.trial.set_user_attr("nll", nll)
-        self.trial.set_user_attr("epochs", epochs)
+        self.spent(epochs)
         return self.study.scores_after(epochs)
+
+    def spent(self, epochs: int) -> None:
+        """Store how many epochs it has been trained."""
+        self.trial.set_user_attr("epochs", epochs)
 
     def end(self, state: Ending, score: float | None = None, problem: str = "") -> None:
         """Store how it ended, and remove its checkpoint."""

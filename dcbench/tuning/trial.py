@@ -83,6 +83,7 @@ def _train_until(
     training = Training(run.trainer, run.checkpoint, shown, until=end)
     failed: dict[int, DcbenchError] = train_together({0: training}, deadline)
     if failed:
+        held.spent(run.trainer.progress.epoch)
         raise failed[0]
 
 

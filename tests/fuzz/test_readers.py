@@ -22,6 +22,7 @@ from dcbench.config.base import validated
 from dcbench.config.paths import shipped_root
 from dcbench.config.protocol import Protocol
 from dcbench.config.reading import read_yaml
+from dcbench.config.tuned import recipe_text, tuned_recipe
 from dcbench.data import formats
 from dcbench.data.bundle import Bundle
 from dcbench.data.lists import read_hashes
@@ -41,6 +42,7 @@ from tests.data import fakes
 from tests.data.test_bundle import part_of, written
 from tests.leaderboard.conftest import made  # noqa: F401 - a fixture
 from tests.leaderboard.tampering import runs, summary
+from tests.leaderboard.test_tracks import a_recipe
 from tests.records.test_collect import put
 from tests.records.test_store import a_run
 
@@ -169,6 +171,7 @@ def kinds(tmp_path_factory, made) -> dict[str, Kind]:  # noqa: F811
             (board / "v1/protocol.yaml").read_bytes(),
             lambda path: validated(Protocol, read_yaml(path), path, DataError),
         ),
+        "tuned recipe": Kind(recipe_text(a_recipe(5)).encode(), tuned_recipe),
         "hashes": Kind((root / "splits/digits/hashes.json").read_bytes(), read_hashes),
         "reported": Kind(head(root / "baselines/reported.csv", 12), load_reported),
         "figure": Kind(svg.encode(), read_svg),
@@ -189,7 +192,7 @@ def kinds(tmp_path_factory, made) -> dict[str, Kind]:  # noqa: F811
 KINDS = (
     *("record", "predictions", "weights", "history", "checkpoint", "bundle", "rows", "summary"),
     *("plan", "split", "protocol", "hashes", "reported", "figure", "cifar of Python 2"),
-    *("cifar of Python 3", "images of mnist", "labels of mnist"),
+    *("cifar of Python 3", "images of mnist", "labels of mnist", "tuned recipe"),
 )
 
 

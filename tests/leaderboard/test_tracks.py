@@ -162,7 +162,9 @@ def test_record_whose_recipe_was_changed_cannot_be_read(tmp_path: Path):
     path.write_text(json.dumps(content))
     result = CliRunner().invoke(app, ["leaderboard", "build", "--results", str(path.parents[2])])
     assert result.exit_code == 3
-    assert ": sha256 is not that of its content: the file was changed" in " ".join(result.stderr.split())
+    assert ": sha256 is not that of its content: the file was changed" in " ".join(
+        result.stderr.split()
+    )
 
 
 def test_row_that_claims_another_track_than_its_name_is_found(tuned: Path):
