@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
@@ -43,22 +42,22 @@ def holm(p: npt.ArrayLike) -> Floats:
     return corrected
 
 
-def pairwise(values: pd.DataFrame) -> dict[frozenset[str], float]:
-    """Corrected p of every pair of methods, over all pairs.
+def pairwise(values: pd.DataFrame) -> pd.DataFrame:
+    """Corrected p of every pair of methods [methods, methods]; 1 on the diagonal.
 
     Parameters
     ----------
     values
         One row a run, one column a method, without a gap.
     """
-    pairs = list(combinations(values.columns, 2))
-    if not pairs:
-        return {}
-    table = values.to_numpy().T
-    rows = {method: row for row, method in enumerate(values.columns)}
-    differences = np.stack([table[rows[one]] - table[rows[other]] for one, other in pairs])
-    corrected = holm(paired_p(differences))
-    return {frozenset(pair): float(p) for pair, p in zip(pairs, corrected, strict=True)}
+    table = np.ascontiguousarray(values.to_numpy().T)
+    p = np.ones((len(table), len(table)))
+    # Method by method: the differences of all pairs at once take many times the room of the runs.
+    raw = [paired_p(one - table[index + 1 :]) for index, one in enumerate(table[:-1])]
+    if raw:
+        upper = np.triu_indices(len(table), 1)
+        p[upper] = p.T[upper] = holm(np.concatenate(raw))
+    return pd.DataFrame(p, index=values.columns, columns=values.columns)
 
 
 class Standing(NamedTuple):
@@ -74,16 +73,15 @@ def standings(values: pd.DataFrame) -> dict[str, Standing]:
     The rest is ranked in the same way, from 1 + the number of methods before. Parameters as for
     `pairwise`; methods are in the order of their ranks, then of their means.
     """
-    p = pairwise(values)
-    rest = values.mean().sort_index().sort_values(ascending=False, kind="stable").index.tolist()
+    ordered = values.mean().sort_index().sort_values(ascending=False, kind="stable").index
+    alike = (pairwise(values[ordered]) >= LEVEL).to_numpy()
+    methods, rest = ordered.tolist(), np.arange(len(ordered))
     found: dict[str, Standing] = {}
-    while rest:
-        best = rest[0]
-        group = [best, *(other for other in rest[1:] if p[frozenset((best, other))] >= LEVEL)]
-        rank = len(found) + 1
+    while len(rest):
+        tied_with_best = alike[rest[0], rest]
+        group, rank = rest[tied_with_best], len(found) + 1
         for method in group:
-            others = (other for other in group if other != method)
-            tied = tuple(other for other in others if p[frozenset((method, other))] >= LEVEL)
-            found[method] = Standing(rank, tied)
-        rest = [method for method in rest if method not in found]
+            others = group[alike[method, group] & (group != method)]
+            found[methods[method]] = Standing(rank, tuple(methods[other] for other in others))
+        rest = rest[~tied_with_best]
     return found

@@ -121,9 +121,9 @@ def _differences_within(
 ) -> list[Difference]:
     values = values_by_method(runs, metric)
     whole = [str(name) for name in values if name in ranked and values[name].notna().all()]
-    corrected = pairwise(values.loc[:, whole])
+    corrected = pairwise(values.loc[:, whole])[against].to_dict() if against in whole else {}
     return [
-        replace(each, p_holm=corrected.get(frozenset((each.method, against))))
+        replace(each, p_holm=corrected.get(each.method))
         for each in _differences_from(values, against, metric)
     ]
 

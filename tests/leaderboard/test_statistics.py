@@ -98,14 +98,16 @@ def test_holm_by_hand():
 def test_correction_is_over_all_pairs():
     values = pd.DataFrame({"a": ERM, "b": MIXUP, "c": [0.2, 0.3, 0.25, 0.2, 0.3]})
     raw = {
-        frozenset(pair): stats.ttest_rel(values[pair[0]], values[pair[1]]).pvalue
-        for pair in ("ab", "ac", "bc")
+        pair: stats.ttest_rel(values[pair[0]], values[pair[1]]).pvalue
+        for pair in (("a", "b"), ("a", "c"), ("b", "c"))
     }
     low, middle, high = sorted(raw, key=raw.__getitem__)
     found = pairwise(values)
-    assert found[low] == pytest.approx(3 * raw[low])
-    assert found[middle] == pytest.approx(max(3 * raw[low], 2 * raw[middle]))
-    assert found[high] == pytest.approx(max(3 * raw[low], 2 * raw[middle], raw[high]))
+    assert found.at[low] == pytest.approx(3 * raw[low])
+    assert found.at[middle] == pytest.approx(max(3 * raw[low], 2 * raw[middle]))
+    assert found.at[high] == pytest.approx(max(3 * raw[low], 2 * raw[middle], raw[high]))
+    pd.testing.assert_frame_equal(found, found.T)
+    assert all(found.at[name, name] == 1 for name in values)
 
 
 def noisy(mean: float, spread: float, phase: int) -> list[float]:
@@ -199,8 +201,8 @@ def test_differences_are_corrected_over_the_pairs_of_ranked_methods_alone():
     assert set(by_method) == {"mixup", "other", "new"}
     assert (by_method["new"].n, by_method["new"].p_holm) == (3, None)
     corrected = pairwise(pd.DataFrame({"erm": ERM, "mixup": MIXUP, "other": other}))
-    assert by_method["mixup"].p_holm == corrected[frozenset(("erm", "mixup"))]
-    assert by_method["other"].p_holm == corrected[frozenset(("erm", "other"))]
+    assert by_method["mixup"].p_holm == corrected.at["erm", "mixup"]
+    assert by_method["other"].p_holm == corrected.at["erm", "other"]
     assert by_method["other"].p_holm > by_method["other"].p
     with pytest.raises(UsageError, match="did you mean erm"):
         differences_to(board, "erms")
