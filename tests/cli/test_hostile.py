@@ -24,8 +24,10 @@ RUN = plan_run("erm", "digits").identity
 CONFIGURATION = RUN.configuration.model_dump_json()
 
 
-def one_line(found: Outcome, code: int, message: str) -> None:
-    assert message in found.words
+def one_line(found: Outcome, code: int, message: str | tuple[str, ...]) -> None:
+    """Messages are alternatives, one of which is in the line."""
+    messages = (message,) if isinstance(message, str) else message
+    assert any(each in found.words for each in messages), found.words
     assert found.code == code
     assert len(found.err.strip().splitlines()) == 1, found.err
 
@@ -39,8 +41,9 @@ def one_line(found: Outcome, code: int, message: str) -> None:
         ("!!float", "the tag !!float is not read"),
         ("!!bool maybe", "the tag !!bool is not read"),
         ("9" * 5000, "a number of more than 18 digits"),
-        ("[" * 3000, "not valid YAML"),
-        ("[" * 20_000 + "]" * 20_000, "not valid YAML"),
+        # By libyaml, or where an older one reads on, by what looks at its events.
+        ("[" * 3000, ("not valid YAML", "nested more than")),
+        ("[" * 20_000 + "]" * 20_000, ("not valid YAML", "nested more than")),
         ("&a [*a]", "an alias of what it is in"),
         ("010", "010: reads as several numbers"),
         ("1:30", "1:30: reads as several numbers"),
