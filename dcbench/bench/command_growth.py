@@ -6,13 +6,14 @@ process that starts a command into the peak of the command.
 
 from __future__ import annotations
 
+import itertools
 import logging
 import math
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,19 +24,39 @@ from dcbench.errors import RunError
 
 _log = logging.getLogger(__name__)
 
-REPEATS = 5
+REPEATS = 9
 LONG = 4.0
 """Seconds of processor time from which a command is run once, and not `REPEATS` times."""
 
-NOISE = 0.1
-"""The share of a command's seconds by which they may differ from one time to the next."""
+NOISE = 0.01
+"""The share of a command's seconds that they are uncertain by at least."""
+
+RESOLVED = 0.15
+"""An exponent that is less certain is not told."""
 
 
 class Cost(NamedTuple):
-    """What a process took: seconds of processor time, and the most memory it had, in MiB."""
+    """What a process took: seconds of processor time, and the most memory it had, in MiB.
+
+    `noise` is how many seconds more the second best of several times took.
+    """
 
     seconds: float
     mebibytes: float
+    noise: float = 0.0
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """The least and the most seconds that it may take."""
+        uncertain = max(self.noise, NOISE * self.seconds)
+        return self.seconds - uncertain, self.seconds + uncertain
+
+
+class Exponent(NamedTuple):
+    """An exponent, and how far it may be off for the noise of what was measured."""
+
+    value: float
+    uncertainty: float
 
 
 COMMANDS = {
@@ -72,21 +93,50 @@ class CommandGrowth:
     costs: tuple[Cost, ...]
 
     @property
-    def exponent(self) -> float | None:
+    def exponent(self) -> Exponent | None:
         """The p of seconds = a + b * runs**p, through the last three amounts.
 
         1: in proportion to the runs, whatever the start takes; 2: with their square. None where
-        there are no three amounts, each as many times the one before, or where what grows is lost
-        in the start.
+        there are no three amounts, or where what grows is lost in the noise.
         """
         if len(self.amounts) < 3:
             return None
         few, some, many = self.amounts[-3:]
-        first, second, third = (cost.seconds for cost in self.costs[-3:])
-        lost = second - first < NOISE * first or third <= second
-        if lost or few * many != some**2:
+        costs = self.costs[-3:]
+        value = power_through((few, some, many), [cost.seconds for cost in costs])
+        found = [
+            power_through((few, some, many), seconds)
+            for seconds in itertools.product(*(cost.bounds for cost in costs))
+        ]
+        certain = [each for each in found if each is not None]
+        if value is None or len(certain) < len(found):
             return None
-        return math.log((third - second) / (second - first)) / math.log(many / some)
+        uncertainty = max(abs(each - value) for each in certain)
+        return Exponent(value, uncertainty) if uncertainty <= RESOLVED else None
+
+
+def power_through(amounts: tuple[float, float, float], seconds: Sequence[float]) -> float | None:
+    """The p of a + b * amount**p through three points; None where there is none from 0 to 4."""
+    (few, some, many), (first, second, third) = amounts, seconds
+    if not first < second < third:
+        return None
+    asked = (third - second) / (second - first)
+
+    def ratio(p: float) -> float:
+        # (many**p - some**p) / (some**p - few**p), which rises with p.
+        return (
+            (some / few) ** p
+            * math.expm1(p * math.log(many / some))
+            / (math.expm1(p * math.log(some / few)))
+        )
+
+    low, high = 1e-6, 4.0
+    if not ratio(low) <= asked <= ratio(high):
+        return None
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if ratio(middle) < asked else (low, middle)
+    return low
 
 
 @dataclass(frozen=True)
@@ -159,8 +209,8 @@ class _Site:
         for command, words in COMMANDS.items():
             boards, output = work / "boards", work / "output"
             names = {"queue": queue, "results": results, "boards": boards, "output": output}
-            costs[command] = min(self._repeated(words.format(**names).split(), output))
-            _log.info("%d runs, %s: %.2f s, %.0f MiB", amount, command, *costs[command])
+            costs[command] = _best(self._repeated(words.format(**names).split(), output))
+            _log.info("%d runs, %s: %.2f s, %.0f MiB", amount, command, *costs[command][:2])
             if command == "leaderboard build":
                 output.rename(boards)
         shutil.rmtree(work)
@@ -201,6 +251,12 @@ class _Site:
         return Cost(used.ru_utime + used.ru_stime, used.ru_maxrss / _UNITS_PER_MIB)
 
 
+def _best(costs: Iterable[Cost]) -> Cost:
+    """The shortest of several times, with how much longer the next one was."""
+    best, *others = sorted(costs)
+    return best._replace(noise=others[0].seconds - best.seconds) if others else best
+
+
 _UNITS_PER_MIB = 2**20 if sys.platform == "darwin" else 2**10
 """Of `ru_maxrss`: bytes on a Mac, else KiB."""
 
@@ -218,7 +274,8 @@ def markdown(report: CommandReport) -> str:
     ]
     for growth in report.growths:
         costs = [f"{cost.seconds:.1f} s, {cost.mebibytes:.0f} MiB" for cost in _all_costs(growth)]
-        exponent = "–" if growth.exponent is None else f"{growth.exponent:.2f}"
+        found = growth.exponent
+        exponent = "–" if found is None else f"{found.value:.2f} ± {found.uncertainty:.2f}"
         lines.append(f"| `{growth.command}` | {' | '.join([*costs, exponent])} |")
     return "\n".join(lines)
 

@@ -63,7 +63,8 @@ def _of_commands(runs: str, folder: Path | None) -> Report:
                 amount: cost._asdict()
                 for amount, cost in zip(growth.amounts, growth.costs, strict=True)
             },
-            "exponent": growth.exponent,
+            "exponent": found.value if (found := growth.exponent) else None,
+            "exponent_uncertainty": found.uncertainty if found else None,
         }
 
     data = {"machine": measured.machine, "date": measured.date}

@@ -66,9 +66,8 @@ def draw_reliability(board: Board, runs: Sequence[RunData]) -> TitledFigure:
         ],
         sentence_of(f"{_ECE.title} in percent", errors),
     )
-    panels = titled.figure.subplots(
-        2 * rows, columns, squeeze=False, sharex=True, height_ratios=[4, 1] * rows
-    )
+    # Axes that share x, or labels that are aligned with one another, ask one another at each step.
+    panels = titled.figure.subplots(2 * rows, columns, squeeze=False, height_ratios=[4, 1] * rows)
     diagrams, strips = list(panels[::2].flat), list(panels[1::2].flat)
     for spare in (*diagrams[len(methods) :], *strips[len(methods) :]):
         spare.remove()
@@ -87,7 +86,8 @@ def draw_reliability(board: Board, runs: Sequence[RunData]) -> TitledFigure:
         strip.set(ylim=(0, most), yticks=(0, most))
     label_outside(diagrams, columns, "", "Accuracy")
     label_outside(strips, columns, "Confidence", "Share (%)")
-    titled.figure.align_ylabels()
+    for pair in zip(diagrams[::columns], strips[::columns], strict=True):
+        titled.figure.align_ylabels(pair)
     return titled
 
 
@@ -113,4 +113,4 @@ def _strip(axes: Axes, bins: CalibrationBins) -> None:
     edges = np.linspace(0, 1, len(bins.rows) + 1)
     share = 100 * bins.rows / bins.rows.sum()
     axes.bar(edges[:-1], share, np.diff(edges), align="edge", color="0.55", linewidth=0)
-    axes.set_ylim(0, math.ceil(share.max() / 10) * 10)
+    axes.set(xlim=(0, 1), xticks=(0, 0.5, 1), ylim=(0, math.ceil(share.max() / 10) * 10))
