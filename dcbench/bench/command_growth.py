@@ -122,13 +122,11 @@ def power_through(amounts: tuple[float, float, float], seconds: Sequence[float])
         return None
     asked = (third - second) / (second - first)
 
+    steps = math.log(some / few), math.log(many / some)
+
     def ratio(p: float) -> float:
         # (many**p - some**p) / (some**p - few**p), which rises with p.
-        return (
-            (some / few) ** p
-            * math.expm1(p * math.log(many / some))
-            / (math.expm1(p * math.log(some / few)))
-        )
+        return math.exp(p * steps[0]) * math.expm1(p * steps[1]) / math.expm1(p * steps[0])
 
     low, high = 1e-6, 4.0
     if not ratio(low) <= asked <= ratio(high):
