@@ -36,6 +36,14 @@ class DataError(DcbenchError):
     exit_code = 3
 
 
+class MissingData(DataError):  # noqa: N818 - a state of the data
+    """Images of a dataset are not there."""
+
+
+class UnverifiedData(DataError):  # noqa: N818 - a state of the data
+    """A file reads whole but does not have its official MD5."""
+
+
 def unknown(kind: str, name: str, known: Iterable[str]) -> UsageError:
     """The error for a name that nothing carries, with the nearest names that exist."""
     choices = sorted(known)

@@ -26,9 +26,9 @@ def _protocols() -> Iterable[str]:
 
 
 def _datasets() -> Iterable[str]:
-    from dcbench.data.catalogue import DATASETS
+    from dcbench.data.catalogue import dataset_names
 
-    return DATASETS
+    return dataset_names()
 
 
 _NAMES: dict[str, Names] = {

@@ -76,10 +76,12 @@ def data_fetch(
 ) -> Report:
     """Download datasets, checked by their official checksums; one that fails stops no other."""
     from dcbench.config.paths import data_root
-    from dcbench.data.catalogue import get_dataset
+    from dcbench.data.fetch import title_of
 
     root = data_root(data)
-    names = [get_dataset(name).name for name in dict.fromkeys(datasets)]
+    names = list(dict.fromkeys(datasets))
+    for name in names:
+        title_of(name)  # before anything is downloaded
     failed = {name: problem for name in names if (problem := _not_fetched(name, root))}
     return Report(
         data=[{"dataset": name, "folder": str(root), "error": failed.get(name)} for name in names],

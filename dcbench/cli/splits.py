@@ -138,7 +138,13 @@ def derive_splits(
 @reporting
 def make_split(
     name: Annotated[str, typer.Argument(metavar="NAME")],
-    dataset: Annotated[str, typer.Option(help="Its training images are drawn from.")],
+    dataset: Annotated[
+        str,
+        typer.Option(
+            help="Whose training images are drawn from: a name; or ./FOLDER, ./FILE.npz or "
+            "torchvision:NAME, each with [size=32,test=0.2] or without."
+        ),
+    ],
     per_class: Annotated[
         int | None, typer.Option(min=1, help="Images of each class, by position in the file.")
     ] = None,
@@ -154,7 +160,7 @@ def make_split(
     ] = None,
     subsets: Annotated[str, typer.Option(help="0, or 0-2 for three draws.")] = "0",
     recipe: Annotated[
-        str | None, typer.Option(help="Of the protocol; else that of a published split.")
+        str | None, typer.Option(help="Of the protocol; else as published, or cifair10's.")
     ] = None,
     test: Annotated[
         str | None, typer.Option(help="Dataset whose test part is tested on; else as published.")
@@ -169,6 +175,7 @@ def make_split(
     from dcbench.data.new_split import new_split
     from dcbench.data.places import own_splits_folder
     from dcbench.data.source import open_source
+    from dcbench.data.splits import load_split
 
     changes = {"recipe": recipe, "test": {"dataset": test} if test else None}
     path = new_split(
@@ -181,12 +188,16 @@ def make_split(
         chosen=indices,
         changes={key: value for key, value in changes.items() if value is not None},
     )
+    made = load_split(str(path), parse_seeds(subsets, "subset")[0])
     return Report(
         data={"split": name, "path": str(path)},
         lines=[str(path)],
         notes=[
+            f"{len(made.train)} training and {len(made.val)} validation images of "
+            f"{made.num_classes} classes, from {Path(made.config.dataset).name}; recipe "
+            f"{made.config.recipe}",
             f"`dcbench run --split {path}` trains on it; with its folder in DCBENCH_SPLITS it goes "
-            "by its name"
+            "by its name",
         ],
     )
 

@@ -19,6 +19,7 @@ from PIL import Image
 
 from dcbench.config.reading import MIB
 from dcbench.data.formats import FormatError, Piece
+from dcbench.data.pictures import in_size, open_picture
 
 SIDE = 32
 _MOST_BYTES = 16 * MIB
@@ -98,7 +99,7 @@ def read_usps(content: bytes) -> Piece:
     except (OSError, ValueError, IndexError) as problem:
         raise FormatError(f"not a LIBSVM file of digits ({problem})") from None
     gray = ((levels + 1) / 2 * 255).astype(np.uint8)
-    images = [np.asarray(_square(Image.fromarray(each).convert("RGB"))) for each in gray]
+    images = [in_size(Image.fromarray(each).convert("RGB"), (SIDE, SIDE)) for each in gray]
     return Piece(np.stack(images), labels)
 
 
@@ -111,20 +112,5 @@ def _member(archive: zipfile.ZipFile, name: str) -> bytes:
 
 def _squares(photos: Iterable[bytes]) -> NDArray[np.uint8]:
     """JPEG files as uint8 [N, 32, 32, 3]."""
-    squares = []
-    for photo in photos:
-        with Image.open(io.BytesIO(photo), formats=["JPEG"]) as picture:
-            if picture.width * picture.height > _MOST_PIXELS:
-                raise ValueError(f"a picture of {picture.width} x {picture.height} pixels")
-            squares.append(np.asarray(_square(picture.convert("RGB"))))
-    return np.stack(squares)
-
-
-def _square(picture: Image.Image) -> Image.Image:
-    """The middle square of a picture whose shorter side was made 32 pixels."""
-    shorter = min(picture.size)
-    size = (SIDE * picture.width // shorter, SIDE * picture.height // shorter)
-    if size != picture.size:
-        picture = picture.resize(size, Image.Resampling.BILINEAR)
-    left, top = (round((side - SIDE) / 2) for side in size)
-    return picture.crop((left, top, left + SIDE, top + SIDE))
+    opened = (open_picture(photo, ["JPEG"], most_pixels=_MOST_PIXELS) for photo in photos)
+    return np.stack([in_size(picture, (SIDE, SIDE)) for picture in opened])

@@ -30,6 +30,7 @@ from dcbench.config.progress import ProgressTask
 from dcbench.config.reading import MIB, parse_json
 from dcbench.config.text import in_brief
 from dcbench.data.catalogue import get_dataset
+from dcbench.data.own_parts import read_own
 from dcbench.data.parts import FileStatus, MissingData, Part, Source, refuse
 from dcbench.data.published import Dataset
 from dcbench.data.rules import Rows
@@ -103,6 +104,8 @@ class Bundle(Source):
         return found
 
     def _read(self, dataset: Dataset, part: str) -> Part:
+        if dataset.own is not None:
+            return read_own(self.path, dataset, part)
         name = f"{dataset.name}/{part}"
         stored = next((each for each in self.manifest.parts if name in each.names), None)
         if stored is None:

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import logging
+from importlib.metadata import entry_points
+from pathlib import Path
+
+from dcbench.config.plugins import loaded
 from dcbench.data import formats
 from dcbench.data.catalogue_ood import FASHION_MNIST, KMNIST, TEXTURES, TIN, USPS
+from dcbench.data.own import is_own, own_dataset
 from dcbench.data.published import DataFile, Dataset, Download
-from dcbench.errors import unknown
+from dcbench.errors import UsageError, unknown
 
 _CIFAR10_TRAIN = {
     "data_batch_1": "c99cafc152244af753f735de768cd75f",
@@ -186,14 +192,53 @@ DATASETS = {
 }
 
 
+_KIND = "dataset"
+_installed: dict[str, Dataset] = {}
+"""What packages bring by the entry-point group `dcbench.datasets`, once it was asked for."""
+
+_log = logging.getLogger(__name__)
+
+
 def get_dataset(name: str) -> Dataset:
-    """Return the dataset of that name.
+    """Return the dataset of that name: of the catalogue, of a package, or one's own.
 
     Raises
     ------
     UsageError
         If there is none; the message has the nearest names.
     """
-    if name not in DATASETS:
-        raise unknown("dataset", name, DATASETS)
-    return DATASETS[name]
+    if is_own(name):
+        return own_dataset(name)
+    if name not in DATASETS and name not in _installed:
+        _load_entry_points()
+    found = DATASETS.get(name) or _installed.get(name)
+    if found is None:
+        folder = f"; for a folder of that name write ./{name}" if Path(name).is_dir() else ""
+        raise UsageError(f"{unknown(_KIND, name, {**DATASETS, **_installed})}{folder}")
+    return found
+
+
+def dataset_names() -> list[str]:
+    """The names of the catalogue, then of those that packages bring."""
+    _load_entry_points()
+    return [*DATASETS, *sorted(_installed)]
+
+
+def is_pinned(name: str) -> bool:
+    """Whether a name stands for the same images everywhere, as those of the catalogue do."""
+    return name in DATASETS
+
+
+def _load_entry_points() -> None:
+    for entry_point in entry_points(group="dcbench.datasets"):
+        if entry_point.name in DATASETS or entry_point.name in _installed:
+            continue
+        try:
+            found = loaded(entry_point, _KIND, lambda each: isinstance(each, Dataset), "Dataset")
+            if found.name != entry_point.name:
+                raise UsageError(
+                    f"dataset '{entry_point.name}' cannot be loaded: its name is '{found.name}'"
+                )
+            _installed[found.name] = found
+        except UsageError as problem:
+            _log.warning("%s", problem)

@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+from dcbench.data.catalogue import is_pinned
 from dcbench.data.lists import (
     HASHES,
     HeldOutHashes,
@@ -17,10 +18,11 @@ from dcbench.data.lists import (
     held_out_path,
     index_sha256,
 )
-from dcbench.data.parts import MissingData, Part, Source
+from dcbench.data.load import images_and_labels_sha256, load_test
+from dcbench.data.parts import ImageSet, MissingData, Part, Source
 from dcbench.data.places import find_split
 from dcbench.data.rules import Listed, Selection
-from dcbench.data.splits import Split, load_split, split_config
+from dcbench.data.splits import Split, SplitConfig, load_split, split_config
 from dcbench.errors import DataError, UsageError
 from dcbench.records.atomic import write_whole
 from dcbench.records.store import locked
@@ -59,7 +61,7 @@ def verify_split(name: str, source: Source) -> Iterator[SubsetCheck]:
         if not all(map(np.array_equal, derived, (*rows, *labels))):
             yield SubsetCheck(name, subset, "differs", "the rule gives other rows or labels")
         else:
-            yield SubsetCheck(name, subset, *_compare_images(whole, listed))
+            yield SubsetCheck(name, subset, *_compare_images(whole, listed, source))
 
 
 def _drawn(listed: Split, whole: Part) -> Selection:
@@ -70,7 +72,7 @@ def _drawn(listed: Split, whole: Part) -> Selection:
     return rule.select(whole.labels, listed.num_classes, listed.subset)
 
 
-def _compare_images(whole: Part, listed: Split) -> tuple[_State, str]:
+def _compare_images(whole: Part, listed: Split, source: Source) -> tuple[_State, str]:
     """Whether the images of a subset, whose rows are right, are those that were hashed."""
     of_official = listed.hashes.images_official
     if whole.official != of_official:
@@ -82,7 +84,19 @@ def _compare_images(whole: Part, listed: Split) -> tuple[_State, str]:
         return "not checked", f"rows are the same; {missing}"
     if images.sha256() != listed.hashes.images_sha256:
         return "differs", "the images are not those that were hashed"
+    if listed.hashes.test_sha256 is not None:
+        return _compare_tested(listed, source)
     return "same", f"rows and images ({'official' if of_official else 'unverified'} files)"
+
+
+def _compare_tested(listed: Split, source: Source) -> tuple[_State, str]:
+    try:
+        load_test(listed, source.taking_unverified())
+    except MissingData as missing:
+        return "not checked", f"rows and images are the same; {missing}"
+    except DataError:
+        return "differs", "the test images or their labels are not those that were hashed"
+    return "same", "rows and images, those that are tested on too"
 
 
 def derive_split(name: str, source: Source) -> SplitHashes:
@@ -94,13 +108,51 @@ def derive_split(name: str, source: Source) -> SplitHashes:
     whole = source.taking_unverified().part(config.dataset, "train")
     classes = len(config.class_names)
     chosen = {each: config.rule.select(whole.labels, classes, each) for each in config.subsets}
-    return write_lists(path.parent / config.name, whole, chosen)
+    tested = tested_images(config, source)
+    return write_lists(path.parent / config.name, whole, chosen, tested=tested)
 
 
-def write_lists(folder: Path, whole: Part, chosen: Mapping[int, Selection]) -> SplitHashes:
-    """Write the list of each subset, and what they and their images come to."""
+def tested_images(config: SplitConfig, source: Source) -> ImageSet | None:
+    """What a split is tested on, where no official checksums prove it.
+
+    Raises
+    ------
+    UsageError
+        It has labels that the split has no names for.
+    """
+    if is_pinned(config.test.dataset):
+        return None
+    tested = source.taking_unverified().part(config.test.dataset, "test").take()
+    if tested.labels.max() >= len(config.class_names):
+        raise UsageError(
+            f"split {config.name}: label {tested.labels.max()} of {tested.name} has no name among "
+            f"the {len(config.class_names)} class_names"
+        )
+    return tested
+
+
+def write_lists(
+    folder: Path,
+    whole: Part,
+    chosen: Mapping[int, Selection],
+    *,
+    tested: ImageSet | None = None,
+) -> SplitHashes:
+    """Write the list of each subset, and what they and their images come to.
+
+    Parameters
+    ----------
+    tested
+        What is tested on, where its hash is to be recorded too.
+    """
+    test_sha256 = images_and_labels_sha256(tested) if tested else None
     with locked(folder):
-        hashes = {subset: _written(rows, whole, subset, folder) for subset, rows in chosen.items()}
+        hashes = {
+            subset: _written(rows, whole, subset, folder).model_copy(
+                update={"test_sha256": test_sha256}
+            )
+            for subset, rows in chosen.items()
+        }
         derived = SplitHashes(subsets=hashes)
         content = derived.model_dump(mode="json", exclude_none=True)
         text = json.dumps(content, indent=2) + "\n"

@@ -9,9 +9,11 @@ from http.client import HTTPException
 from pathlib import Path
 
 from dcbench.data.catalogue import get_dataset
+from dcbench.data.own import is_own, own_images
 from dcbench.data.published import Dataset, Download
 from dcbench.data.source import Folder, how_to_get
-from dcbench.errors import DataError
+from dcbench.data.torchvision_sets import TorchvisionImages
+from dcbench.errors import DataError, UsageError
 from dcbench.records.store import locked
 
 _TIMEOUT = 30.0  # seconds without an answer
@@ -26,7 +28,7 @@ def fetch(name: str, root: Path) -> None:
     Parameters
     ----------
     name : str
-        A dataset, as in `dcbench.data.source.DATASETS`.
+        A dataset of the catalogue or of a package, or `torchvision:` and the name of a class.
     root : Path
         The data folder; created where it does not exist.
 
@@ -37,15 +39,38 @@ def fetch(name: str, root: Path) -> None:
     DataError
         If `root` is a bundle, or a file cannot be had; the message says where to put it by hand.
     """
-    dataset = get_dataset(name)
+    title = title_of(name)
     if root.is_file():
         raise DataError(
-            f"{dataset.title} could not be fetched: {root} is a file; name a folder with --data"
+            f"{title} could not be fetched: {root} is a file; name a folder with --data"
         )
+    if is_own(name):
+        with locked(root), _timeout(_TIMEOUT):
+            _of_torchvision(name).download(root)
+        return
+    dataset = get_dataset(name)
     if not _lacking(name, root):
         return
     with locked(root):
         _fetch(dataset, root)
+
+
+def title_of(name: str) -> str:
+    """What a dataset is called that can be fetched.
+
+    Raises
+    ------
+    UsageError
+        There is none of that name, or it lies in a place of one's own.
+    """
+    return _of_torchvision(name).title if is_own(name) else get_dataset(name).title
+
+
+def _of_torchvision(name: str) -> TorchvisionImages:
+    images = own_images(name)
+    if not isinstance(images, TorchvisionImages):
+        raise UsageError(f"dataset {images.place}: lies there already; there is nothing to fetch")
+    return images
 
 
 def _fetch(dataset: Dataset, root: Path) -> None:

@@ -89,14 +89,20 @@ def gather(
     left_out: dict[str, str] = {}
 
     def want(dataset: str, part: str, rows: Callable[[Part], Rows] = _all_rows) -> None:
-        if get_dataset(dataset).embedded:
+        entry = get_dataset(dataset)
+        if entry.own:
+            raise UsageError(
+                f"dataset {entry.own.place}: bundles hold no datasets of one's own; copy it to the "
+                "other machine beside the split"
+            )
+        if entry.embedded:
             return
         found = read(dataset, part)
         files = tuple(file.found_md5 for file in found.files)
         nothing = np.zeros(len(found.labels), dtype=np.bool_)
-        entry = wanted.setdefault(files, _Wanted(found, nothing))
-        entry.rows[rows(found)] = True
-        entry.names.add(found.name)
+        there = wanted.setdefault(files, _Wanted(found, nothing))
+        there.rows[rows(found)] = True
+        there.names.add(found.name)
 
     for name, subset in _asked(splits, subsets):
         split = load_split(name, subset)

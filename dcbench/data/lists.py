@@ -40,6 +40,11 @@ class SubsetHashes(Config):
     index_sha256: str
     images_sha256: str = Field(description="of the images of train, then val, each [H, W, 3]")
     images_official: bool = Field(description="hashed from files with their official checksums")
+    test_sha256: str | None = Field(
+        default=None,
+        description="of the test images, then of their labels (little-endian int64); None where "
+        "official checksums prove them",
+    )
     held_out: HeldOutHashes | None = Field(
         None, description="None: `val` is for tuning, or nothing"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -89,13 +90,33 @@ def _listed(split: Split, source: Source) -> ImageSet:
 def load_test(split: Split, source: Source) -> ImageSet:
     """Read the images that a split is tested on; errors as for `load_images`."""
     tested = source.part(split.config.test.dataset, "test")
-    return tested.take(split.kept_test_rows(len(tested.labels)))
+    images = tested.take(split.kept_test_rows(len(tested.labels)))
+    recorded = split.hashes.test_sha256
+    if recorded is not None and images_and_labels_sha256(images) != recorded:
+        raise DataError(
+            f"{images.name}: the images that split {split.name} is tested on, or their labels, do "
+            f"not hash to the recorded {recorded[:16]}…; see `dcbench splits verify {split.name}`"
+        )
+    return images
+
+
+def images_and_labels_sha256(images: ImageSet) -> str:
+    """SHA-256 of images, then of their labels as little-endian int64."""
+    digest = hashlib.sha256(np.ascontiguousarray(images.images).data)
+    digest.update(images.labels.astype("<i8").tobytes())
+    return digest.hexdigest()
 
 
 def _check_hash(split: Split, listed: ImageSet) -> None:
     """Refuse images that are not those that were hashed when the subset was listed."""
     if split.hashes.images_official != listed.official:
         return
+    labels = np.concatenate([split.train_labels, split.val_labels])
+    if not np.array_equal(listed.labels, labels):
+        raise DataError(
+            f"{listed.name}: the labels are not those that split {split.name}, subset "
+            f"{split.subset}, lists; see `dcbench splits verify {split.name}`"
+        )
     if listed.sha256() != split.hashes.images_sha256:
         raise DataError(
             f"{listed.name}: the images of split {split.name}, subset {split.subset}, do not hash "

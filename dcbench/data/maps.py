@@ -11,14 +11,14 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import time
 from collections.abc import Iterator, Sequence
-from os import utime
 from pathlib import Path
 from typing import BinaryIO, Literal, NamedTuple
 
 import numpy as np
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from dcbench.config.base import Config
 from dcbench.config.paths import cache_root
@@ -39,12 +39,18 @@ _log = logging.getLogger(__name__)
 
 
 class Origin(Config):
-    """An official file as it was when a map was made from it; `path` is from the data folder."""
+    """A file, or a folder of pictures, as it was when a map was made from it.
+
+    `path` is from the data folder, or absolute; a folder's size and time are all files' together.
+    """
 
     path: str
     size: int
     modified_ns: int
     md5: str = ""
+    names_sha256: str = Field(
+        default="", description="of a folder: what lies in it, with sizes and times"
+    )
 
 
 class Header(Config):
@@ -96,6 +102,7 @@ def read_map(
         arrays = _arrays(path, header)
         if arrays is None:
             continue
+        official_files = dataset.parts[part] or ()
         files = tuple(
             FileStatus(
                 dataset.name,
@@ -105,7 +112,7 @@ def read_map(
                 file.md5,
                 origin.md5,
             )
-            for origin, file in zip(header.origins, dataset.parts[part], strict=True)
+            for origin, file in zip(header.origins, official_files, strict=bool(official_files))
         )
         labels, images = arrays
         official = all(file.state == "official" for file in files)
@@ -121,10 +128,7 @@ def write_map(root: Path, part: Part, origins: Sequence[Origin] | None) -> None:
     labels = part.labels.astype("<i8")
     header = Header(
         name=part.name,
-        origins=tuple(
-            origin.model_copy(update={"md5": file.found_md5})
-            for origin, file in zip(origins, part.files, strict=True)
-        ),
+        origins=_with_md5(origins, part.files) if part.files else tuple(origins),
         shape=part.images.shape,
         images_sha256=part.take().sha256(),
         labels_sha256=hashlib.sha256(labels.data).hexdigest(),
@@ -138,7 +142,7 @@ def write_map(root: Path, part: Part, origins: Sequence[Origin] | None) -> None:
         file.write(labels.data)
         file.write(np.ascontiguousarray(part.images).data)
         file.flush()
-        utime(file.fileno(), (header.modified, header.modified))
+        os.utime(file.fileno(), (header.modified, header.modified))
 
     for folder in _folders(root):
         try:
@@ -148,6 +152,41 @@ def write_map(root: Path, part: Part, origins: Sequence[Origin] | None) -> None:
             continue
         _log.debug("%s: decoded images are kept in %s", part.name, folder)
         return
+
+
+def _with_md5(origins: Sequence[Origin], files: Sequence[FileStatus]) -> tuple[Origin, ...]:
+    return tuple(
+        origin.model_copy(update={"md5": file.found_md5})
+        for origin, file in zip(origins, files, strict=True)
+    )
+
+
+def origin_of(path: Path) -> Origin | None:
+    """A file or folder of one's own as it is now; None where it is missing or was just changed."""
+    origin = _state_of(path)
+    if origin is None or time.time() - origin.modified_ns / 1e9 < SETTLED:
+        return None
+    return origin
+
+
+def _state_of(path: Path) -> Origin | None:
+    """Size and time of a file; of a folder, of all that is in it, with the names."""
+    digest, size, modified = hashlib.sha256(), 0, 0
+    files, is_folder = [path], path.is_dir()
+    if is_folder:
+        walked = list(os.walk(path))
+        digest.update("\0".join(sorted(parent for parent, _, _ in walked)).encode(errors="replace"))
+        files = sorted(Path(parent, name) for parent, _, names in walked for name in names)
+    try:
+        for file in files:
+            stat = file.stat()
+            size, modified = size + stat.st_size, max(modified, stat.st_mtime_ns)
+            line = f"{file}\0{stat.st_size}\0{stat.st_mtime_ns}\0"
+            digest.update(line.encode(errors="replace"))
+    except OSError:
+        return None
+    names = digest.hexdigest() if is_folder else ""
+    return Origin(path=str(path), size=size, modified_ns=modified, names_sha256=names)
 
 
 def check_maps(root: Path) -> Iterator[MapCheck]:
@@ -187,6 +226,8 @@ def _same(recorded: Sequence[Origin], now: Sequence[Origin]) -> bool:
 
 def _is_current(root: Path, header: Header) -> bool:
     def is_as_it_was(origin: Origin) -> bool:
+        if origin.names_sha256:
+            return _state_of(root / origin.path) == origin
         try:
             stat = (root / origin.path).stat()
         except OSError:

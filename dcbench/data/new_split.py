@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,14 @@ from dcbench.config.base import validated
 from dcbench.config.names import path_part
 from dcbench.config.reading import parse_csv, read_file
 from dcbench.config.strict_yaml import yaml_text
-from dcbench.data.derive import write_lists
+from dcbench.data.derive import tested_images, write_lists
+from dcbench.data.new_own import describe_named, describe_own, tested_name_in
+from dcbench.data.own import is_own
 from dcbench.data.parts import Part, Source
 from dcbench.data.places import split_files
 from dcbench.data.rules import Rows, Selection
-from dcbench.data.splits import SplitConfig, split_config
-from dcbench.errors import DataError, UsageError
+from dcbench.data.splits import SplitConfig, in_place, split_config
+from dcbench.errors import DataError, DcbenchError, UsageError
 from dcbench.records.atomic import write_bytes
 
 
@@ -34,10 +37,13 @@ def new_split(
 ) -> Path:
     """Write `<name>.yaml` and the lists of its subsets into a folder.
 
-    What is not said is as in the published split of the dataset whose rule is of the same kind.
+    What is not said is as in the published split of the dataset whose rule is of the same kind; for
+    images of one's own, it follows from them.
 
     Parameters
     ----------
+    dataset
+        A name, or a dataset of one's own, whose path goes on from the current folder.
     rule
         Fields of one of `dcbench.data.rules`.
     chosen : Path, optional
@@ -49,7 +55,7 @@ def new_split(
     Raises
     ------
     UsageError
-        The name is taken, the rule does not fit the data, or no published split has the dataset.
+        The name is taken, there is no such dataset, or the rule does not fit the data.
     DataError
         The dataset's training images are missing, or `chosen` is no such list.
     """
@@ -60,54 +66,68 @@ def new_split(
     taken = split_files().get(name)
     if taken or path.exists():
         raise UsageError(f"split {name} exists: {taken or path}; take another name")
-    pattern = _pattern(dataset, str(rule["kind"]))
-    config = validated(
-        SplitConfig,
-        {
-            **_described(pattern, name, rule, subsets, chosen),
-            **(changes or {}),
-        },
-        f"split {name}",
+    images = (
+        describe_own(dataset, source, folder)
+        if is_own(dataset)
+        else _as_published(dataset, str(rule["kind"]))
     )
-    whole = source.taking_unverified().part(dataset, "train")
+    changes = dict(changes or {})
+    if "test" in changes:
+        tested_name = tested_name_in(changes["test"]["dataset"], source, folder)
+        changes["test"] = {**changes["test"], "dataset": tested_name}
+    described = {**_described(images, name, rule, subsets, chosen), **changes}
+    config = validated(SplitConfig, described, f"split {name}")
+    placed = in_place(config, folder)
+    whole = source.taking_unverified().part(placed.dataset, "train")
     rows = {each: _rows(config, whole, each, chosen) for each in config.subsets}
+    tested = tested_images(placed, source)
     folder.mkdir(parents=True, exist_ok=True)
-    write_lists(folder / name, whole, rows)
+    write_lists(folder / name, whole, rows, tested=tested)
     write_bytes(path, _yaml(config).encode())
     return path
 
 
-def _pattern(dataset: str, kind: str) -> SplitConfig:
-    """A split of the dataset, of the same rule if there is one: the first by name."""
-    of_dataset = [split_config(str(path)) for _, path in sorted(split_files().items())]
-    of_dataset = [each for each in of_dataset if each.dataset == dataset]
+def _as_published(dataset: str, kind: str) -> dict[str, Any]:
+    """The keys of a split that are as in a published one of the dataset, if there is one.
+
+    That is one of the same rule, if possible: the first by name.
+    """
+    of_dataset = [each for each in _readable_splits() if each.dataset == dataset]
     if not of_dataset:
-        raise UsageError(
-            f"dataset {dataset}: no split has it; give its keys in a YAML file instead"
-        )
-    return min(of_dataset, key=lambda each: (each.rule.kind != kind, each.subsets_of is not None))
+        return describe_named(dataset)
+    pattern = min(
+        of_dataset, key=lambda each: (each.rule.kind != kind, each.subsets_of is not None)
+    )
+    kept = {"dataset", "test", "ood", "recipe", "class_names", "licence"}
+    images = "".join(pattern.source.partition("Images: ")[1:]) or pattern.source
+    return {**pattern.model_dump(include=kept), "images": images}
+
+
+def _readable_splits() -> Iterator[SplitConfig]:
+    """Every split by name; one that cannot be read is in nobody's way."""
+    for _, path in sorted(split_files().items()):
+        with contextlib.suppress(DcbenchError):
+            yield split_config(str(path))
 
 
 def _described(
-    pattern: SplitConfig,
+    images: Mapping[str, Any],
     name: str,
     rule: Mapping[str, Any],
     subsets: Sequence[int],
     chosen: Path | None,
 ) -> dict[str, Any]:
     said = ", ".join(f"{key} {value}" for key, value in rule.items() if key != "kind")
-    images = "".join(pattern.source.partition("Images: ")[1:]) or pattern.source
     how = f"the rows of {chosen.name}" if chosen else f"the rule {rule['kind']} ({said})"
     return {
-        **pattern.model_dump(
-            include={"dataset", "test", "ood", "recipe", "class_names", "licence"}
-        ),
+        **{key: value for key, value in images.items() if key != "images"},
         "name": name,
         "title": f"{name}: {how}",
         "rule": dict(rule),
         "subsets": tuple(subsets),
         "long_tailed": rule["kind"] == "long-tailed",
-        "source": f"Made by `dcbench splits new`: {how} on {pattern.dataset}. {images}",
+        "source": f"Made by `dcbench splits new`: {how} on {images['dataset']}. "
+        f"{images['images']}".strip(),
     }
 
 

@@ -18,14 +18,8 @@ from dcbench.data.formats import Piece
 from dcbench.data.published import Dataset
 from dcbench.data.rules import Rows
 from dcbench.errors import DataError, unknown
-
-
-class MissingData(DataError):  # noqa: N818 - a state of the data
-    """A file of a dataset is not there."""
-
-
-class UnverifiedData(DataError):  # noqa: N818 - a state of the data
-    """A file reads whole but does not have its official MD5."""
+from dcbench.errors import MissingData as MissingData
+from dcbench.errors import UnverifiedData as UnverifiedData
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dcbench.data.formats import Piece, Reader
+
+if TYPE_CHECKING:
+    from dcbench.data.own_images import OwnImages
 
 
 @dataclass(frozen=True)
@@ -92,6 +96,8 @@ class Dataset:
         Height and width, as the images are read.
     embedded : callable, optional
         From the name of a part to its images and labels, where an installed library holds them.
+    own : OwnImages, optional
+        How they are read, where no official files make it up: a dataset of one's own.
     """
 
     name: str
@@ -103,3 +109,4 @@ class Dataset:
     licence: str
     embedded: Callable[[str], Piece] | None = field(default=None)
     image_size: tuple[int, int] = (32, 32)
+    own: OwnImages | None = field(default=None)

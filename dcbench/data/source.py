@@ -11,9 +11,10 @@ from typing import Literal
 from dcbench.config.paths import data_root
 from dcbench.config.reading import MIB, read_file
 from dcbench.data.bundle import Bundle
-from dcbench.data.catalogue import DATASETS, get_dataset
+from dcbench.data.catalogue import dataset_names, get_dataset
 from dcbench.data.formats import FormatError, Piece, check_piece, holds
 from dcbench.data.maps import origins_of, read_map, write_map
+from dcbench.data.own_parts import read_own
 from dcbench.data.parts import FileStatus, Part, Source, joined, refuse
 from dcbench.data.published import DataFile, Dataset
 from dcbench.errors import DataError
@@ -30,12 +31,14 @@ class Folder(Source):
         """
         return [
             self._inspect(entry, part, file, hashing=hashing)[0]
-            for entry in map(get_dataset, tuple(names) or DATASETS)
+            for entry in map(get_dataset, tuple(names) or dataset_names())
             for part, files in entry.parts.items()
             for file in files
         ]
 
     def _read(self, dataset: Dataset, part: str) -> Part:
+        if dataset.own is not None:
+            return read_own(self.path, dataset, part)
         origins = origins_of(self.path, dataset, part)  # before they are read: none changes later
         mapped = read_map(self.path, dataset, part, origins)
         if mapped is not None:

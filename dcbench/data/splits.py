@@ -8,19 +8,21 @@ from __future__ import annotations
 
 import fnmatch
 import functools
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, field_validator, model_validator
 
 from dcbench.config.base import Config, validated
 from dcbench.config.names import PathPart
 from dcbench.config.reading import read_yaml
 from dcbench.data.lists import HASHES, PARTS, SubsetHashes, held_out_path, read_hashes, read_list
+from dcbench.data.own import beside, is_own
 from dcbench.data.places import find_split, lists_folder, split_files
 from dcbench.data.rules import NO_ROWS, Rows, Rule
 from dcbench.errors import DataError, UsageError, unknown
@@ -59,6 +61,22 @@ class SplitConfig(Config):
     class_names: tuple[str, ...] = Field(min_length=2)
     source: str
     licence: str
+
+    @field_validator("ood")
+    @classmethod
+    def _ood_sets_are_names(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            if is_own(name):
+                raise ValueError(
+                    f"{name} is no name: OOD sets are of the catalogue or of a package"
+                )
+        return names
+
+    @model_validator(mode="after")
+    def _lists_of_its_own(self) -> Self:
+        if self.subsets_of is not None and (is_own(self.dataset) or is_own(self.test.dataset)):
+            raise ValueError("subsets_of: a split of one's own images has lists of its own")
+        return self
 
 
 Fit = Literal["train", "trainval"]
@@ -131,6 +149,15 @@ class Split:
         held_out = self.hashes.held_out
         return held_out.index_sha256 if held_out and fit == "train" else self.hashes.index_sha256
 
+    @property
+    def data_sha256(self) -> str | None:
+        """Hash of all images and labels; None where official checksums prove what is tested on."""
+        tested = self.hashes.test_sha256
+        if tested is None:
+            return None
+        digests = (self.hashes.images_sha256, self.hashes.csv_sha256, tested)
+        return hashlib.sha256("".join(digests).encode()).hexdigest()
+
     def fit_of(self, fit: Fit, index_sha256: str) -> Fit:
         """What a record with this hash was trained on, which may be older than the held-out list.
 
@@ -195,12 +222,18 @@ def split_config(name: str) -> SplitConfig:
 
 
 def _config_at(path: Path) -> SplitConfig:
-    config = validated(SplitConfig, read_yaml(path), path)
+    config = in_place(validated(SplitConfig, read_yaml(path), path), path.parent)
     if config.name != path.stem:
         raise UsageError(
             f"{path}: name='{config.name}': should be '{path.stem}', as the file is called"
         )
     return config
+
+
+def in_place(config: SplitConfig, folder: Path) -> SplitConfig:
+    """A split's description as it is meant in this folder, from which its datasets' paths go on."""
+    test = config.test.model_copy(update={"dataset": beside(config.test.dataset, folder)})
+    return config.model_copy(update={"dataset": beside(config.dataset, folder), "test": test})
 
 
 def load_split(name: str, subset: int = 0) -> Split:

@@ -26,6 +26,7 @@ class Configuration(Config):
     seed: int
     recipe: Recipe
     network_sha256: str | None = None
+    data_sha256: str | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -54,7 +54,7 @@ class ImagesUsed(Config):
 
     images: int
     sha256: str
-    official: bool = Field(description="its files have the official checksums")
+    official: bool = Field(description="has the official checksums, or those of one's own split")
 
 
 class Normalization(Config):
@@ -108,6 +108,9 @@ class Record(Config):
     recipe: Recipe
     tuned: TunedRecipe | None = Field(
         None, description="what its settings were searched with; None: they are the protocol's"
+    )
+    data_sha256: str | None = Field(
+        None, description="of all images and labels, where no official checksums prove them"
     )
     data: dict[str, ImagesUsed | None] = Field(description="None: an OOD set that was not there")
     normalization: Normalization | None = Field(None, description="None: not written down then")

@@ -48,6 +48,7 @@ class Plan:
             seed=self.seed,
             recipe=self.choice.recipe,
             network_sha256=self.choice.network.sha256,
+            data_sha256=self.split.data_sha256,
         )
         return Identity(configuration, self.choice.label, type(method).default_settings())
 
@@ -55,7 +56,7 @@ class Plan:
     def kind(self) -> str:
         """What all subsets and seeds of the plan share: what they cost follows from it."""
         return self.identity.configuration.model_dump_json(
-            exclude={"subset", "index_sha256", "seed"}
+            exclude={"subset", "index_sha256", "data_sha256", "seed"}
         )
 
     @property

@@ -9,7 +9,7 @@ from typing import Any
 from dcbench.config.protocol import Entry, Protocol, load_protocol
 from dcbench.config.recipe import Recipe
 from dcbench.config.text import span
-from dcbench.data.catalogue import DATASETS
+from dcbench.data.catalogue import get_dataset
 from dcbench.data.splits import Split, SplitConfig, load_split
 from dcbench.metrics.table import HEADLINE_SCORE, Metric
 from dcbench.reports.page.columns import ood_distance, ood_title
@@ -67,11 +67,11 @@ def rules_of(protocol: str, split: str, shown: Iterable[Metric]) -> Rules:
 def _images(subset: Split, entry: Entry) -> list[tuple[str, str]]:
     config, counts = subset.config, subset.class_counts
     each = f"{counts[0]}" if len(set(counts)) == 1 else f"{max(counts)} to {min(counts)}"
-    trained = f"{sum(counts):,} images of {DATASETS[config.dataset].title}, {each} of each class"
+    trained = f"{sum(counts):,} images of {get_dataset(config.dataset).title}, {each} of each class"
     if len(subset.val):
         use = "trained on too" if entry.training.fit == "trainval" else "held out"
         trained += f"; {len(subset.val):,} more for validation, {use}"
-    tested = f"test set of {DATASETS[config.test.dataset].title}"
+    tested = f"test set of {get_dataset(config.test.dataset).title}"
     if len(subset.excluded_test_rows):
         tested += f", without {len(subset.excluded_test_rows):,} listed images"
     rule = config.rule.model_dump()
