@@ -178,6 +178,6 @@ def test_step_keeps_all_of_the_first_half_and_a_share_of_the_other():
     # LDAM-DRW's "step": n_max images of the first C / 2 classes, int(n_max * ratio) of the others.
     labels = np.repeat(np.arange(5), 40)
     rule = LongTailed(kind="long-tailed", ratio=0.1, shape="step")
-    train, val = rule.select(labels, 5, 0)
+    train, val, _ = rule.select(labels, 5, 0)
     assert np.bincount(labels[train]).tolist() == [40, 40, 4, 4, 4]
     assert len(val) == 0
