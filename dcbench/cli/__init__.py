@@ -25,6 +25,7 @@ from dcbench.cli import (
     results,
     run,
     splits,
+    submit,
     sweep,
     tune,
 )
@@ -82,6 +83,7 @@ leaderboard.app.command("fill", epilog=export.FILL_EXAMPLE)(reporting(export.fil
 leaderboard.app.command("diff", epilog=board_diff.EXAMPLE)(reporting(board_diff.diff))
 leaderboard.app.command("page", epilog=page.EXAMPLE)(reporting(page.page))
 app.add_typer(leaderboard.app, name="leaderboard")
+app.add_typer(submit.app, name="submit")
 app.add_typer(results.app, name="results")
 
 

@@ -42,9 +42,12 @@ def build_leaderboard(
     from dcbench.leaderboard.boards import titled
     from dcbench.leaderboard.build import build
     from dcbench.leaderboard.rows import runs_in_brief
+    from dcbench.leaderboard.submission.manifest import footnote_of
     from dcbench.leaderboard.tracks import by_track
 
-    built = build(results_root(results), output, replace=replace, footnote=footnote)
+    folder = results_root(results)
+    footnote = footnote or footnote_of(folder)
+    built = build(folder, output, replace=replace, footnote=footnote)
     boards = []
     for board in built.boards:
         written = {"protocol": board.protocol, "split": board.split, "path": str(board.path)}

@@ -89,7 +89,7 @@ def state_of_folder(folder: Path) -> State:
     """
     if not folder.is_dir():
         raise UsageError(f"{folder}: there is no such folder")
-    paths = [path for pattern in ("*/*.csv", "*/runs/*.csv") for path in folder.glob(pattern)]
+    paths = [path for pattern in ("*/*.csv", "*/*/*.csv") for path in folder.glob(pattern)]
     if not paths:
         raise UsageError(
             f"{folder}: there are no leaderboards; name the folder that has one for each protocol"

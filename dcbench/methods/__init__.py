@@ -14,7 +14,7 @@ from dcbench.methods import (  # noqa: F401  (they register)
     two_stage,
 )
 from dcbench.methods.base import Batch, Method, Network, Stage, Task
-from dcbench.methods.registry import build_method, method_class, method_names, register
+from dcbench.methods.registry import build_method, is_own, method_class, method_names, register
 
 __all__ = [
     "Batch",
@@ -23,6 +23,7 @@ __all__ = [
     "Stage",
     "Task",
     "build_method",
+    "is_own",
     "method_class",
     "method_names",
     "parse_method",

@@ -66,6 +66,12 @@ def method_class(name: str) -> type[Method]:
     return _methods[name]
 
 
+def is_own(name: str) -> bool:
+    """Whether a name is that of a method that comes with dcbench; no other code is looked at."""
+    found = _methods.get(name)
+    return found is not None and found.__module__.startswith("dcbench.")
+
+
 def forget_files() -> None:
     """Free the names of methods that came from files, for a process that works for others."""
     for name, method in list(_methods.items()):

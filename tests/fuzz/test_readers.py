@@ -28,6 +28,7 @@ from dcbench.data.bundle import Bundle
 from dcbench.data.lists import read_hashes
 from dcbench.data.splits import SplitConfig
 from dcbench.errors import DataError, DcbenchError
+from dcbench.leaderboard.submission import pack, unpacked
 from dcbench.leaderboard.tables import read_rows, read_summary, with_numbers
 from dcbench.records import files
 from dcbench.records.checkpoint import Checkpoint
@@ -150,7 +151,8 @@ def kinds(tmp_path_factory, made) -> dict[str, Kind]:  # noqa: F811
     files.write_history(run, [EpochSummary(each, 2.5 / (each + 1), 0.1, 1.25) for each in range(9)])
     Checkpoint(folder, a_run()).write({"network": {"a": torch.ones(9)}, "momentum": []})
     bundle = written(part_of(3), folder / "some.bundle")
-    root, board = shipped_root(), made / "leaderboard"
+    root, board, submission = shipped_root(), made / "leaderboard", folder / "some.zip"
+    pack(folder / "a", submission)
     svg = '<svg xmlns="http://www.w3.org/2000/svg"><title>A</title><g><path d="M 0 0"/></g></svg>'
     rows = fakes.cifar_rows(2)
     return {
@@ -162,6 +164,7 @@ def kinds(tmp_path_factory, made) -> dict[str, Kind]:  # noqa: F811
         "bundle": Kind(bundle.read_bytes(), lambda path: Bundle(path).part("cifar10", "test")),
         "rows": Kind(head(runs(board), 5), lambda path: with_numbers(read_rows(path), path)),
         "summary": Kind(summary(board).read_bytes(), read_summary),
+        "submission": Kind(submission.read_bytes(), lambda path: unpacked(path, path.parent / "x")),
         "plan": Kind((root / "baselines/queue.yaml").read_bytes(), queue),
         "split": Kind(
             (root / "splits/digits.yaml").read_bytes(),
@@ -192,7 +195,7 @@ def kinds(tmp_path_factory, made) -> dict[str, Kind]:  # noqa: F811
 KINDS = (
     *("record", "predictions", "weights", "history", "checkpoint", "bundle", "rows", "summary"),
     *("plan", "split", "protocol", "hashes", "reported", "figure", "cifar of Python 2"),
-    *("cifar of Python 3", "images of mnist", "labels of mnist", "tuned recipe"),
+    *("cifar of Python 3", "images of mnist", "labels of mnist", "tuned recipe", "submission"),
 )
 
 

@@ -1,0 +1,116 @@
+"""Recorded runs trained again, and how far the new predictions are from the old ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from dcbench.config.progress import Progress
+from dcbench.errors import RunError, UsageError
+from dcbench.records.files import read_predictions
+from dcbench.records.schema import Record
+from dcbench.records.store import Store, configuration_of
+from dcbench.runs.execute import execute
+from dcbench.runs.plan import Plan, plan_run
+from dcbench.runs.session import Session
+
+
+@dataclass(frozen=True)
+class Again:
+    """A run beside its repetition.
+
+    Attributes
+    ----------
+    title : str
+        The run in a few words.
+    same : bool
+        Whether all predictions are equal to the bit.
+    accuracy, again : float
+        Of the recorded run, and of its repetition; fractions.
+    equal_classes : float
+        The share of test images that both put into the same class.
+    """
+
+    title: str
+    same: bool
+    accuracy: float
+    again: float
+    equal_classes: float
+
+    def within(self, tolerance: float) -> bool:
+        """Whether it is the same to the bit, or its accuracy is no further away than this."""
+        return self.same or abs(self.again - self.accuracy) <= tolerance
+
+
+def plan_again(record: Record, method: str | None = None) -> Plan:
+    """The plan of a recorded run.
+
+    Parameters
+    ----------
+    method
+        `FILE.py:Class`, for a method that is from a file: no record names code that is run.
+
+    Raises
+    ------
+    UsageError
+        The method is not there, or is from a file that is not named.
+    RunError
+        What would be trained is another run: of other code, of another recipe.
+    """
+    of_a_file = record.method_sha256 is not None and record.method_package is None
+    if of_a_file and method is None:
+        raise UsageError(
+            f"method '{record.method}' is from a file: read its code, which `--unpack DIR` leaves "
+            "in DIR/source, then name it with --method FILE.py:Class"
+        )
+    plan = plan_run(
+        method if of_a_file and method is not None else record.method,
+        record.split,
+        subset=record.subset,
+        seed=record.seed,
+        protocol=record.protocol,
+        settings=record.settings,
+    )
+    difference = plan.identity.difference(configuration_of(record))
+    if difference is not None:
+        raise RunError(f"{plan.title}: cannot be trained again here: it was made with {difference}")
+    return plan
+
+
+def train_again(
+    folder: Path,
+    record: Record,
+    plan: Plan,
+    store: Store,
+    session: Session,
+    progress: Progress | None = None,
+) -> Again:
+    """Train a run again, into another results folder, and compare the predictions.
+
+    Parameters
+    ----------
+    folder
+        Of the recorded run.
+    store
+        Where the repetition is kept; one that is there already is not trained again.
+
+    Raises
+    ------
+    DcbenchError
+        The run fails, or predictions are damaged.
+    """
+    repeated = execute(plan, store, session, progress=progress)
+    old = read_predictions(folder, record)
+    new = read_predictions(store.folder(plan.identity), repeated)
+    if old.logits.shape != new.logits.shape or not np.array_equal(old.labels, new.labels):
+        raise RunError(f"{folder}: its predictions are of other test images")
+    same = np.array_equal(old.logits, new.logits) and all(
+        name in new.ood and np.array_equal(logits, new.ood[name])
+        for name, logits in old.ood.items()
+    )
+    classes = old.logits.argmax(axis=1) == new.logits.argmax(axis=1)
+    return Again(
+        plan.title, same, record.metrics.accuracy, repeated.metrics.accuracy, float(classes.mean())
+    )
