@@ -12,6 +12,7 @@ import dcbench
 from dcbench.cli import app
 from dcbench.leaderboard.build import build
 from dcbench.leaderboard.submission import pack
+from dcbench.methods.registry import forget_files
 
 CODE = """\
 from torch.nn.functional import cross_entropy
@@ -36,6 +37,7 @@ class Made(NamedTuple):
 
 @pytest.fixture(scope="session")
 def made(tmp_path_factory) -> Made:
+    forget_files()  # another test may have a method of this name
     folder = tmp_path_factory.mktemp("submitted")
     code = folder / "halved.py"
     code.write_text(CODE)
