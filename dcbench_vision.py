@@ -10,6 +10,7 @@ from __future__ import annotations
 import atexit
 import gc
 import importlib.util
+import os
 import signal
 import sys
 from pathlib import Path
@@ -32,6 +33,7 @@ def main() -> None:
     A signal that ends a process ends this one with exit code 130, from its first moment on.
     """
     atexit.register(_skip_last_search)
+    _open_closed_streams()
     heard = [number for number in _INTERRUPTING if signal.getsignal(number) != signal.SIG_IGN]
     for number in heard:
         signal.signal(number, _interrupt)
@@ -48,6 +50,22 @@ def main() -> None:
     finally:
         for number in heard:
             signal.signal(number, signal.SIG_DFL)  # what is left to do is to leave
+
+
+def _open_closed_streams() -> None:
+    """Let a standard stream that is closed go nowhere.
+
+    Else the next file that is opened takes its number, and whatever a library writes to the stream
+    ends in that file.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is not None:
+            continue
+        nowhere = os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+        os.set_inheritable(nowhere, True)  # workers have it too
+        stream = os.fdopen(nowhere, "w" if number else "r", encoding="utf-8")
+        setattr(sys, name, stream)
+        setattr(sys, f"__{name}__", stream)
 
 
 def _skip_last_search() -> None:

@@ -24,12 +24,14 @@ from dcbench.cli import (
     predict,
     results,
     run,
+    selftest,
     splits,
     submit,
     sweep,
     tune,
 )
 from dcbench.cli.command import Guarded
+from dcbench.cli.output import write_out
 from dcbench.cli.report import reporting
 
 app = typer.Typer(
@@ -45,7 +47,7 @@ app = typer.Typer(
 
 def _print_version(asked: bool) -> None:
     if asked:
-        typer.echo(f"dcbench {__version__}")
+        write_out(f"dcbench {__version__}\n")
         raise typer.Exit
 
 
@@ -69,6 +71,7 @@ app.command(epilog=tune.EXAMPLE)(reporting(tune.tune))
 app.command(epilog=collect.EXAMPLE)(reporting(collect.collect))
 app.command(epilog=compare.EXAMPLE)(reporting(compare.compare))
 app.command("test-method", epilog=contract.EXAMPLE)(reporting(contract.test_method))
+app.command(epilog=selftest.EXAMPLE)(reporting(selftest.selftest))
 app.command(epilog=bench.EXAMPLE)(reporting(bench.bench))
 app.command(epilog=growth.EXAMPLE)(reporting(growth.growth))
 app.command(epilog="Example:  dcbench methods 'ic-*'")(reporting(listing.methods))

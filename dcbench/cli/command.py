@@ -11,6 +11,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from dcbench.cli.output import silence, write_out
 from dcbench.errors import DcbenchError
 
 _log = logging.getLogger(__name__)
@@ -29,12 +30,19 @@ class Guarded(TyperGroup):
         for stream in (sys.stdout, sys.stderr):
             if hasattr(stream, "reconfigure"):
                 stream.reconfigure(errors="dcbench")
-        return super().main(*args, **options)
+        try:
+            return super().main(*args, **options)
+        except OSError as problem:  # click could not tell of wrong use on standard error
+            silence(sys.stderr)
+            sys.exit(getattr(problem.__context__, "exit_code", 1))
 
     def make_context(self, *args: Any, **options: Any) -> Any:
         """Read the command line; click would end an interrupt with another exit code."""
         try:
             return super().make_context(*args, **options)
+        except DcbenchError as problem:
+            _tell(problem)
+            sys.exit(problem.exit_code)
         except KeyboardInterrupt:
             raise _interrupted() from None
 
@@ -49,7 +57,7 @@ class Guarded(TyperGroup):
                     break
                 asked = type(ctx)(children[word], info_name=word, parent=asked)
             if word in ctx.help_option_names or not children:
-                sys.stdout.write(f"{asked.get_help()}\n")  # click would write UTF-8 to any stream
+                write_out(f"{asked.get_help()}\n")  # click would write UTF-8 to any stream
                 ctx.exit()
         return super().parse_args(ctx, args)
 
@@ -58,10 +66,7 @@ class Guarded(TyperGroup):
         try:
             return super().invoke(ctx)
         except DcbenchError as problem:
-            from dcbench.cli.console import note
-
-            _log.debug("traceback, as --debug asks:", exc_info=problem)
-            note(f"error: {problem}")
+            _tell(problem)
             raise typer.Exit(problem.exit_code) from None
         except (OSError, MemoryError, RecursionError) as problem:
             from dcbench.cli.console import note
@@ -79,6 +84,13 @@ class ListByDefault(TyperGroup):
         """Find the command; what is no command is a pattern for `list`."""
         known = args[0] in self.commands or args[0].startswith("-")
         return super().resolve_command(ctx, args if known else ["list", *args])
+
+
+def _tell(problem: DcbenchError) -> None:
+    from dcbench.cli.console import note
+
+    _log.debug("traceback, as --debug asks:", exc_info=problem)
+    note(f"error: {problem}")
 
 
 def _interrupted() -> typer.Exit:

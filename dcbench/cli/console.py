@@ -8,21 +8,19 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-import os
-import sys
 import time
 from collections.abc import Iterator
-from typing import Any, Self
+from typing import Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Column
 from rich.text import Text
 
+from dcbench.cli.output import silence, write_out
 from dcbench.cli.report import Report
 from dcbench.cli.tables import laid_out
 from dcbench.config.text import duration, printable
-from dcbench.errors import RunError
 
 _LINE_EVERY = 10.0
 """Seconds between two lines of a task where there is no terminal."""
@@ -41,7 +39,7 @@ class _Console(Console):
 
     def on_broken_pipe(self) -> None:
         self.quiet = True
-        _silence(self.file)
+        silence(self.file)
 
 
 stdout = _Console(highlight=False, emoji=False)
@@ -58,7 +56,7 @@ def show(report: Report, as_json: bool) -> None:
     """
     if as_json:
         if report.data is not None:
-            _write(json.dumps(report.data) + "\n")
+            write_out(json.dumps(report.data) + "\n")
         return
     console = stdout if stdout.is_terminal else _Console(width=_UNBOUNDED, emoji=False)
     with console.capture() as capture:
@@ -67,29 +65,9 @@ def show(report: Report, as_json: bool) -> None:
                 console.print(Text(printable(table.title), style="italic"), soft_wrap=True)
             console.print(laid_out(table, stdout.width if stdout.is_terminal else None))
             console.print()
-    _write(capture.get() + "".join(f"{printable(line)}\n" for line in report.lines))
+    write_out(capture.get() + "".join(f"{printable(line)}\n" for line in report.lines))
     for text in report.notes:
         note(text)
-
-
-def _write(text: str) -> None:
-    """Write to standard output at once; what nobody reads any more is dropped."""
-    if sys.stdout is None or not text:
-        return
-    try:
-        sys.stdout.write(text)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        _silence(sys.stdout)
-    except OSError as problem:
-        _silence(sys.stdout)
-        raise RunError(f"cannot write to standard output: {problem.strerror}") from None
-
-
-def _silence(stream: Any) -> None:
-    """Let a stream go nowhere, so that what it still holds fails no more, even at the exit."""
-    with contextlib.suppress(Exception):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 @contextlib.contextmanager

@@ -85,7 +85,7 @@ def read_runs(rows: pd.DataFrame, found: StoredRuns) -> list[RunData]:
 def _read(method: str, folder: Path, record: Record) -> RunData:
     predictions = read_predictions(folder, record)
     try:
-        return reduce_predictions(method, predictions, _losses(folder / HISTORY))
+        return reduce_predictions(method, predictions, read_losses(folder / HISTORY))
     except UsageError as problem:
         raise DataError(f"{folder / record.predictions.file}: {problem}") from None
 
@@ -104,7 +104,14 @@ def reduce_predictions(method: str, predictions: Predictions, losses: FloatArray
     )
 
 
-def _losses(path: Path) -> FloatArray:
+def read_losses(path: Path) -> FloatArray:
+    """Mean training loss [epochs] of each epoch, from a run's history.
+
+    Raises
+    ------
+    DataError
+        It is missing, damaged, or no history.
+    """
     header, lines = parse_csv(read_whole(path), path)
     try:
         place = header.index("loss")
