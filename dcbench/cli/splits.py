@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
@@ -130,6 +131,26 @@ def derive_splits(
             for key, each in derived.items()
         ],
     )
+
+
+@app.command("croissant", epilog="Example:  dcbench splits croissant cifair10 -o cifair10.json")
+@reporting
+def write_croissant(
+    split: Annotated[str, typer.Argument(metavar="SPLIT")],
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="The file to write; else it is printed.")
+    ] = None,
+) -> Report:
+    """Describe a split in the Croissant format 1.0: its files, their hashes, what is in them."""
+    from dcbench.data.croissant import croissant
+    from dcbench.records.atomic import write_bytes
+
+    described = croissant(split, output.parent if output else None)
+    text = json.dumps(described, indent=2, ensure_ascii=False)
+    if output is None:
+        return Report(data=described, lines=[text])
+    write_bytes(output, f"{text}\n".encode())
+    return Report(data=described, lines=[str(output)])
 
 
 @app.command(
