@@ -22,6 +22,7 @@ from dcbench.cli import (
     page,
     posthoc,
     predict,
+    release,
     results,
     run,
     selftest,
@@ -84,6 +85,7 @@ leaderboard.app.command("figures", epilog=figures.EXAMPLE)(reporting(figures.fig
 leaderboard.app.command("latex", epilog=export.EXAMPLE)(reporting(export.latex))
 leaderboard.app.command("fill", epilog=export.FILL_EXAMPLE)(reporting(export.fill))
 leaderboard.app.command("diff", epilog=board_diff.EXAMPLE)(reporting(board_diff.diff))
+leaderboard.app.command("release", epilog=release.EXAMPLE)(reporting(release.release))
 leaderboard.app.command("page", epilog=page.EXAMPLE)(reporting(page.page))
 app.add_typer(leaderboard.app, name="leaderboard")
 app.add_typer(submit.app, name="submit")

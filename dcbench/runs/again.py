@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from dcbench.config.progress import Progress
+from dcbench.config.tuned import SETTING
 from dcbench.errors import RunError, UsageError
 from dcbench.records.files import read_predictions
 from dcbench.records.schema import Record
@@ -71,7 +72,7 @@ def plan_again(record: Record, method: str | None = None) -> Plan:
         subset=record.subset,
         seed=record.seed,
         protocol=record.protocol,
-        settings=record.settings,
+        settings=record.settings if record.tuned is None else {SETTING: record.tuned},
     )
     difference = plan.identity.difference(configuration_of(record))
     if difference is not None:
