@@ -18,6 +18,9 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+NUMERICS = 1
+"""Raised when one seed gives other draws, initial weights or losses than before, on one machine."""
+
 
 def stream(seed: int, name: str, epoch: int = 0) -> np.random.RandomState:
     """The generator of one named stream of a seed, in one epoch."""

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dcbench.cli.options import BoardsOption, ResultsOption
+from dcbench.cli.options import BoardsOption, DataOption, ResultsOption
 from dcbench.cli.report import Report, Table, reporting
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from dcbench.leaderboard.boards import Board
+    from dcbench.runs.evidence import WeightsCheck
 
 app = typer.Typer(help="Records to leaderboards.", no_args_is_help=True)
 
@@ -30,8 +31,12 @@ def build_leaderboard(
         Path, typer.Option("-o", "--output", help="Folder with one folder a protocol.")
     ] = Path("leaderboard"),
     replace: Annotated[
-        bool, typer.Option(help="Let a record take the place of a row with other numbers.")
+        bool,
+        typer.Option(help="Let a record take the place of a row with other numbers; it is kept."),
     ] = False,
+    reason: Annotated[
+        str, typer.Option(help="Why rows are replaced: a line of the changelog.")
+    ] = "",
     footnote: Annotated[str, typer.Option(help="What the rows' readers should know.")] = "",
 ) -> Iterator[Report]:
     """Turn records into CSV: one row a run, and a summary a method.
@@ -47,7 +52,7 @@ def build_leaderboard(
 
     folder = results_root(results)
     footnote = footnote or footnote_of(folder)
-    built = build(folder, output, replace=replace, footnote=footnote)
+    built = build(folder, output, replace=replace, reason=reason, footnote=footnote)
     boards = []
     for board in built.boards:
         written = {"protocol": board.protocol, "split": board.split, "path": str(board.path)}
@@ -69,7 +74,10 @@ def build_leaderboard(
     custom = [str(path) for path in built.custom]
     yield Report(
         data={"boards": boards, "custom": custom},
-        notes=[f"left out, custom: {path}" for path in custom],
+        notes=[
+            *(f"left out, custom: {path}" for path in custom),
+            *(f"add to {output / 'CHANGELOG.md'}: {line}" for line in built.unexplained),
+        ],
     )
 
 
@@ -86,19 +94,138 @@ def check_leaderboard(
         str | None,
         typer.Option(
             metavar="FOLDER|REVISION",
-            help="Old rows to compare with; else where git's branch left the main one.",
+            help="Old rows to compare with; else all that git has from where the branch began.",
         ),
     ] = None,
+    require_predictions: Annotated[
+        bool,
+        typer.Option(
+            "--require-predictions", help="Every new row has its predictions in that folder."
+        ),
+    ] = False,
+    weights: Annotated[
+        bool,
+        typer.Option(
+            "--weights", help="Predict some images again from stored weights; needs the images."
+        ),
+    ] = False,
+    data: DataOption = None,
 ) -> Iterator[Report]:
     """Say everything that is wrong with leaderboards, one line a problem."""
     from dcbench.errors import RunError
     from dcbench.leaderboard.checks import check
 
-    found = check(folder, predictions=predictions, base=base)
+    found = check(
+        folder,
+        predictions=predictions,
+        base=base,
+        require_predictions=require_predictions,
+        verify=_weights_check(predictions, data) if weights else None,
+    )
     yield Report(data=asdict(found), lines=found.problems or found.sentences)
     if found.problems:
         count = len(found.problems)
         raise RunError(f"{folder}: {count} problem{'s' if count > 1 else ''}")
+
+
+def _weights_check(predictions: Path | None, data: Path | None) -> WeightsCheck:
+    from dcbench.data.source import open_source
+    from dcbench.errors import UsageError
+    from dcbench.runs.evidence import WeightsCheck
+
+    if predictions is None:
+        raise UsageError("--weights: name the results folder that has them with --predictions")
+    return WeightsCheck(open_source(data))
+
+
+@app.command(
+    "mark",
+    epilog="Example:  dcbench leaderboard mark v1-lite/digits --method erm --seeds 3 "
+    "--state disputed --reason 'the loss rises in epoch 40'",
+)
+@reporting
+def mark_rows(
+    board: Annotated[str, typer.Argument(metavar="PROTOCOL/SPLIT")],
+    method: Annotated[str, typer.Option(help="As in the rows.")],
+    seeds: Annotated[str, typer.Option(help="3, 0-2 or 0,2.")],
+    state: Annotated[
+        str,
+        typer.Option(help="withdrawn, disputed, current, corrected; or missing, of no row."),
+    ],
+    reason: Annotated[str, typer.Option(help="Why: a line of the changelog.")],
+    subset: Annotated[int, typer.Option(help="Which draw of the training images.")] = 0,
+    folder: Annotated[Path, typer.Option("-o", "--output", help="Leaderboards.")] = Path(
+        "leaderboard"
+    ),
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would change.")] = False,
+) -> Report:
+    """Say what became of rows: they are withdrawn, disputed or missing; nothing is deleted."""
+    from dcbench.config.names import parse_seeds
+    from dcbench.leaderboard.changelog import CHANGELOG
+    from dcbench.leaderboard.marks import mark
+
+    entry = mark(
+        folder, board, method, parse_seeds(seeds), state, reason, subset=subset, dry_run=dry_run
+    )
+    notes = ["nothing is written yet; run it again without --dry-run"] if dry_run else []
+    return Report(data=asdict(entry), lines=[f"{folder / CHANGELOG}: {entry.line}"], notes=notes)
+
+
+@app.command(
+    "confirm",
+    epilog="Example:  dcbench leaderboard confirm --results mine --reason 'predictions at "
+    "https://example.org/mine'",
+)
+@reporting
+def confirm_rows(
+    results: ResultsOption,
+    reason: Annotated[
+        str, typer.Option(help="Where the runs can be had, or who trained them: for the changelog.")
+    ],
+    folder: Annotated[Path, typer.Option("-o", "--output", help="Leaderboards.")] = Path(
+        "leaderboard"
+    ),
+    rerun: Annotated[
+        bool, typer.Option("--rerun", help="The runs are the rows' own, trained again elsewhere.")
+    ] = False,
+    spread: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            max=1,
+            help="How far accuracies may be apart with --rerun.",
+            show_default="as measured between machines",
+        ),
+    ] = None,
+    weights: Annotated[
+        bool, typer.Option("--weights", help="Predict some images again from stored weights too.")
+    ] = False,
+    data: DataOption = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would change.")] = False,
+) -> Iterator[Report]:
+    """Raise the tier of rows whose runs are given: recomputed, or rerun."""
+    from dcbench.config.paths import results_root
+    from dcbench.errors import RunError
+    from dcbench.leaderboard.changelog import CHANGELOG
+    from dcbench.leaderboard.confirm import confirm_recomputed, confirm_rerun
+
+    root = results_root(results)
+    if rerun:
+        found = confirm_rerun(folder, root, reason, spread=spread, dry_run=dry_run)
+    else:
+        verify = _weights_check(root, data) if weights else None
+        found = confirm_recomputed(folder, root, reason, verify=verify, dry_run=dry_run)
+    lines = [f"{folder / CHANGELOG}: {entry.line}" for entry in found.entries]
+    notes = [] if lines else ["no row's tier rises"]
+    if lines and dry_run:
+        notes = ["nothing is written yet; run it again without --dry-run"]
+    yield Report(
+        data={"lines": [entry.line for entry in found.entries], "problems": found.problems},
+        lines=found.problems or lines,
+        notes=[] if found.problems else notes,
+    )
+    if found.problems:
+        raise RunError(f"{folder}: nothing is confirmed: {len(found.problems)} problems")
 
 
 @app.command("migrate", epilog="Example:  dcbench leaderboard migrate leaderboard --dry-run")

@@ -6,7 +6,7 @@ import json
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,6 +14,9 @@ from dcbench.cli.command import ListByDefault
 from dcbench.cli.options import DataOption, Pattern
 from dcbench.cli.report import Report, Table, list_report, reporting
 from dcbench.config.text import span
+
+if TYPE_CHECKING:
+    from dcbench.data.splits import Split
 
 
 class Shape(StrEnum):
@@ -81,6 +84,7 @@ def show_split(
         data=listed.summary(),
         tables=[Table(title, ("class", "training images"), rows)],
         notes=[
+            *_test_notes(listed),
             f"{len(listed.train)} training and {len(listed.val)} validation images",
             *_held_out(len(listed.held_out)),
             f"index_sha256 {listed.hashes.index_sha256}",
@@ -92,6 +96,16 @@ def show_split(
 
 def _held_out(images: int) -> list[str]:
     return [f"{images} of the training images are held out for tuning alone"] if images else []
+
+
+def _test_notes(listed: Split) -> list[str]:
+    found = listed.test_hashes
+    if found is None:
+        return ["what its test images come to is not published yet"]
+    return [
+        f"{found.images} test images, images_sha256 {found.images_sha256}, "
+        f"labels_sha256 {found.labels_sha256}"
+    ]
 
 
 @app.command("verify", epilog="Example:  dcbench splits verify cifair10 --data data")
@@ -116,12 +130,20 @@ def verify_splits(
 @app.command("derive", epilog="Example:  dcbench splits derive my-split --data data")
 @reporting
 def derive_splits(
-    split: Annotated[str, typer.Argument(metavar="SPLIT")], data: DataOption = None
+    split: Annotated[str, typer.Argument(metavar="SPLIT")],
+    data: DataOption = None,
+    test: Annotated[
+        bool, typer.Option("--test", help="Only what the test images and labels come to.")
+    ] = False,
 ) -> Report:
-    """Write the lists and hashes of a new split from its rule."""
-    from dcbench.data.derive import derive_split
+    """Write the lists and hashes of a new split from its rule, and those of its test images."""
+    from dcbench.data.derive import derive_split, derive_test
     from dcbench.data.source import open_source
 
+    if test:
+        found = derive_test(split, open_source(data))
+        said = f"{split}: {found.images} test images, {found.images_sha256}"
+        return Report(data={"split": split} | found.model_dump(), lines=[said])
     derived = derive_split(split, open_source(data)).subsets
     return Report(
         data=[{"split": split, "subset": key} | each.model_dump() for key, each in derived.items()],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -15,16 +16,20 @@ from dcbench.data.lists import (
     HeldOutHashes,
     SplitHashes,
     SubsetHashes,
+    TestHashes,
+    hashes_of_test_path,
     held_out_path,
     index_sha256,
+    labels_sha256,
 )
 from dcbench.data.load import images_and_labels_sha256, load_test
 from dcbench.data.parts import ImageSet, MissingData, Part, Source
-from dcbench.data.places import find_split
+from dcbench.data.places import find_split, lists_folder
 from dcbench.data.rules import Listed, Selection
 from dcbench.data.splits import Split, SplitConfig, load_split, split_config
 from dcbench.errors import DataError, UsageError
 from dcbench.records.atomic import write_whole
+from dcbench.records.files import json_text
 from dcbench.records.store import locked
 
 _State = Literal["same", "differs", "not checked"]
@@ -86,7 +91,53 @@ def _compare_images(whole: Part, listed: Split, source: Source) -> tuple[_State,
         return "differs", "the images are not those that were hashed"
     if listed.hashes.test_sha256 is not None:
         return _compare_tested(listed, source)
-    return "same", f"rows and images ({'official' if of_official else 'unverified'} files)"
+    detail = f"rows and images ({'official' if of_official else 'unverified'} files)"
+    state, of_test = _compare_test(listed, source)
+    return state, f"{detail}; {of_test}" if of_test else detail
+
+
+def _compare_test(listed: Split, source: Source) -> tuple[_State, str]:
+    """Whether the test images are those that were hashed; why they were not compared."""
+    published = listed.test_hashes
+    if published is None:
+        return "same", ""
+    try:
+        found = hashes_of_test(listed, source)
+    except MissingData as missing:
+        return "same", f"test images not compared: {missing}"
+    if found.official != published.official:
+        return "same", "test images not compared: their hash is of other files"
+    if found != published:
+        return "differs", "the test images or their labels are not those that were hashed"
+    return "same", ""
+
+
+def derive_test(name: str, source: Source) -> TestHashes:
+    """Write what the test images of a split come to, in number and hash, with their labels.
+
+    Raises
+    ------
+    DataError
+        The images are missing or damaged.
+    """
+    path, config = find_split(name), split_config(name)
+    found = hashes_of_test(load_split(name, config.subsets[0]), source)
+    target = hashes_of_test_path(lists_folder(path, config.name))
+    with locked(target.parent):
+        write_whole(target, lambda file: file.write(json_text(found)))
+    return found
+
+
+def hashes_of_test(split: Split, source: Source) -> TestHashes:
+    """What the test images of a split come to here; errors as for `derive_test`."""
+    whole = source.taking_unverified().part(split.config.test.dataset, "test")
+    tested = whole.take(split.kept_test_rows(len(whole.labels)))
+    return TestHashes(
+        images=len(tested.labels),
+        images_sha256=tested.sha256(),
+        labels_sha256=labels_sha256(tested.labels),
+        official=tested.official,
+    )
 
 
 def _compare_tested(listed: Split, source: Source) -> tuple[_State, str]:
@@ -109,7 +160,11 @@ def derive_split(name: str, source: Source) -> SplitHashes:
     classes = len(config.class_names)
     chosen = {each: config.rule.select(whole.labels, classes, each) for each in config.subsets}
     tested = tested_images(config, source)
-    return write_lists(path.parent / config.name, whole, chosen, tested=tested)
+    derived = write_lists(path.parent / config.name, whole, chosen, tested=tested)
+    if tested is None:
+        with contextlib.suppress(MissingData):
+            derive_test(name, source)
+    return derived
 
 
 def tested_images(config: SplitConfig, source: Source) -> ImageSet | None:

@@ -56,6 +56,33 @@ class SplitHashes(Config):
     subsets: dict[int, SubsetHashes]
 
 
+class TestHashes(Config):
+    """What the images that a split is tested on come to: `splits/<name>/test.json`."""
+
+    __test__ = False
+
+    images: int = Field(description="how many there are")
+    images_sha256: str = Field(description="of the images, each [H, W, 3], in their order")
+    labels_sha256: str = Field(description="of their labels, as little-endian int64")
+    official: bool = Field(description="hashed from files with their official checksums")
+
+
+def hashes_of_test_path(folder: Path) -> Path:
+    """Where it is published what a split is tested on, in its own folder."""
+    return folder / "test.json"
+
+
+def read_test_hashes(path: Path) -> TestHashes:
+    """What the test images of a split come to."""
+    content = parse_json(read_file(path), path, hint="; restore the file")
+    return validated(TestHashes, content, path, DataError)
+
+
+def labels_sha256(labels: Rows) -> str:
+    """SHA-256 of labels, in their order, as little-endian int64."""
+    return hashlib.sha256(labels.astype("<i8").tobytes()).hexdigest()
+
+
 def held_out_path(folder: Path, subset: int) -> Path:
     """The list of the training images of a subset that are held out for tuning."""
     return folder / f"held-out-{subset}.csv"

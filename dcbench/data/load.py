@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dcbench.data.lists import labels_sha256
 from dcbench.data.ood_sets import load_ood_set
 from dcbench.data.parts import ImageSet, MissingData, Source, UnverifiedData
 from dcbench.data.splits import Fit, Split
@@ -97,6 +98,15 @@ def load_test(split: Split, source: Source) -> ImageSet:
             f"{images.name}: the images that split {split.name} is tested on, or their labels, do "
             f"not hash to the recorded {recorded[:16]}…; see `dcbench splits verify {split.name}`"
         )
+    published = split.test_hashes
+    if published is not None and published.official == images.official:
+        found = (images.sha256(), labels_sha256(images.labels))
+        if found != (published.images_sha256, published.labels_sha256):
+            raise DataError(
+                f"{images.name}: the images that split {split.name} is tested on, or their labels, "
+                f"do not hash to the recorded {published.images_sha256[:16]}…; see `dcbench splits "
+                f"verify {split.name}`"
+            )
     return images
 
 

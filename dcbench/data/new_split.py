@@ -13,10 +13,10 @@ from dcbench.config.base import validated
 from dcbench.config.names import path_part
 from dcbench.config.reading import parse_csv, read_file
 from dcbench.config.strict_yaml import yaml_text
-from dcbench.data.derive import tested_images, write_lists
+from dcbench.data.derive import derive_test, tested_images, write_lists
 from dcbench.data.new_own import describe_named, describe_own, tested_name_in
 from dcbench.data.own import is_own
-from dcbench.data.parts import Part, Source
+from dcbench.data.parts import MissingData, Part, Source
 from dcbench.data.places import split_files
 from dcbench.data.rules import Rows, Selection
 from dcbench.data.splits import SplitConfig, in_place, split_config
@@ -84,6 +84,9 @@ def new_split(
     folder.mkdir(parents=True, exist_ok=True)
     write_lists(folder / name, whole, rows, tested=tested)
     write_bytes(path, _yaml(config).encode())
+    if tested is None:
+        with contextlib.suppress(MissingData):
+            derive_test(str(path), source)
     return path
 
 

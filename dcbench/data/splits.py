@@ -21,7 +21,17 @@ from pydantic import Field, field_validator, model_validator
 from dcbench.config.base import Config, validated
 from dcbench.config.names import PathPart
 from dcbench.config.reading import read_yaml
-from dcbench.data.lists import HASHES, PARTS, SubsetHashes, held_out_path, read_hashes, read_list
+from dcbench.data.lists import (
+    HASHES,
+    PARTS,
+    SubsetHashes,
+    TestHashes,
+    hashes_of_test_path,
+    held_out_path,
+    read_hashes,
+    read_list,
+    read_test_hashes,
+)
 from dcbench.data.own import beside, is_own
 from dcbench.data.places import find_split, lists_folder, split_files
 from dcbench.data.rules import NO_ROWS, Rows, Rule
@@ -178,6 +188,12 @@ class Split:
             return np.empty(0, dtype=np.int64)
         path = lists_folder(self.path, excluded.of or self.name) / excluded.file
         return read_list(path, excluded.sha256, ("index",))[:, 0]
+
+    @functools.cached_property
+    def test_hashes(self) -> TestHashes | None:
+        """What the test images come to; None where nobody has published it yet."""
+        path = hashes_of_test_path(lists_folder(self.path, self.name))
+        return read_test_hashes(path) if path.exists() else None
 
     def summary(self) -> dict[str, Any]:
         """The subset as plain values, for `dcbench splits show --json`."""

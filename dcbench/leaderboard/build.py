@@ -11,7 +11,20 @@ import pandas as pd
 from dcbench.config.protocol import Entry, Protocol, load_protocol
 from dcbench.data.splits import split_config
 from dcbench.errors import RunError, UsageError
-from dcbench.leaderboard.files import protocol_files, remove_old_files, rows_in, write_files
+from dcbench.leaderboard.changelog import (
+    CHANGELOG,
+    Run,
+    entries_for,
+    read_changelog,
+    with_entries,
+)
+from dcbench.leaderboard.files import (
+    protocol_files,
+    remove_old_files,
+    retired_in,
+    rows_in,
+    write_files,
+)
 from dcbench.leaderboard.readme import readme
 from dcbench.leaderboard.rows import Key, Row, in_order, key_of, row_of
 from dcbench.leaderboard.rules_lock import (
@@ -22,6 +35,7 @@ from dcbench.leaderboard.rules_lock import (
     read_frozen,
     used_by,
 )
+from dcbench.leaderboard.standing import SUPERSEDED
 from dcbench.leaderboard.tables import read_summary, runs_path, summary_path
 from dcbench.leaderboard.tracks import provenance_problem
 from dcbench.metrics.table import find_metric
@@ -46,6 +60,7 @@ class BoardUpdate(NamedTuple):
     added: int
     other: tuple[Key, ...]
     summary: pd.DataFrame
+    replaced: list[Run]
 
 
 class BuildResult(NamedTuple):
@@ -53,9 +68,18 @@ class BuildResult(NamedTuple):
 
     boards: list[BoardUpdate]
     custom: list[Path]
+    unexplained: list[str] = []  # noqa: RUF012 - a default of a tuple
+    """Lines that the changelog lacks, for rows that were replaced without a reason."""
 
 
-def build(results: Path, output: Path, *, replace: bool = False, footnote: str = "") -> BuildResult:
+def build(
+    results: Path,
+    output: Path,
+    *,
+    replace: bool = False,
+    reason: str = "",
+    footnote: str = "",
+) -> BuildResult:
     """Add the records under `results` to the leaderboards under `output`.
 
     Rows that are there already stay, those of the same run with other predictions too: they are
@@ -64,7 +88,10 @@ def build(results: Path, output: Path, *, replace: bool = False, footnote: str =
     Parameters
     ----------
     replace
-        Let a record take the place of a row of the same run with other predictions.
+        Let a record take the place of a row of the same run with other predictions. The row is
+        kept apart, as superseded.
+    reason
+        Why rows are replaced, for the changelog; without it, nothing is written there.
     footnote
         Of the rows of these records; without it, a row that is there keeps its own.
 
@@ -109,7 +136,17 @@ def build(results: Path, output: Path, *, replace: bool = False, footnote: str =
             for board in _update(output / name, protocols[name], new, replace)
         ]
         write_files({output / "README.md": readme().encode()})
-    return BuildResult(boards, custom)
+        replaced = [run for board in boards for run in board.replaced]
+        return BuildResult(boards, custom, _unexplained(output, replaced, reason))
+
+
+def _unexplained(output: Path, replaced: list[Run], reason: str) -> list[str]:
+    """Write into the changelog why rows were replaced, or return the lines that it lacks."""
+    told = entries_for(replaced, SUPERSEDED, reason or "why")
+    if told and reason:
+        text = with_entries(read_changelog(output), told)
+        write_files({output / CHANGELOG: text.encode()})
+    return [] if reason else [entry.line for entry in told]
 
 
 def _update(
@@ -121,6 +158,10 @@ def _update(
         split: _with_new_rows(old.get(split, []), rows, replace) for split, rows in new.items()
     }
     rows = old | {split: each.rows for split, each in merged.items()}
+    retired = retired_in(folder)
+    for split, each in merged.items():
+        if each.replaced:
+            retired[split] = [*retired.get(split, []), *each.replaced]
     frozen = read_frozen(folder)
     changed = changed_rules(frozen, rules) if frozen else []
     if changed:
@@ -128,7 +169,13 @@ def _update(
             f"{folder / FROZEN}: {'; '.join(changed)}: rows of other rules do not mix; a changed "
             "rule is a new protocol version: restore baselines/, or give the rules another name"
         )
-    contents = protocol_files(folder, rows, freeze(rules, used_by(rows)))
+    replaced = [
+        Run(f"{rules.name}/{split}", key_of(row))
+        for split, each in merged.items()
+        for row in each.replaced
+    ]
+    text = with_entries(read_changelog(folder.parent), entries_for(replaced, SUPERSEDED, "why"))
+    contents = protocol_files(folder, rows, freeze(rules, used_by(rows)), retired, text)
     write_files(contents)
     remove_old_files(folder, rows)
     return [
@@ -140,22 +187,28 @@ def _update(
             merged[split].added,
             merged[split].other,
             read_summary(summary_path(folder, split)),
+            [Run(f"{rules.name}/{split}", key_of(row)) for row in merged[split].replaced],
         )
         for split in sorted(new)
     ]
 
 
 class _Merged(NamedTuple):
-    """Old and new rows in order, how many runs are new, and whose records were not taken."""
+    """Old and new rows in order, how many runs are new, and what became of the others.
+
+    `other` are the runs whose records were left for the rows that are there; `replaced` are the
+    rows whose places were taken.
+    """
 
     rows: list[Row]
     added: int
     other: tuple[Key, ...]
+    replaced: list[Row]
 
 
 def _with_new_rows(old: list[Row], new: list[Row], replace: bool) -> _Merged:
     by_key = {key_of(row): row for row in old}
-    added, other = 0, []
+    added, other, replaced = 0, [], []
     for row in new:
         key = key_of(row)
         before = by_key.get(key)
@@ -164,9 +217,12 @@ def _with_new_rows(old: list[Row], new: list[Row], replace: bool) -> _Merged:
             other.append(key)
             continue
         added += before is None
+        if before is not None and not same:
+            replaced.append({**before, "state": SUPERSEDED})
         kept = _kept(before, row) if before is not None and same else {}
         by_key[key] = {**row, **kept}
-    return _Merged(in_order(by_key[key] for key in sorted(by_key)), added, tuple(sorted(other)))
+    ordered = in_order(by_key[key] for key in sorted(by_key))
+    return _Merged(ordered, added, tuple(sorted(other)), replaced)
 
 
 def _kept(before: Row, row: Row) -> Row:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from dcbench.leaderboard import tracks
+from dcbench.leaderboard.standing import CLAIMED, CURRENT, STATES, TIERS
 from dcbench.metrics.table import (
     METRICS,
     Metric,
@@ -46,6 +47,9 @@ POSITIVE = Kind(_SIX, "a number of 0 or more with six decimals", numeric=True)
 TENTHS = Kind(r"\d+\.\d", "a number of 0 or more with one decimal", numeric=True)
 SHA256 = Kind(r"[0-9a-f]{64}", "64 hexadecimal digits in lower case")
 STATE = Kind("ranked|provisional", "ranked or provisional")
+KEY = Kind(r"\d+", "a whole number, which is a name")
+TIER = Kind("|".join(TIERS), "claimed, recomputed or rerun")
+ROW_STATE = Kind("|".join(STATES), "current, disputed, superseded or withdrawn")
 STATUS = Kind("protocol|custom", "protocol or custom")
 COMMIT = Kind(r"[0-9a-f]{40}(-dirty)?", "40 hexadecimal digits, with -dirty or without")
 TIME = Kind(
@@ -68,6 +72,8 @@ class Column:
         Gives the cell of a record.
     empty : bool
         Whether a cell may be empty though others of its column are not.
+    default : str
+        The cell of a row that is older than the column.
     mean_decimals : int or None
         Decimals of the column's mean in a summary; None: a summary has no mean of it.
     """
@@ -78,6 +84,7 @@ class Column:
     take: Callable[[Record], str]
     empty: bool = False
     mean_decimals: int | None = None
+    default: str = ""
 
 
 class SummaryColumn(NamedTuple):
@@ -232,6 +239,14 @@ LAST_COLUMNS = (
         "of the record that the row was made from",
         lambda r: str(r.schema_version),
     ),
+    Column(
+        "numerics",
+        KEY,
+        "runs of equal numerics with equal PyTorch on one machine are comparable to the bit; "
+        "empty: older than the column",
+        lambda r: _whole(r.numerics),
+        empty=True,
+    ),
     Column("dcbench", TEXT, "version of dcbench", lambda r: str(r.environment.get("dcbench", ""))),
     Column(
         "commit",
@@ -242,7 +257,24 @@ LAST_COLUMNS = (
     ),
     Column("torch", TEXT, "version of PyTorch", lambda r: str(r.environment.get("torch", ""))),
     Column("finished", TIME, "when the run ended", lambda r: r.finished),
-    # Of the row and not of its record: whoever builds the leaderboard writes it.
+    # Of the row and not of its record: the changelog says these, and whoever builds the footnote.
+    Column(
+        "tier",
+        TIER,
+        "the evidence: `claimed`: the row alone; `recomputed`: its predictions were given and "
+        "give its metrics; `rerun`: the run was also trained again on another machine, with a "
+        "difference within the spread between machines",
+        lambda r: CLAIMED,
+        default=CLAIMED,
+    ),
+    Column(
+        "state",
+        ROW_STATE,
+        "`current`; `disputed`: somebody doubts it; `superseded`, `withdrawn`: kept apart in "
+        "`retired/`, it does not count",
+        lambda r: CURRENT,
+        default=CURRENT,
+    ),
     Column("footnote", TEXT, "what else a reader should know", lambda r: "", empty=True),
 )
 
@@ -281,6 +313,12 @@ _KINDS: dict[str, Kind] = {
     **{column.name: column.kind for column in (*COLUMNS, TRACK_COLUMN, *LAST_COLUMNS)},
     **{column.name: column.kind for column in SUMMARY_COLUMNS},
 }
+
+OF_THE_ROW = ("tier", "state", "footnote")
+"""Columns that no record knows."""
+
+DEFAULTS = {column.name: column.default for column in LAST_COLUMNS if column.default}
+"""The cells of rows that are older than the column."""
 
 TEXT_COLUMNS = frozenset(name for name, kind in _KINDS.items() if not kind.numeric)
 """Columns of the rows or of a summary that are no numbers."""

@@ -10,12 +10,22 @@ import pandas as pd
 from dcbench.config.paths import files_in
 from dcbench.config.protocol import Protocol
 from dcbench.data.splits import split_config
+from dcbench.leaderboard.changelog import (
+    Run,
+    entries_of,
+    list_lines,
+    read_changelog,
+    standings_from,
+)
 from dcbench.leaderboard.rows import Row, in_order, key_of
 from dcbench.leaderboard.rules_lock import FROZEN, frozen_text
+from dcbench.leaderboard.standing import Standing
 from dcbench.leaderboard.summary import summarize
 from dcbench.leaderboard.tables import (
     is_rows,
+    read_retired,
     read_rows,
+    retired_path,
     runs_path,
     summary_path,
     table_text,
@@ -32,14 +42,41 @@ def rows_in(folder: Path) -> dict[str, list[Row]]:
     return {split: rows for split, rows in tables.items() if rows}
 
 
+def retired_in(folder: Path) -> dict[str, list[Row]]:
+    """The rows of every split that count no more."""
+    return {path.stem: read_retired(path) for path in files_in(folder / "retired", "*.csv")}
+
+
 def protocol_files(
-    folder: Path, rows: Mapping[str, list[Row]], rules: Protocol
+    folder: Path,
+    rows: Mapping[str, list[Row]],
+    rules: Protocol,
+    retired: Mapping[str, list[Row]] | None = None,
+    changelog: str | None = None,
 ) -> dict[Path, bytes]:
-    """What every file of a protocol should hold, given all its rows and the rules they obey."""
+    """What every file of a protocol should hold, given all its rows and the rules they obey.
+
+    Parameters
+    ----------
+    retired : mapping, optional
+        The rows that count no more; None: those that are there.
+    changelog : str, optional
+        Its text, which says how the rows stand; None: that which is there.
+    """
+    entries, _ = entries_of(
+        list_lines(read_changelog(folder.parent) if changelog is None else changelog)
+    )
+    standings = standings_from(entries)
     contents = {folder / FROZEN: frozen_text(rules).encode()}
+    for split, apart in sorted((retired_in(folder) if retired is None else retired).items()):
+        ordered = in_order(sorted(apart, key=lambda row: (key_of(row), row["finished"])))
+        contents[retired_path(folder, split)] = table_text(pd.DataFrame(ordered)).encode()
     for split in sorted(rows):
         path = runs_path(folder, split)
         ordered = in_order(sorted(rows[split], key=key_of))
+        for row in ordered:
+            run = Run(f"{folder.name}/{split}", key_of(row))
+            row["tier"], row["state"] = standings.get(run, Standing())
         asked = rules.entry(split_config(split).recipe).asked
         summary = summarize(with_numbers(ordered, path), asked)
         contents[path] = table_text(pd.DataFrame(ordered)).encode()

@@ -36,8 +36,9 @@ Written by `dcbench leaderboard build`, checked by `dcbench leaderboard check`, 
 |---|---|
 | `<protocol>/runs/<split>.csv` | one row a run, sorted by {", ".join(f"`{key}`" for key in KEYS)} |
 | `<protocol>/<split>.csv` | one row a method, over subset 0 and over all subsets |
+| `<protocol>/retired/<split>.csv` | rows that count no more: superseded, withdrawn |
 | `<protocol>/protocol.yaml` | the rules that the rows obey; another rule is another protocol |
-| `CHANGELOG.md` | which rows were changed or removed, and why |
+| `CHANGELOG.md` | what became of rows, when and why |
 
 CSV in UTF-8, lines end with a line feed. Metrics are fractions, not percent. An empty cell: it does
 not apply, was not measured, or the row is older than the column. After an update of dcbench,

@@ -7,6 +7,7 @@ from itertools import groupby
 
 from dcbench.config.text import span
 from dcbench.leaderboard.column_order import columns_of, row_names
+from dcbench.leaderboard.columns import DEFAULTS
 from dcbench.records.schema import Record
 
 Row = dict[str, str]
@@ -54,8 +55,8 @@ def runs_in_brief(keys: Iterable[Key], most: int = 4) -> str:
 
 
 def in_order(rows: Iterable[Row]) -> list[Row]:
-    """Rows with the same columns in their order; a cell that a row lacks is empty."""
+    """Rows with the same columns in their order; a cell that a row lacks is at its default."""
     rows = list(rows)
     headers = dict.fromkeys(map(tuple, rows))
     names = row_names(name for header in headers for name in header)
-    return [{name: row.get(name, "") for name in names} for row in rows]
+    return [{name: row.get(name) or DEFAULTS.get(name, "") for name in names} for row in rows]

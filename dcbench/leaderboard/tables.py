@@ -35,6 +35,11 @@ def summary_path(folder: Path, split: str) -> Path:
     return folder / f"{split}.csv"
 
 
+def retired_path(folder: Path, split: str) -> Path:
+    """The rows of a split that count no more, in the folder of a protocol."""
+    return folder / "retired" / f"{split}.csv"
+
+
 def read_rows(path: Path) -> list[Row]:
     """The rows of a leaderboard, cell by cell as they are written.
 
@@ -49,8 +54,11 @@ def read_rows(path: Path) -> list[Row]:
     return parse_rows(_content(path), path)
 
 
-def parse_rows(content: bytes, where: Path | str) -> list[Row]:
-    """The rows in the bytes of a file; as `read_rows`."""
+def parse_rows(content: bytes, where: Path | str, unique: Sequence[str] = ()) -> list[Row]:
+    """The rows in the bytes of a file; as `read_rows`.
+
+    `unique` are the columns that tell rows apart beside their keys.
+    """
     rows = _parse(content, where, REQUIRED)
     for line, row in enumerate(rows, start=2):
         for name in ("subset", "seed"):
@@ -58,11 +66,17 @@ def parse_rows(content: bytes, where: Path | str) -> list[Row]:
                 raise DataError(f"{where}, line {line}: {name}='{row[name]}' is no whole number")
     keys = [key_of(row) for row in rows]
     seen = set()
-    for line, key in enumerate(keys, start=2):
-        if key in seen:
+    for line, (key, row) in enumerate(zip(keys, rows, strict=True), start=2):
+        one = (key, *(row[name] for name in unique))
+        if one in seen:
             raise DataError(f"{where}, line {line}: {run_title(key)} is there twice")
-        seen.add(key)
+        seen.add(one)
     return in_order(rows)
+
+
+def read_retired(path: Path) -> list[Row]:
+    """The rows that count no more, of which a run may have several; errors as for `read_rows`."""
+    return parse_rows(_content(path), path, unique=("predictions_sha256",))
 
 
 def read_cells(path: Path) -> list[Row]:

@@ -49,6 +49,13 @@ class StoredWeights(StoredFile):
     kept: bool = Field(True, description="False: `sha256` is all that there is of them")
 
 
+class InitialWeights(Config):
+    """The weights that a training began with."""
+
+    sha256: str
+    total: float = Field(description="the sum of all values, for processors that round otherwise")
+
+
 class ImagesUsed(Config):
     """An image set that a run used."""
 
@@ -118,6 +125,10 @@ class Record(Config):
     metrics: Metrics
     predictions: StoredPredictions
     model: StoredWeights
+    initial_weights: InitialWeights | None = Field(None, description="None: not written down then")
+    numerics: int | None = Field(
+        None, description="what runs share that are comparable to the bit; None: as above"
+    )
     cost: Cost
     environment: dict[str, Any]
     started: str

@@ -10,6 +10,7 @@ from safetensors.torch import save as safetensors_bytes
 from dcbench.config.keep import Weights
 from dcbench.config.progress import NoProgress, Progress
 from dcbench.data.parts import ImageSet
+from dcbench.draws import NUMERICS
 from dcbench.methods.failures import named
 from dcbench.metrics.measure import measure
 from dcbench.records import files
@@ -65,6 +66,8 @@ def finish(
         metrics=metrics,
         predictions=stored,
         model=model,
+        initial_weights=run.trainer.initial,
+        numerics=NUMERICS,
         cost=cost,
         environment=describe_environment(run.session.device) | {"compiled": run.trainer.compiled},
         started=run.started,

@@ -27,6 +27,7 @@ from dcbench.methods.base import Task
 from dcbench.methods.failures import named
 from dcbench.records.schema import EpochSummary
 from dcbench.training.augment import DeviceImages
+from dcbench.training.initial import initial_weights
 from dcbench.training.precision import configure_precision
 from dcbench.training.stages import new_network, stages_of
 from dcbench.training.step import TrainStep
@@ -118,6 +119,7 @@ class Trainer:
         self.compiled = compiled and method.compilable
         self.stages = stages_of(method, recipe)
         network = new_network(method, recipe, self._task, seed)
+        self.initial = initial_weights(network)
         self.network = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.progress = Position()
         self.train_step = self._new_step()
@@ -141,6 +143,7 @@ class Trainer:
         """Become the run of another seed: as a new trainer, with what this one has captured."""
         self.seed, self.progress = seed, Position()
         initial = new_network(self.method, self.recipe, self._task, seed)
+        self.initial = initial_weights(initial)
         self.network.load_state_dict(initial.state_dict())
         for buffer in (*self.train_step.momentum, self.train_step.loss_sum):
             buffer.zero_()

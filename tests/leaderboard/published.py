@@ -32,6 +32,7 @@ from tests.leaderboard.tampering import rows_of, write
 
 PUBLISHED, SUBMITTED = "erm", "mixup"
 SEEDS, BETTER = (0, 1, 2), 7
+ENTRY = f"- 2026-11-01, v1/digits, subset 0, method {PUBLISHED}, seed 0, corrected: a footnote"
 
 
 def git(folder: Path, *arguments: str) -> None:
@@ -86,6 +87,9 @@ class Published:
     def set(self, method: str, seed: int, **cells: str) -> None:
         self.rows(lambda rows: _found(rows, method, seed).update(cells))
 
+    def replace_row(self, method: str, seed: int, cells: dict[str, str]) -> None:
+        self.rows(lambda rows: _found(rows, method, seed).update(cells))
+
     def record(self, method: str, seed: int, **changes: Any) -> Record:
         """Change what a record says, and let the row follow from it."""
         folder = self.run(method, seed)
@@ -137,6 +141,6 @@ def publish(root: Path, run: Callable[..., object]) -> Published:
             git(root, "init", "-b", "main")
             made.commit("erm")
             with made.changelog.open("a") as file:
-                file.write("\nRows are named here.\n")
-            made.commit("words")
+                file.write(f"\n{ENTRY}\n")
+            made.commit("a footnote was corrected")
     return made

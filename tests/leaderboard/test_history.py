@@ -7,6 +7,7 @@ import pytest
 from dcbench.errors import UsageError
 from dcbench.leaderboard.build import build
 from dcbench.leaderboard.checks import check
+from dcbench.leaderboard.marks import mark
 from tests.leaderboard.tampering import edit, put, rows_of, runs, set_cell
 
 
@@ -43,7 +44,7 @@ def old_rows(board: Path, **options: str) -> list[str]:
     return check(board, **options).problems
 
 
-ENTRY = "- v1/digits, subset 0, method erm, seed 3: timed again\n"
+ENTRY = "- 2026-11-28, v1/digits, subset 0, method erm, seed 3, corrected: timed again\n"
 
 
 def test_changed_row_is_named_with_both_values_and_the_line_that_allows_it(kept: Path):
@@ -51,7 +52,8 @@ def test_changed_row_is_named_with_both_values_and_the_line_that_allows_it(kept:
     [found] = old_rows(kept)
     assert found.startswith(f"{runs(kept)} (subset 0, method erm, seed 3): ")
     assert "train_seconds='99.9', but it was '12.3'" in found
-    assert f"{kept / 'CHANGELOG.md'}: - v1/digits, subset 0, method erm, seed 3: why" in found
+    assert f"{kept / 'CHANGELOG.md'}: - " in found
+    assert ", v1/digits, subset 0, method erm, seed 3, corrected: why" in found
 
 
 def test_change_that_is_committed_on_a_branch_is_seen(kept: Path):
@@ -85,36 +87,78 @@ def test_changelog_lets_a_row_change_once(kept: Path):
 @pytest.mark.parametrize(
     "line",
     [
-        "- v1/digits, subset 0, method erm, seed 4: another run",
-        "- v1/cifair10, subset 0, method erm, seed 3: another split",
-        "- v1/digits, subset 1, method erm, seed 3: another subset",
-        "- v1/digits, subset 0, method mixup, seed 3: another method",
+        "v1/digits, subset 0, method erm, seed 4",
+        "v1/cifair10, subset 0, method erm, seed 3",
+        "v1/digits, subset 1, method erm, seed 3",
+        "v1/digits, subset 0, method mixup, seed 3",
     ],
 )
 def test_changelog_that_names_another_row_allows_nothing(kept: Path, line):
     changed(kept)
     with (kept / "CHANGELOG.md").open("a") as file:
-        file.write(f"{line}\n")
-    assert len(old_rows(kept)) == 1
+        file.write(f"- 2026-11-28, {line}, corrected: timed again\n")
+    assert len([found for found in old_rows(kept) if "but it was '12.3'" in found]) == 1
 
 
 def test_line_of_the_changelog_that_cannot_be_read_is_named(kept: Path):
     with (kept / "CHANGELOG.md").open("a") as file:
         file.write("- v1/digits, subset 0, method erm, seed 3\n")
     [found] = old_rows(kept)
-    assert "should read '- <protocol>/<split>, subset 0, method erm, seeds 0-2: why'" in found
+    assert "should read '- <date>, <protocol>/<split>, subset 0, method erm, seeds 0-2" in found
 
 
-def test_rows_that_are_gone_are_named_and_a_range_of_seeds_allows_them(kept: Path):
+def test_rows_that_are_gone_are_named_and_no_line_makes_up_for_them(kept: Path):
     gone = [row for row in rows_of(runs(kept)) if row["method"] == "erm"][:3]
     edit(runs(kept), lambda rows: [rows.remove(row) for row in gone])
     rebuilt(kept)
-    found = old_rows(kept)
+    found = [line for line in old_rows(kept) if "the row is gone" in line]
     assert len(found) == 3
-    assert all("the row is gone" in line for line in found)
+    assert all("dcbench leaderboard mark --state withdrawn" in line for line in found)
     with (kept / "CHANGELOG.md").open("a") as file:
-        file.write("- v1/digits, subset 0, method erm, seeds 0-2: withdrawn\n")
+        file.write("- 2026-11-28, v1/digits, subset 0, method erm, seeds 0-2, withdrawn: why\n")
+    assert [line for line in old_rows(kept) if "the row is gone" in line] == found
+
+
+def test_rows_that_are_withdrawn_are_kept_apart_and_may_not_leave_it(kept: Path):
+    before = [row for row in rows_of(runs(kept)) if row["method"] == "erm"][:3]
+    mark(kept, "v1/digits", "erm", range(3), "withdrawn", "trained on the wrong images")
     assert old_rows(kept) == []
+    apart = rows_of(kept / "v1/retired/digits.csv")
+    assert apart == [{**row, "state": "withdrawn"} for row in before]
+    assert not [row for row in rows_of(runs(kept)) if row["method"] == "erm"][7:]
+    assert rows_of(kept / "v1/digits.csv")[0]["n"] == "7"
+    git(kept.parent, "add", ".")
+    git(kept.parent, "commit", "-m", "withdrawn")
+    (kept / "v1/retired/digits.csv").unlink()
+    gone = [line for line in old_rows(kept) if "the row is gone" in line]
+    assert len(gone) == 3
+
+
+def test_run_that_takes_the_place_of_a_row_leaves_it_kept_apart(kept: Path):
+    old = rows_of(runs(kept))[0]
+    put(kept.parent / "again", "erm", 0, 900)
+    built = build(kept.parent / "again", kept, replace=True)
+    assert any("predictions_sha256=" in line or "but it was" in line for line in old_rows(kept))
+    with (kept / "CHANGELOG.md").open("a") as file:
+        file.write("\n".join(built.unexplained) + "\n")
+    assert old_rows(kept) == []
+    [apart] = rows_of(kept / "v1/retired/digits.csv")
+    assert apart == {**old, "state": "superseded"}
+    put(kept.parent / "third", "erm", 0, 901)
+    build(kept.parent / "third", kept, replace=True, reason="a cable was loose")
+    assert old_rows(kept) == []
+    assert len(rows_of(kept / "v1/retired/digits.csv")) == 2
+
+
+def test_lines_of_earlier_versions_go_on_allowing_what_they_allowed(kept: Path):
+    edit(runs(kept), lambda rows: rows.pop(3))
+    rebuilt(kept)
+    with (kept / "CHANGELOG.md").open("a") as file:
+        file.write("- v1/digits, subset 0, method erm, seed 3: measured again\n")
+    git(kept.parent, "add", ".")
+    git(kept.parent, "commit", "-m", "as it was done then")
+    git(kept.parent, "commit", "--allow-empty", "-m", "later")
+    assert [line for line in old_rows(kept) if "method erm" in line] == []
 
 
 def test_whole_leaderboard_that_is_gone_is_named_row_by_row(kept: Path):

@@ -9,9 +9,17 @@ from pathlib import Path
 
 from dcbench.errors import DataError, UsageError
 from dcbench.leaderboard.checks.duplicates import twin_problems
-from dcbench.leaderboard.checks.history import find_base, history_problems
+from dcbench.leaderboard.checks.earlier import Earlier, earlier_states
+from dcbench.leaderboard.checks.history import (
+    Published,
+    changelog_problems,
+    gap_problems,
+    history_problems,
+    standing_problems,
+)
+from dcbench.leaderboard.checks.numerics import mixtures
 from dcbench.leaderboard.checks.read import RowsFile, read_folder
-from dcbench.leaderboard.checks.recomputed import array_hashes, stored_problems
+from dcbench.leaderboard.checks.recomputed import Given, Verify, array_hashes
 from dcbench.leaderboard.checks.schema import row_problems
 from dcbench.leaderboard.checks.summaries import summary_problems
 from dcbench.leaderboard.rules_lock import FROZEN, changed_rules, read_frozen, used_by
@@ -30,6 +38,10 @@ class CheckResult:
         What old rows were compared with.
     recomputed : int or None
         Rows whose metrics were computed again from stored predictions; None: none were given.
+    verified : int or None
+        Rows some of whose logits were computed again from stored weights; None: not asked for.
+    notes : list of str
+        What is no problem, and a reader should know.
     """
 
     problems: list[str]
@@ -37,6 +49,8 @@ class CheckResult:
     rows: int
     base: str | None
     recomputed: int | None
+    verified: int | None
+    notes: list[str]
 
     @property
     def sentences(self) -> list[str]:
@@ -50,18 +64,36 @@ class CheckResult:
             if self.recomputed is None
             else f"metrics computed again from stored predictions: {self.recomputed} rows, "
             f"{self.rows - self.recomputed} have none there",
+            *(
+                []
+                if self.verified is None
+                else [f"logits computed again from stored weights: {self.verified} rows"]
+            ),
+            *self.notes,
         ]
 
 
-def check(folder: Path, *, predictions: Path | None = None, base: str | None = None) -> CheckResult:
+def check(
+    folder: Path,
+    *,
+    predictions: Path | None = None,
+    base: str | None = None,
+    require_predictions: bool = False,
+    verify: Verify | None = None,
+) -> CheckResult:
     """Everything that is wrong with the leaderboards in `folder`.
 
     Parameters
     ----------
     predictions
-        A results folder; metrics of the rows whose predictions lie there are computed again.
+        A results folder; metrics of the rows whose predictions lie there are computed again, and
+        what else a record says is held to the row, the protocol and the split.
     base
         A folder or a git revision with the earlier state; else git is asked.
+    require_predictions
+        Every row that is new, or not as it was, has its predictions there.
+    verify
+        Given a run's folder and its record, what its weights say against it.
 
     Raises
     ------
@@ -80,20 +112,44 @@ def check(folder: Path, *, predictions: Path | None = None, base: str | None = N
         problems += summary_problems(file)
     problems += _frozen_problems(files)
     problems += twin_problems(files, array_hashes(predictions) if predictions else None)
-    before = find_base(folder, base)
-    if before is not None:
-        problems += history_problems(folder, files, before)
-    recomputed = None
-    if predictions is not None:
-        found, recomputed = stored_problems(files, predictions)
-        problems += found
+    earlier, now = earlier_states(folder, base), _published(folder, files, problems)
+    if now is not None:
+        for problems_of in (history_problems, changelog_problems, gap_problems):
+            problems += problems_of(now, earlier)
+        problems += standing_problems(now)
+    runs = Given(files, predictions) if predictions is not None else None
+    if runs is not None:
+        problems += runs.problems(verify)
+    if require_predictions and now is not None:
+        problems += _unfounded(now, earlier, runs)
     return CheckResult(
         problems=problems,
         boards=len(files),
         rows=sum(len(file.rows) for file in files),
-        base=before.title if before else None,
-        recomputed=recomputed,
+        base=earlier.title,
+        recomputed=runs.count if runs else None,
+        verified=runs.verified if runs and verify else None,
+        notes=mixtures(files),
     )
+
+
+def _published(folder: Path, files: list[RowsFile], problems: list[str]) -> Published | None:
+    try:
+        return Published(folder, files)
+    except DataError as problem:
+        problems.append(str(problem))
+        return None
+
+
+def _unfounded(now: Published, earlier: Earlier, runs: Given | None) -> Iterator[str]:
+    """New rows whose predictions are not given."""
+    found = runs.founded if runs else set()
+    for run in now.rows:
+        if run not in found and now.is_new(run, earlier):
+            yield (
+                f"{now.title(run)}: its predictions are not there; name the results folder that "
+                "has them with --predictions"
+            )
 
 
 def _frozen_problems(files: Iterable[RowsFile]) -> Iterator[str]:

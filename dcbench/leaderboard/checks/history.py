@@ -1,159 +1,129 @@
-"""Old rows stay: what was published is changed or removed only with a line in the changelog.
+"""Old rows and old rules stay: what was published is changed, replaced or withdrawn in the open.
 
-A line of `CHANGELOG.md` reads `- v1-lite/digits, subset 0, method erm, seeds 0-2: why`.
+A row that counts no more is kept in `retired/`, and a line of the changelog says why; the rules
+that rows obey never change.
 """
 
 from __future__ import annotations
 
-import io
-import re
-import tarfile
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 
-from dcbench.config.git import git
-from dcbench.config.names import parse_seeds, shortened
-from dcbench.config.reading import MOST_TABLE, read_file, read_text
+from dcbench.config.paths import folders_in
+from dcbench.config.text import span
 from dcbench.errors import DataError, UsageError
-from dcbench.leaderboard.checks.read import RowsFile
-from dcbench.leaderboard.rows import Key, Row, key_of, run_title
-from dcbench.leaderboard.tables import has_rows, parse_rows
-
-CHANGELOG = "CHANGELOG.md"
-
-_ENTRY = re.compile(
-    r"- (?P<board>[\w.-]+/[\w.-]+), subset (?P<subset>[0-9]{1,9}), method (?P<method>\S+), "
-    r"seeds? (?P<seeds>[0-9, -]+): \S.*"
+from dcbench.leaderboard.changelog import (
+    CHANGELOG,
+    EXAMPLE,
+    Entry,
+    Run,
+    entries_of,
+    list_lines,
+    read_changelog,
+    standings_from,
+    today,
 )
-_MAIN = ("origin/HEAD", "origin/main", "origin/master", "main", "master")
+from dcbench.leaderboard.checks.earlier import Earlier, State
+from dcbench.leaderboard.checks.read import RowsFile
+from dcbench.leaderboard.columns import DEFAULTS
+from dcbench.leaderboard.files import retired_in
+from dcbench.leaderboard.rows import Row, key_of, run_title
+from dcbench.leaderboard.rules_lock import FROZEN, changed_rules, read_frozen
+from dcbench.leaderboard.standing import (
+    CORRECTED,
+    MISSING,
+    RETIRED,
+    SUPERSEDED,
+    WITHDRAWN,
+    Standing,
+)
+
+_BY_THE_CHANGELOG = ("tier", "state")
+"""Columns that are held to the changelog, and to no earlier state."""
 
 
-@dataclass(frozen=True)
-class Base:
-    """An earlier state of a leaderboard: its files by path, and what to call it."""
-
-    title: str
-    files: dict[str, bytes]
-
-
-def find_base(folder: Path, asked: str | None) -> Base | None:
-    """What to compare with: the folder or git revision that is asked for, else what git has.
-
-    Without asking, that is where the branch left the main one, or on the main branch the commit
-    before; None outside a git checkout.
+class Published:
+    """The folder as it is now, for comparisons with earlier states.
 
     Raises
     ------
-    UsageError
-        What is asked for is neither a folder nor a revision.
+    DataError
+        The changelog or a table of rows that count no more cannot be read.
     """
-    if asked is None:
-        commit = _branch_point(folder)
-        return _at(folder, commit) if commit else None
-    earlier = Path(asked)
-    if earlier.is_dir():
-        paths = [path for path in earlier.rglob("*.csv") if path.is_file()]
-        paths += [path for path in (earlier / CHANGELOG,) if path.is_file()]
-        files = {
-            path.relative_to(earlier).as_posix(): read_file(path, most=MOST_TABLE) for path in paths
+
+    def __init__(self, folder: Path, files: Iterable[RowsFile]) -> None:
+        self.folder, self.files, self.changelog = folder, list(files), folder / CHANGELOG
+        self.lines = list_lines(read_changelog(folder))
+        self.entries, _ = entries_of(self.lines)
+        self.rows = {
+            Run(file.board, key_of(row)): row for file in self.files for _, row in file.keyed()
         }
-        return Base(asked, files)
-    commit = _commit(folder, asked)
-    if commit is None:
-        raise UsageError(f"--base {asked}: neither a folder nor a revision of git in {folder}")
-    return _at(folder, commit)
+        self.retired: dict[Run, list[Row]] = {}
+        for protocol in folders_in(folder):
+            for split, rows in retired_in(protocol).items():
+                for row in rows:
+                    run = Run(f"{protocol.name}/{split}", key_of(row))
+                    self.retired.setdefault(run, []).append(row)
+
+    def title(self, run: Run) -> str:
+        """A run's row, as sentences name it."""
+        return f"{self.folder / '/runs/'.join(run.board.split('/'))}.csv ({run_title(run.key)})"
+
+    def is_new(self, run: Run, earlier: Earlier) -> bool:
+        """Whether the nearest earlier state lacks the row, or has another."""
+        old = earlier.states[0].rows.get(run) if earlier.states else None
+        return old is None or _change_of(old, self.rows.get(run)) is not None
 
 
-def _branch_point(folder: Path) -> str | None:
-    head = _commit(folder, "HEAD")
-    for branch in _MAIN:
-        point = git(folder, "merge-base", "HEAD", branch)
-        if point is not None and point.decode().strip() != head:
-            return point.decode().strip()
-    return _commit(folder, "HEAD^") or head
+def history_problems(now: Published, earlier: Earlier) -> Iterator[str]:
+    """One line for each thing that is not as it was, and that the changelog does not tell of."""
+    told: set[Run] = set()
+    for state in earlier.states:
+        yield from _changed_frozen(now, state)
+        for line in sorted(state.lines.difference(now.lines)):
+            yield f"{now.changelog}: a line is gone that was there in {state.title}: '{line}'"
+        for run, what in _row_problems(now, state):
+            if run not in told:
+                told.add(run)
+                yield what
+    if earlier.unseen:
+        yield f"{now.folder}: {earlier.unseen}"
 
 
-def _commit(folder: Path, revision: str) -> str | None:
-    """The commit of a revision, or None where there is none."""
-    options = ("--verify", "--quiet", "--end-of-options")
-    found = git(folder, "rev-parse", *options, f"{revision}^{{commit}}")
-    return None if found is None else found.decode().strip()
+def _row_problems(now: Published, state: State) -> Iterator[tuple[Run, str]]:
+    since, _ = entries_of(line for line in now.lines if line not in state.lines)
+    events: dict[Run, set[str | None]] = {}
+    for entry in since:
+        for run in entry.runs:
+            events.setdefault(run, set()).add(entry.event)
+    for run, old in state.rows.items():
+        what = _change_of(old, now.rows.get(run))
+        if what is None or None in events.get(run, ()):
+            continue
+        yield from _told(now, run, old, what, events.get(run, set()), state)
+    for run, old in state.retired:
+        if not any(_change_of(old, each) is None for each in now.retired.get(run, ())):
+            title = now.title(run).replace("/runs/", "/retired/")
+            yield run, f"{title}: the row is gone or changed that was there in {state.title}"
 
 
-def _at(folder: Path, commit: str) -> Base:
-    packed = git(folder, "archive", "--format=tar", commit, ".")
-    files = {}
-    if packed is not None:
-        with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
-            for member in archive.getmembers():
-                content = archive.extractfile(member)
-                if content is not None:
-                    files[str(PurePosixPath(member.name))] = content.read()
-    return Base(commit[:12], files)
-
-
-class _Run(NamedTuple):
-    board: str
-    key: Key
-
-
-def history_problems(folder: Path, files: Iterable[RowsFile], base: Base) -> Iterator[str]:
-    """One line for each old row that is gone or changed and not named in the changelog."""
-    changelog = folder / CHANGELOG
-    try:
-        text = read_text(changelog) if changelog.exists() else ""
-    except DataError as problem:
-        yield str(problem)
+def _told(
+    now: Published, run: Run, old: Row, what: str, events: set[str | None], state: State
+) -> Iterator[tuple[Run, str]]:
+    """What is wrong with a row that is no longer as it was."""
+    new = now.rows.get(run)
+    kept = any(_change_of(old, each) is None for each in now.retired.get(run, ()))
+    same_run = new is not None and new["predictions_sha256"] == old["predictions_sha256"]
+    if (kept and events.intersection(RETIRED)) or (same_run and CORRECTED in events):
         return
-    before = set(base.files.get(CHANGELOG, b"").decode(errors="replace").splitlines())
-    lines = [line for line in text.splitlines() if line.startswith("- ") and line not in before]
-    named: set[_Run] = set()
-    for line in lines:
-        try:
-            named |= _named(line)
-        except UsageError as problem:
-            yield f"{changelog}: '{shortened(line)}': {problem}"
-    now = {
-        _Run(f"{file.rules.name}/{file.split.name}", key_of(row)): row
-        for file in files
-        for _, row in file.keyed()
-    }
-    for run, old in _old_rows(base).items():
-        what = _change_of(old, now.get(run))
-        if what is not None and run not in named:
-            subset, method, seed = run.key
-            entry = f"- {run.board}, subset {subset}, method {method}, seed {seed}: why"
-            path = "/runs/".join(run.board.split("/"))
-            yield (
-                f"{folder / path}.csv ({run_title(run.key)}): {what} in {base.title}; restore the "
-                f"row, or add to {changelog}: {entry}"
-            )
-
-
-def _named(line: str) -> set[_Run]:
-    """The runs that a line of the changelog names."""
-    entry = _ENTRY.fullmatch(line)
-    if entry is None:
-        example = "'- <protocol>/<split>, subset 0, method erm, seeds 0-2: why'"
-        raise UsageError(f"should read {example}")
-    subset, method = int(entry["subset"]), entry["method"]
-    return {_Run(entry["board"], (subset, method, seed)) for seed in parse_seeds(entry["seeds"])}
-
-
-def _old_rows(base: Base) -> dict[_Run, Row]:
-    """The rows of an earlier state, wherever they lay then."""
-    found: dict[_Run, Row] = {}
-    for path, content in sorted(base.files.items()):
-        parts = PurePosixPath(path).parts
-        in_place = len(parts) == 3 and parts[1] == "runs" and path.endswith(".csv")
-        before = len(parts) == 2 and path.endswith(".csv") and has_rows(content)
-        if in_place or before:
-            board = f"{parts[0]}/{PurePosixPath(path).stem}"
-            rows = parse_rows(content, f"{path} in {base.title}")
-            found |= {_Run(board, key_of(row)): row for row in rows}
-    return found
+    event = CORRECTED if same_run else WITHDRAWN if new is None else SUPERSEDED
+    subset, method, seed = run.key
+    line = f"- {today()}, {run.board}, subset {subset}, method {method}, seed {seed}, {event}: why"
+    problem = f"{now.title(run)}: {what} in {state.title}; restore the row, or "
+    if event in RETIRED and not kept:
+        problem += f"keep it in retired/, as `dcbench leaderboard mark --state {event}` and "
+        problem += "`build --replace` do, and "
+    yield run, f"{problem}add to {now.changelog}: {line}"
 
 
 def _change_of(old: Row, new: Row | None) -> str | None:
@@ -161,6 +131,102 @@ def _change_of(old: Row, new: Row | None) -> str | None:
     if new is None:
         return "the row is gone; it was there"
     for column, cell in old.items():
+        if column in _BY_THE_CHANGELOG:
+            continue
         if cell and new.get(column, "") != cell:
             return f"{column}='{new.get(column, '')}', but it was '{cell}'"
     return None
+
+
+def _changed_frozen(now: Published, state: State) -> Iterator[str]:
+    """Where frozen rules are not what they were."""
+    for folder in dict.fromkeys(file.folder for file in now.files):
+        try:
+            frozen, before = read_frozen(folder), state.frozen(folder.name)
+        except (DataError, UsageError):
+            continue  # said of the file itself; or it was so when nobody looked
+        if frozen is None or before is None:
+            continue
+        for change in changed_rules(before, frozen):
+            said = change.replace(" was frozen, now it is ", f" in {state.title}, now it is ")
+            yield f"{folder / FROZEN}: {said}; a changed rule is a new protocol version"
+
+
+def changelog_problems(now: Published, earlier: Earlier) -> Iterator[str]:
+    """What is wrong with the new lines of the changelog."""
+    before = earlier.states[0] if earlier.states else State("", {})
+    _, unreadable = entries_of(line for line in now.lines if line not in before.lines)
+    yield from (f"{now.changelog}: {problem}" for problem in unreadable)
+    known = {*now.rows, *now.retired, *(run for state in earlier.states for run in state.rows)}
+    for line in now.lines:
+        entries, _ = entries_of([line])
+        if line not in before.lines and entries:
+            yield from (
+                f"{now.changelog}: '{line}': {p}" for p in _of_entry(entries[0], now, known)
+            )
+
+
+def _of_entry(entry: Entry, now: Published, known: set[Run]) -> Iterator[str]:
+    if entry.date is None:
+        yield f"has no date, and does not say what happened; should read '{EXAMPLE}'"
+    for run in entry.runs:
+        if entry.event == MISSING and run in now.rows:
+            yield f"the run of {run_title(run.key)} is there"
+        elif entry.event != MISSING and run not in known:
+            yield f"there is no such row: {run_title(run.key)}"
+
+
+def standing_problems(now: Published) -> Iterator[str]:
+    """Where tier and state of a row are not what the changelog says."""
+    expected = standings_from(now.entries)
+    for run, row in now.rows.items():
+        for column, should in zip(_BY_THE_CHANGELOG, expected.get(run, Standing()), strict=True):
+            cell = row.get(column) or DEFAULTS[column]
+            if cell != (should if should not in RETIRED else Standing().state):
+                yield f"{now.title(run)}: {column}='{cell}', but {now.changelog} says '{should}'"
+    named: dict[Run, set[str | None]] = {}
+    for entry in now.entries:
+        for run in entry.runs:
+            named.setdefault(run, set()).add(entry.event)
+    for run, rows in now.retired.items():
+        for row in rows:
+            if not named.get(run, set()).intersection({row.get("state"), None}):
+                state, title = row.get("state", ""), now.title(run).replace("/runs/", "/retired/")
+                yield f"{title}: state='{state}', of which {now.changelog} says nothing"
+
+
+def gap_problems(now: Published, earlier: Earlier) -> Iterator[str]:
+    """Where a new result lacks seeds though it has later ones, and nobody says why."""
+    excused = {run for entry in now.entries if entry.event == MISSING for run in entry.runs}
+    excused |= now.retired.keys()
+    for file in now.files:
+        found: dict[tuple[int, str], set[int]] = {}
+        for _, row in file.keyed():
+            subset, method, seed = key_of(row)
+            found.setdefault((subset, method), set()).add(seed)
+        for (subset, method), seeds in found.items():
+            runs = {
+                seed: Run(file.board, (subset, method, seed)) for seed in file.entry.asked.seeds
+            }
+            if not any(now.is_new(run, earlier) for seed, run in runs.items() if seed in seeds):
+                continue
+            lacking = _lacking(seeds, file.entry.asked.seeds)
+            lacking = tuple(seed for seed in lacking if runs[seed] not in excused)
+            if lacking:
+                yield _gap(now, file, subset, method, lacking)
+
+
+def _gap(now: Published, file: RowsFile, subset: int, method: str, lacking: tuple[int, ...]) -> str:
+    seeds = f"seed{'s' if len(lacking) > 1 else ''} {span(lacking)}"
+    line = f"- {today()}, {file.board}, subset {subset}, method {method}, {seeds}, {MISSING}: why"
+    verb = "are" if len(lacking) > 1 else "is"
+    return (
+        f"{file.path} (subset {subset}, method {method}): {seeds} {verb} lacking though later ones "
+        f"are there; run them, or add to {now.changelog}: {line}"
+    )
+
+
+def _lacking(there: set[int], asked: Sequence[int]) -> tuple[int, ...]:
+    """The seeds that are asked before the last that is there, and are not there."""
+    present = [number for number, seed in enumerate(asked) if seed in there]
+    return tuple(seed for seed in asked[: max(present, default=0)] if seed not in there)

@@ -26,6 +26,11 @@ class RowsFile:
     rows: list[Row]
 
     @property
+    def board(self) -> str:
+        """As the changelog names it."""
+        return f"{self.rules.name}/{self.split.name}"
+
+    @property
     def folder(self) -> Path:
         """Where the summary, the rules and `runs/` of this file's protocol lie."""
         return self.path.parents[1]

@@ -1,16 +1,26 @@
-"""Whether the metrics of rows follow from the stored predictions."""
+"""Whether rows follow from the runs that are given: their predictions, and all that they say."""
 
 from __future__ import annotations
 
 import contextlib
 import math
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from dcbench.errors import DataError
+from dcbench.leaderboard.changelog import Run
+from dcbench.leaderboard.checks.evidence import (
+    Stored,
+    Used,
+    prediction_problems,
+    record_problems,
+    same_weights,
+    weights_are_there,
+)
 from dcbench.leaderboard.checks.read import RowsFile
-from dcbench.leaderboard.rows import Row
+from dcbench.leaderboard.checks.training import strange_losses, training_problems
+from dcbench.leaderboard.rows import Row, key_of
 from dcbench.metrics.measure import flatten
 from dcbench.records.arrays import arrays_sha256
 from dcbench.records.files import read_arrays
@@ -22,29 +32,85 @@ _TOLERANCE = 1e-6
 """One unit of the last decimal of a row: another processor may round the other way."""
 
 
-def stored_problems(files: Iterable[RowsFile], results: Path) -> tuple[list[str], int]:
-    """A line for each row that its stored predictions do not bear out, and how many rows have any.
+Verify = Callable[[Path, Record], list[str]]
+"""Given a run's folder and its record: what its weights say against it."""
 
-    Predictions are found by the SHA-256 that the row names, wherever they lie under `results`.
+
+class Given:
+    """The runs under a results folder, for the rows that name their predictions.
+
+    Predictions are found by the SHA-256 that a row names, wherever they lie.
+
+    Attributes
+    ----------
+    count : int
+        Rows whose predictions are there.
+    verified : int
+        Those whose weights are there too and were asked.
+    founded : set of Run
+        The runs of rows whose own predictions are there.
     """
-    stored: dict[str, list[tuple[Path, Record]]] = defaultdict(list)
-    for path, record in find_records(results):
-        stored[record.predictions.recorded_sha256].append((path.parent, record))
-    problems, found = [], 0
-    for file in files:
-        for number, row in enumerate(file.rows):
-            candidates = stored.get(row["predictions_sha256"], [])
-            found += bool(candidates)
+
+    def __init__(self, files: Iterable[RowsFile], results: Path) -> None:
+        self.files, self.count, self.verified = list(files), 0, 0
+        self.founded: set[Run] = set()
+        self._stored: dict[str, list[Stored]] = defaultdict(list)
+        self._runs: dict[tuple[str, ...], Stored] = {}
+        for path, record in find_records(results):
+            stored = Stored(path.parent, record)
+            self._stored[record.predictions.recorded_sha256].append(stored)
+            self._runs[_run_of(record)] = stored
+
+    def problems(self, verify: Verify | None = None) -> Iterator[str]:
+        """A line for each thing that the runs say against the rows."""
+        used: list[Used] = []
+        for file in self.files:
+            for number, row in enumerate(file.rows):
+                for problem in self._of_row(file, row, used, verify):
+                    yield f"{file.row_title(number)}: {problem}"
+        yield from same_weights(used)
+        yield from strange_losses(used)
+
+    def _of_row(
+        self, file: RowsFile, row: Row, used: list[Used], verify: Verify | None
+    ) -> Iterator[str]:
+        run = (file.rules.name, file.split.name, row["subset"], row["method"], row["seed"])
+        candidates = self._stored.get(row["predictions_sha256"], [])
+        self.count += bool(candidates)
+        own = next((each for each in candidates if _run_of(each.record) == run), None)
+        if own is None:
             if candidates:
-                said = _problem(file, row, candidates)
-                problems += [f"{file.row_title(number)}: {said}"] if said else []
-    return problems, found
+                other = candidates[0]
+                yield (
+                    "its predictions are those of another run, "
+                    f"{'/'.join(_run_of(other.record))} in {other.folder}"
+                )
+            elif run in self._runs:
+                yield f"the record in {self._runs[run].folder} has other predictions than the row"
+            return
+        self.founded.add(Run(file.board, key_of(row)))
+        used.append(Used(file, row, own))
+        yield from run_problems(file, row, own.folder, own.record)
+        if verify is not None and weights_are_there(own):
+            self.verified += 1
+            yield from verify(own.folder, own.record)
+
+
+def run_problems(file: RowsFile, row: Row, folder: Path, record: Record) -> Iterator[str]:
+    """What a run's files say against its row, the protocol or the split."""
+    stored = Stored(folder, record)
+    problem = _metrics_problem(file, row, folder)
+    if problem:
+        yield problem
+    yield from record_problems(file, row, record)
+    yield from prediction_problems(stored)
+    yield from training_problems(stored)
 
 
 def array_hashes(results: Path) -> dict[str, str]:
     """The hash of the stored arrays, by the hash that a row of the same run names.
 
-    Predictions that cannot be read are left out; `stored_problems` says so of their rows.
+    Predictions that cannot be read are left out; `Given.problems` says so of their rows.
     """
     hashes = {}
     for path, record in find_records(results):
@@ -58,14 +124,9 @@ def array_hashes(results: Path) -> dict[str, str]:
     return hashes
 
 
-def _problem(file: RowsFile, row: Row, candidates: list[tuple[Path, Record]]) -> str | None:
-    run = (file.rules.name, file.split.name, row["subset"], row["method"], row["seed"])
-    folders = [folder for folder, record in candidates if _run_of(record) == run]
-    if not folders:
-        folder, record = candidates[0]
-        return f"its predictions are those of another run, {'/'.join(_run_of(record))} in {folder}"
+def _metrics_problem(file: RowsFile, row: Row, folder: Path) -> str | None:
     try:
-        again = measure_again(folders[0])
+        again = measure_again(folder)
     except DataError as problem:
         return str(problem)
     newer = {*again.new, *again.later}
