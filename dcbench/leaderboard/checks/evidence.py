@@ -17,6 +17,7 @@ from dcbench.leaderboard.checks.read import RowsFile
 from dcbench.leaderboard.columns import OF_THE_ROW
 from dcbench.leaderboard.rows import Row, key_of, row_of, run_title
 from dcbench.leaderboard.rules_lock import departures
+from dcbench.leaderboard.tracks import provenance_problem
 from dcbench.methods import build_method
 from dcbench.metrics.table import find_metric
 from dcbench.records.files import WEIGHTS, read_predictions, read_stored
@@ -61,6 +62,9 @@ def record_problems(file: RowsFile, row: Row, record: Record) -> Iterator[str]:
         yield "its record says that it is custom: no leaderboard takes it"
     elif record.departures:
         yield f"its record says protocol, and names departures: {'; '.join(record.departures)}"
+    tuned = provenance_problem(record)
+    if tuned is not None:
+        yield tuned
     for departure in departures(record, file.entry):
         yield f"ran under other rules than the protocol's: {departure}"
     yield from _label_problems(record, file)
@@ -69,6 +73,8 @@ def record_problems(file: RowsFile, row: Row, record: Record) -> Iterator[str]:
 
 def _label_problems(record: Record, file: RowsFile) -> Iterator[str]:
     """Where the settings of a record are not those that its name says."""
+    if record.tuned is not None:  # its name is that of the search, which the record holds
+        return
     if ".py:" in record.method:  # a file that somebody sends, which `build_method` would run
         return
     given = file.entry.methods.get(record.method, {})
