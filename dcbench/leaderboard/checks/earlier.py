@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import io
-import tarfile
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path, PurePosixPath
 
 from dcbench.config.base import validated
-from dcbench.config.git import git
+from dcbench.config.git import commit_of, files_at, git
 from dcbench.config.protocol import Protocol
 from dcbench.config.reading import MOST_TABLE, read_file
 from dcbench.config.strict_yaml import YAMLTextError, parse_yaml
@@ -129,21 +127,23 @@ def earlier_states(folder: Path, asked: str | None) -> Earlier:
             path.relative_to(earlier).as_posix(): read_file(path, most=MOST_TABLE) for path in paths
         }
         return Earlier((State(asked, files),))
-    commit = _commit(folder, asked)
+    commit = commit_of(folder, asked)
     if commit is None:
         raise UsageError(f"--base {asked}: neither a folder nor a revision of git in {folder}")
-    return Earlier((_at(folder, commit),))
+    return Earlier((State(commit[:12], files_at(folder, commit)),))
 
 
 def _of_git(folder: Path) -> Earlier:
-    head = _commit(folder, "HEAD")
+    head = commit_of(folder, "HEAD")
     if head is None:
         return Earlier()
     point = _branch_point(folder, head)
-    nearest = point or _commit(folder, "HEAD^") or head
+    nearest = point or commit_of(folder, "HEAD^") or head
     listed = git(folder, "log", "--first-parent", "--format=%H", point or head, "--", ".") or b""
     commits = dict.fromkeys([nearest, *listed.decode().split()])
-    return Earlier(tuple(_at(folder, commit) for commit in commits), _unseen(folder))
+    return Earlier(
+        tuple(State(commit[:12], files_at(folder, commit)) for commit in commits), _unseen(folder)
+    )
 
 
 def _unseen(folder: Path) -> str | None:
@@ -162,22 +162,3 @@ def _branch_point(folder: Path, head: str) -> str | None:
         if point is not None and point.decode().strip() != head:
             return point.decode().strip()
     return None
-
-
-def _commit(folder: Path, revision: str) -> str | None:
-    """The commit of a revision, or None where there is none."""
-    options = ("--verify", "--quiet", "--end-of-options")
-    found = git(folder, "rev-parse", *options, f"{revision}^{{commit}}")
-    return None if found is None else found.decode().strip()
-
-
-def _at(folder: Path, commit: str) -> State:
-    packed = git(folder, "archive", "--format=tar", commit, ".")
-    files = {}
-    if packed is not None:
-        with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
-            for member in archive.getmembers():
-                content = archive.extractfile(member)
-                if content is not None:
-                    files[str(PurePosixPath(member.name))] = content.read()
-    return State(commit[:12], files)

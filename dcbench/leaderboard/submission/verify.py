@@ -10,8 +10,8 @@ from dcbench.config.paths import shipped_root
 from dcbench.config.reading import read_file
 from dcbench.errors import RunError, UsageError
 from dcbench.leaderboard.build import BuildResult, build
+from dcbench.leaderboard.changelog import CHANGELOG
 from dcbench.leaderboard.checks import check
-from dcbench.leaderboard.checks.history import CHANGELOG
 from dcbench.leaderboard.diff import Diff, diff
 from dcbench.leaderboard.files import write_files
 from dcbench.leaderboard.rows import run_title
@@ -76,7 +76,9 @@ def verify(submission: Submission, folder: Path, scratch: Path, boards: Path | N
         return Verified(records, _plain([*problems, str(problem)], folder, scratch), None)
     problems += [f"{path}: is custom: no leaderboard takes it" for path in built.custom]
     problems += _rivals(built)
-    problems += check(scratch, predictions=folder / RESULTS, base=str(where)).problems
+    problems += check(
+        scratch, predictions=folder / RESULTS, base=str(where), require_predictions=True
+    ).problems
     change = diff(before, state_of_folder(scratch))
     return Verified(records, _plain(problems, folder, scratch), change)
 
