@@ -19,8 +19,8 @@ from dcbench._version import __version__
 from dcbench.config.reading import MOST_TABLE, read_file
 from dcbench.errors import DataError, RunError, UsageError
 from dcbench.leaderboard.boards import Board, load_boards
+from dcbench.leaderboard.changelog import CHANGELOG
 from dcbench.leaderboard.checks import check
-from dcbench.leaderboard.checks.history import CHANGELOG
 from dcbench.leaderboard.files import write_files
 from dcbench.leaderboard.states import state_of_folder
 from dcbench.records.files import RECORD
