@@ -44,7 +44,7 @@ def load_images(split: Split, source: Source, *, fit: Fit = "trainval") -> Split
         Training or test images are missing, damaged, not the ones that were hashed, or not the
         official ones where the source takes no others; or a file of an OOD set is damaged.
     """
-    listed = _listed(split, source)
+    listed = load_listed(split, source)
     fitted = listed if fit == "trainval" else listed.rows(split.fitted(fit))
     test = load_test(split, source)
     ood, missing = {}, {}
@@ -76,12 +76,18 @@ def load_tuning_images(split: Split, source: Source, *, fit: Fit = "train") -> S
             f"split {split.name} holds nothing out of its training to tune on: it has neither a "
             "validation part nor a list of held-out images"
         )
-    listed, fitted = _listed(split, source), split.fitted(fit)
+    listed, fitted = load_listed(split, source), split.fitted(fit)
     return SplitImages(listed.rows(fitted), listed.rows(~fitted), {}, {})
 
 
-def _listed(split: Split, source: Source) -> ImageSet:
-    """The images of `train`, then of `val`, which are those that were hashed."""
+def load_listed(split: Split, source: Source) -> ImageSet:
+    """The images of `train`, then of `val`, which are those that were hashed.
+
+    Raises
+    ------
+    DataError
+        As for `load_images`.
+    """
     whole = source.part(split.config.dataset, "train")
     listed = whole.take(np.concatenate([split.train, split.val]))
     _check_hash(split, listed)

@@ -58,10 +58,10 @@ def paired_difference(
     UsageError
         An unknown method or metric, or no run that both have.
     """
-    return _difference(values_by_method(runs, metric), method, against, metric)
+    return difference_of(values_by_method(runs, metric), method, against, metric)
 
 
-def _difference(values: pd.DataFrame, method: str, against: str, metric: str) -> Difference:
+def difference_of(values: pd.DataFrame, method: str, against: str, metric: str) -> Difference:
     """`paired_difference` of the values of a metric, as `values_by_method` gives them."""
     for name in (method, against):
         if name not in values:
@@ -137,7 +137,7 @@ def _differences_from(values: pd.DataFrame, against: str, metric: str) -> Iterat
     for method in map(str, values):
         shared = against in values and (values[method] - values[against]).notna().any()
         if method != against and shared:
-            yield _difference(values, method, against, metric)
+            yield difference_of(values, method, against, metric)
 
 
 def holm_corrected(differences: Sequence[Difference]) -> list[Difference]:

@@ -7,6 +7,7 @@ import re
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain, count
 from typing import Any
 
 import pandas as pd
@@ -14,11 +15,13 @@ import pandas as pd
 from dcbench.config.text import duration
 from dcbench.data.splits import split_config
 from dcbench.leaderboard.boards import Board
-from dcbench.metrics.table import Metric
+from dcbench.metrics.table import Metric, metrics_of
 from dcbench.reports.absent import values_of
 from dcbench.reports.page.columns import metrics_of_methods, metrics_of_runs
+from dcbench.reports.page.cost import RelativeCost, relative_costs
 from dcbench.reports.page.intervals import Axis, Drawing, axis_over, interval_drawing
 
+[_ACCURACY] = metrics_of(["accuracy"])
 SUBSETS = {"0": "Subset 0", "all": "All subsets"}
 _Values = dict[Hashable, Any]
 
@@ -41,11 +44,13 @@ class RunRow:
     cells: tuple[PageCell, ...]
     notes: tuple[str, ...]
     predictions_sha256: str
+    accuracy: float | None
+    ece15: float | None
 
 
 @dataclass(frozen=True)
 class MethodRow:
-    """A method over its runs; `tied` are the methods that share its rank."""
+    """A method over its runs; `key` is its address, `tied` are the methods that share its rank."""
 
     key: str
     method: str
@@ -54,6 +59,7 @@ class MethodRow:
     tied: tuple[str, ...]
     n: int
     asked: int
+    accuracy: PageCell
     cells: tuple[PageCell, ...]
     cost: PageCell
     drawing: Drawing | None
@@ -71,11 +77,33 @@ class MethodTable:
     run_metrics: list[Metric]
     axis: Axis
     rows: list[MethodRow]
+    subsets: str
+
+    @property
+    def first(self) -> bool:
+        """Whether it is of the subset that ranks are given for first."""
+        return self.subsets == "0"
+
+    def runs_of(self, board: Board) -> pd.DataFrame:
+        """The rows of a board that the table is over."""
+        return _runs_over(board, self.subsets)
 
 
 def slug(*parts: str) -> str:
     """A name for an element of the page."""
     return re.sub(r"[^A-Za-z0-9]+", "-", "-".join(parts)).strip("-").lower()
+
+
+def slugs(names: Iterable[str]) -> dict[str, str]:
+    """A name for each of several texts, no two the same."""
+    found: dict[str, str] = {}
+    taken: set[str] = set()
+    for name in sorted(set(names)):
+        plain = slug(name) or "method"
+        numbers = (f"{plain}-{number}" for number in count(2))
+        found[name] = next(each for each in chain([plain], numbers) if each not in taken)
+        taken.add(found[name])
+    return found
 
 
 def method_tables(board: Board) -> list[MethodTable]:
@@ -89,26 +117,33 @@ def method_tables(board: Board) -> list[MethodTable]:
 
 def _table(board: Board, subsets: str, summary: pd.DataFrame) -> MethodTable:
     ood = split_config(board.split).ood
-    runs = board.runs if subsets == "all" else board.runs[board.runs["subset"] == int(subsets)]
-    runs = runs.sort_values(["method", "subset", "seed"])
+    runs = _runs_over(board, subsets).sort_values(["method", "subset", "seed"])
     shown, run_metrics = metrics_of_methods(summary, ood), metrics_of_runs(runs, ood)
     axis = _axis(summary, runs)
     key = slug(board.protocol, board.file_name, "subset", subsets)
     by_method: dict[str, list[_Values]] = defaultdict(list)
     for run in runs.to_dict("records"):
         by_method[run["method"]].append(run)
+    costs = relative_costs(runs)
+    named = slugs(by_method)
     rows = [
         _method_row(
-            f"{key}-{number}",
+            f"{key}-{named[values['method']]}",
             values,
             by_method[values["method"]],
             shown,
             run_metrics,
             axis,
+            _cost_cell(costs[values["method"]]),
         )
-        for number, values in enumerate(_best_first(summary))
+        for values in _best_first(summary)
     ]
-    return MethodTable(key, SUBSETS[subsets], shown, run_metrics, axis, rows)
+    return MethodTable(key, SUBSETS[subsets], shown, run_metrics, axis, rows, subsets)
+
+
+def _runs_over(board: Board, subsets: str) -> pd.DataFrame:
+    runs = board.runs
+    return runs if subsets == "all" else runs[runs["subset"] == int(subsets)]
 
 
 def _best_first(summary: pd.DataFrame) -> Iterable[_Values]:
@@ -132,8 +167,8 @@ def _method_row(
     shown: Sequence[Metric],
     run_metrics: Sequence[Metric],
     axis: Axis,
+    cost: PageCell,
 ) -> MethodRow:
-    seconds = number(values.get("train_seconds_mean"))
     return MethodRow(
         key=key,
         method=str(values["method"]),
@@ -142,12 +177,17 @@ def _method_row(
         tied=tuple(text(values["tied"]).split()),
         n=int(values["n"]),
         asked=int(values["asked"]),
+        accuracy=_mean_cell(values, _ACCURACY),
         cells=tuple(_mean_cell(values, metric) for metric in shown),
-        cost=PageCell() if seconds is None else PageCell(duration(seconds), order=seconds),
+        cost=cost,
         drawing=_drawing(axis, values, own),
         unverified=text(values.get("unverified_data")),
         runs=tuple(_run_row(run, run_metrics) for run in own),
     )
+
+
+def _cost_cell(cost: RelativeCost) -> PageCell:
+    return PageCell(cost.text, cost.flops_text, cost.time)
 
 
 def _drawing(axis: Axis, values: _Values, own: Sequence[_Values]) -> Drawing | None:
@@ -185,6 +225,8 @@ def _run_row(values: _Values, run_metrics: Sequence[Metric]) -> RunRow:
         cells=tuple(cells),
         notes=tuple(filter(None, [*notes, unverified and f"not the official files: {unverified}"])),
         predictions_sha256=text(values["predictions_sha256"]),
+        accuracy=number(values.get("accuracy")),
+        ece15=number(values.get("ece15")),
     )
 
 

@@ -76,10 +76,21 @@
       choose(tabs[to], true);
     });
   });
-  // The browser scrolls to what the address names.
-  addEventListener("hashchange", () => {
-    if (tabs.some((tab) => tab.hash === location.hash)) select(ofAddress());
-  });
+  // The browser scrolls to a section that the address names; a row is in a section that may be hidden.
+  const openAddress = () => {
+    if (tabs.some((tab) => tab.hash === location.hash)) {
+      select(ofAddress());
+      return;
+    }
+    const named = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    const owner = tabs.find((tab) => panelOf(tab) === named?.closest(".panel"));
+    if (!owner) return;
+    select(owner);
+    const more = named.querySelector(":scope > tr .more[aria-expanded=false]");
+    if (more) more.click();
+    named.scrollIntoView({ block: "center" });
+  };
+  addEventListener("hashchange", openAddress);
   select(ofAddress());
 
   // Sorting: a method and its runs are one tbody. Cells without a number stay last.
@@ -108,17 +119,34 @@
     button.addEventListener("click", () => sort(button.closest("table"), button.closest("th")));
   }
 
-  // Runs of a method: folded until asked for.
+  // Runs of a method, and those behind a cell of the overview: made when they are asked for.
+  const unfold = (opener, key, where) => {
+    const row = opener.closest("tr");
+    const id = where ? `open-${key}` : `runs-${key}`;
+    const there = document.getElementById(id);
+    const other = where ? row.parentElement.querySelector(":scope > .detail") : null;
+    other?.remove();
+    for (const each of all("[aria-expanded]", row)) each.setAttribute("aria-expanded", "false");
+    if (there) there.remove();
+    else {
+      row.after(dcbenchRuns.detail(id, key, row.cells.length, where));
+      opener.setAttribute("aria-expanded", "true");
+      opener.setAttribute("aria-controls", id);
+    }
+  };
   for (const button of all(".more")) {
-    const runs = document.getElementById(button.getAttribute("aria-controls"));
-    const show = (open) => {
-      runs.hidden = !open;
-      button.setAttribute("aria-expanded", String(open));
-    };
-    show(false);
     button.disabled = false;
-    button.addEventListener("click", () => show(runs.hidden));
+    button.addEventListener("click", () => unfold(button, button.closest("tbody").id, false));
   }
+  for (const cell of all(".cell")) {
+    cell.setAttribute("role", "button");
+    cell.setAttribute("aria-expanded", "false");
+    cell.addEventListener("click", (event) => {
+      event.preventDefault();
+      unfold(cell, cell.dataset.row, true);
+    });
+  }
+  for (const area of all(".drop")) dcbenchCheck.start(area);
 
   // Filters: by the method's name and by the kind of row.
   for (const bar of all(".filter")) {
@@ -140,4 +168,6 @@
     bar.addEventListener("input", filter);
     filter();
   }
+
+  if (location.hash) openAddress();
 })();

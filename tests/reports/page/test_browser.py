@@ -3,38 +3,22 @@
 from __future__ import annotations
 
 import json
-import shutil
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from dcbench.reports.page import write_page
+from tests.reports.page.browser import look, resize, started_browser, wait_until
 from tests.reports.page.made import HOSTILE, reported, two_boards
 
 pytestmark = pytest.mark.browser
-FLAGS = (
-    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-    *("--disable-dev-shm-usage", "--hide-scrollbars"),
-)
 FIGURE = '<svg xmlns="http://www.w3.org/2000/svg" width="40" height="30"><title>A</title></svg>'
 
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if not (chromium and driver):
-        pytest.skip("there is no chromium with its chromedriver")
-    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
-    options = webdriver.ChromeOptions()
-    options.binary_location = chromium
-    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    with webdriver.Chrome(options, webdriver.ChromeService(driver)) as started:
-        yield started
+    yield from started_browser(tmp_path_factory.mktemp("profile"))
 
 
 @pytest.fixture(scope="module")
@@ -58,22 +42,6 @@ def page(browser: Any, address: str) -> Any:
         browser.get_log(kind)
     browser.get(address)
     return browser
-
-
-def resize(browser: Any, width: int) -> None:
-    size = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 600}
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-
-
-def look(page: Any, selector: str) -> Any:
-    return page.find_element("css selector", selector)
-
-
-def wait_until(holds: Callable[[], bool], seconds: float = 10) -> None:
-    end = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < end, "it never held"
-        time.sleep(0.02)
 
 
 def press(page: Any, keys: str) -> None:
@@ -177,6 +145,38 @@ def test_runs_stay_with_their_method_when_rows_are_sorted(page):
     assert [row.split()[:3] for row in rows] == [["0", "0", "60.00"], ["0", "1", "61.00"]]
 
 
+def test_cell_of_the_overview_opens_the_runs_behind_it_and_leads_to_its_row(page):
+    cell = look(page, "#overview .cell[data-row='v1-lite-cifair10-common-subset-0-mixup']")
+    cell.click()
+    assert cell.get_attribute("aria-expanded") == "true"
+    detail = look(page, "#overview .detail")
+    rows = [row.text.split()[:3] for row in detail.find_elements("css selector", ".runs tbody tr")]
+    assert rows == [["0", "0", "52.00"], ["0", "1", "53.00"], ["0", "2", "54.00"]]
+    detail.find_element("css selector", "a[href^='#']").click()
+    body = look(page, "#v1-lite-cifair10-common-subset-0-mixup")
+    wait_until(body.is_displayed)
+    assert body.find_element("css selector", ".runs").is_displayed()
+    look(page, "a[href='#overview']").click()
+    cell.click()
+    assert page.find_elements("css selector", "#overview .detail") == []
+    assert cell.get_attribute("aria-expanded") == "false"
+
+
+def test_address_with_a_row_opens_its_section_and_its_runs(page, address):
+    page.get("about:blank")
+    page.get(f"{address}#v1-lite-cifair10-common-subset-0-erm")
+    assert look(page, FIRST).is_displayed()
+    assert not look(page, "#overview").is_displayed()
+    assert look(page, "[data-name=erm] .runs").is_displayed()
+
+
+def test_hostile_name_is_text_where_the_script_writes_it(page):
+    cell = look(page, "#overview .cell[data-row$='script-alert-1-script']")
+    cell.click()
+    assert f"about {HOSTILE}" in look(page, "#overview .detail").text
+    assert len(page.find_elements("css selector", "script")) == 2
+
+
 def test_filter_keeps_the_methods_whose_name_holds_the_text(page):
     look(page, f"a[href='{FIRST}']").click()
     search = look(page, f"{FIRST} [type=search]")
@@ -198,7 +198,10 @@ def test_filter_takes_provisional_and_reported_rows_away(page):
 def test_tabs_go_by_keyboard_round_their_ends(page):
     tabs = page.find_elements("css selector", "[role=tab]")
     names = [tab.get_attribute("aria-label") for tab in tabs]
-    assert names == ["v1: digits", "v1-lite: cifair10-common", "Figures"]
+    assert names == [
+        *("Overview", "Check a run", "Submit and cite"),
+        *("v1: digits", "v1-lite: cifair10-common", "Figures"),
+    ]
 
     def chosen() -> tuple[str, list[str]]:
         now = page.switch_to.active_element.get_attribute("aria-label")
@@ -206,19 +209,22 @@ def test_tabs_go_by_keyboard_round_their_ends(page):
         return now, [each.get_attribute("id") for each in panels if each.is_displayed()]
 
     page.execute_script("arguments[0].focus()", tabs[0])
-    assert chosen() == ("v1: digits", ["v1-digits"])
+    assert chosen() == ("Overview", ["overview"])
     for key, name, panel in (
+        ("\ue014", "Check a run", "check"),
+        ("\ue014", "Submit and cite", "taking-part"),
+        ("\ue014", "v1: digits", "v1-digits"),
         ("\ue014", "v1-lite: cifair10-common", FIRST[1:]),
         ("\ue010", "Figures", "figures"),
-        ("\ue014", "v1: digits", "v1-digits"),
+        ("\ue014", "Overview", "overview"),
         ("\ue012", "Figures", "figures"),
-        ("\ue011", "v1: digits", "v1-digits"),
+        ("\ue011", "Overview", "overview"),
     ):
         press(page, key)
         assert chosen() == (name, [panel])
     selected = [tab.get_attribute("aria-selected") for tab in tabs]
-    assert selected == ["true", "false", "false"]
-    assert [tab.get_attribute("tabindex") for tab in tabs] == ["0", "-1", "-1"]
+    assert selected == ["true", *["false"] * 5]
+    assert [tab.get_attribute("tabindex") for tab in tabs] == ["0", *["-1"] * 5]
 
 
 def test_address_with_a_section_opens_it(page, address):
@@ -321,4 +327,4 @@ def test_all_tables_are_there_without_a_script(page, address):
     )
     assert hidden == 0
     assert len(shown(page)) == 7
-    assert look(page, ".runs").is_displayed()
+    assert "Single runs are in the CSV" in look(page, f"{FIRST} noscript").text

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -27,15 +29,17 @@ class Page(HTMLParser):
         super().__init__()
         self.elements: list[tuple[str, dict[str, str | None]]] = []
         self.inside: list[str] = []
-        self.code: dict[str, str] = {"style": "", "script": ""}
+        self.code: dict[str, str] = {"style": "", "script": "", "data": ""}
         self.source = path.read_text(encoding="utf-8")
         self.feed(self.source)
 
     def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
         self.elements.append((tag, dict(attributes)))
-        self.inside.append(tag)
+        data = tag == "script" and ("type", "application/json") in attributes
+        self.inside.append("data" if data else tag)
 
     def handle_endtag(self, tag: str) -> None:
+        tag = "data" if self.inside[-1:] == ["data"] else tag
         if tag in self.inside:
             while self.inside.pop() != tag:
                 pass
@@ -54,9 +58,12 @@ class Page(HTMLParser):
 
     def table(self, state: str) -> str:
         """The markup of the first group of rows of a state."""
-        return re.findall(
-            rf'<tbody data-name="[^"]*" data-state="{state}">.*?</tbody>', self.source, re.S
-        )[0]
+        return re.findall(rf'<tbody [^>]*data-state="{state}">.*?</tbody>', self.source, re.S)[0]
+
+    def runs(self) -> dict[str, Any]:
+        """The single runs of each row, by its address."""
+        methods: dict[str, Any] = json.loads(self.code["data"])["methods"]
+        return methods
 
     def words(self) -> str:
         """The text of the page, its white space joined."""
@@ -73,8 +80,9 @@ def made(tmp_path: Path, boards=None, published=(), figures=None) -> Page:
 
 
 def test_hostile_method_name_is_text_and_no_element(page: Page):
-    assert len(page.all("script")) == 1
+    assert page.all("script") == [{"type": "application/json", "id": "runs"}, {}]
     assert "<script>alert" not in page.source
+    assert HOSTILE in {each["method"] for each in page.runs().values()}
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page.source
 
 
@@ -82,7 +90,8 @@ def test_quotes_in_a_method_name_stay_inside_their_attribute(tmp_path: Path):
     name = '" onclick="alert(1)'
     page = made(tmp_path, [board({name: (0.5, 0.6, 0.7)}, {name: 1})])
     assert all("onclick" not in attributes for _, attributes in page.elements)
-    assert {"data-name": name, "data-state": "ranked"} in page.all("tbody")
+    rows = [each for each in page.all("tbody") if each.get("data-state") == "ranked"]
+    assert [each["data-name"] for each in rows] == [name]
 
 
 def test_page_loads_nothing_from_elsewhere(page: Page):
@@ -109,8 +118,8 @@ def test_policy_forbids_the_network_and_knows_this_style_and_script_alone(page: 
     assert policy is not None
     rules = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
     hashes = {
-        name: base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
-        for name, text in page.code.items()
+        name: base64.b64encode(hashlib.sha256(page.code[name].encode()).digest()).decode()
+        for name in ("style", "script")
     }
     assert rules == {
         "default-src": "'none'",
@@ -125,16 +134,27 @@ def test_policy_forbids_the_network_and_knows_this_style_and_script_alone(page: 
 def test_every_run_is_there_as_a_dot_and_as_a_row(tmp_path: Path):
     boards = two_boards()
     page = made(tmp_path, boards)
+    drawn = re.findall(r'<tbody id="([^"]*)".*?<path class="run" d="(.*?)"', page.source, re.S)
+    dots = {key: path.count("M") for key, path in drawn}
+    listed = page.runs()
     for each in boards:
-        for run in each.runs.to_dict("records"):
-            assert digest(run["method"], run["subset"], run["seed"]) in page.source
-            percent = f"{run['accuracy'] * 100:.2f}"
-            assert f"subset 0, seed {run['seed']}: {percent}</title>" in page.source
+        for method, runs in each.runs.groupby("method"):
+            [(key, row)] = [
+                (key, row)
+                for key, row in listed.items()
+                if (row["method"], row["split"]) == (method, each.split)
+            ]
+            assert dots[key] == len(runs)
+            assert [run["sha256"] for run in row["runs"]] == [
+                digest(str(method), 0, seed) for seed in range(len(runs))
+            ]
+            texts = [run["cells"][0] for run in row["runs"]]
+            assert texts == [f"{100 * value:.2f}" for value in runs["accuracy"]]
 
 
 def test_shared_rank_is_told_with_the_methods_that_share_it(page: Page):
     row = next(
-        row for row in re.findall(r"<tbody.*?</tbody>", page.source, re.S) if ">mixup<" in row
+        row for row in re.findall(r"<tbody id.*?</tbody>", page.source, re.S) if ">mixup<" in row
     )
     assert re.search(r'data-order="1">1<abbr title="shared">=</abbr>', row)
     assert "level with ic-mixup" in row
@@ -187,7 +207,9 @@ def test_numbers_are_percent_with_the_half_width_of_their_interval(tmp_path: Pat
     assert "52.00 <small>±2.00</small>" in page.source
     assert "48.0 <small>±2.0</small>" in page.source
     assert "1.480 <small>±0.020</small>" in page.source
-    assert "8 min 40 s" in page.source
+    assert page.runs()["v1-lite-cifair10-common-subset-0-erm"]["runs"][1]["cells"][-1] == (
+        "8 min 40 s"
+    )
 
 
 def test_single_run_has_no_interval(tmp_path: Path):
@@ -307,9 +329,16 @@ def test_figure_stands_in_the_section_that_its_name_begins_with(tmp_path: Path):
     for name in names:
         (folder / f"{name}.svg").write_text("<svg/>")
     boards = [board({"erm": (0.5,)}, {}, split="cifair10"), *two_boards()]
-    sections = made(tmp_path, boards, figures=folder).source.split("<section ")[1:]
-    found = [re.findall(r'img src="figures/(.*?).svg"', section) for section in sections]
-    assert found == [[], [names[0]], [names[1]], [names[2]]]
+    sections = made(tmp_path, boards, figures=folder).source.split("<section id=")[1:]
+    found = {
+        section.split('"')[1]: re.findall(r'img src="figures/(.*?).svg"', section)
+        for section in sections
+    }
+    assert {key: drawn for key, drawn in found.items() if drawn} == {
+        "v1-lite-cifair10-common": [names[0]],
+        "v1-digits": [names[1]],
+        "figures": [names[2]],
+    }
 
 
 def test_folder_without_figures_is_told(tmp_path: Path):
