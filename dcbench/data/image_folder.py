@@ -123,14 +123,21 @@ def _decoded(listed: Sequence[_Listed], size: tuple[int, int]) -> Piece:
     images = np.empty((len(listed), *size, 3), dtype=np.uint8)
 
     def decode(row: int) -> None:
-        images[row] = _read_picture(listed[row].path, size)
+        images[row] = read_picture(listed[row].path, size)
 
     with ThreadPoolExecutor() as threads:
         list(threads.map(decode, range(len(listed))))
     return Piece(images, np.array([each.label for each in listed], dtype=np.int64))
 
 
-def _read_picture(path: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
+def read_picture(path: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
+    """A picture of a file, uint8 [height, width, 3].
+
+    Raises
+    ------
+    DataError
+        It is none, or one of too many pixels.
+    """
     content = read_file(path, most=_MOST_BYTES, links=True)
     try:
         return in_size(open_picture(content, _FORMATS), size)

@@ -91,6 +91,11 @@ def test_one_bad_file_names_itself_and_hides_no_other(own: Path, monkeypatch):
     assert "bad" not in names
     code, _, noted = invoked("splits")
     assert f"left out: {own / 'bad.yaml'}: " in noted
+    monkeypatch.setattr("dcbench.data.splits.split_names", lambda: ["bad", "mine"])
+    code, said, _ = invoked("splits", "verify", "--json")
+    bad, mine = json.loads(said)
+    assert (code, bad["state"], mine["state"]) == (1, "not read", "same")
+    assert bad["detail"].startswith(f"{own / 'bad.yaml'}: ")
     assert load_split("mine").name == "mine"
 
 

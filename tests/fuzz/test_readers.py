@@ -5,6 +5,7 @@ The short form is for every day. `DCBENCH_FUZZ=500` tries that many files of eac
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import save
 
 from dcbench.config.base import validated
@@ -21,7 +23,9 @@ from dcbench.config.reading import read_yaml
 from dcbench.config.tuned import recipe_text, tuned_recipe
 from dcbench.data import formats
 from dcbench.data.bundle import Bundle
+from dcbench.data.image_folder import read_picture
 from dcbench.data.lists import read_hashes
+from dcbench.data.npz_file import NpzImages
 from dcbench.data.splits import SplitConfig
 from dcbench.errors import DataError
 from dcbench.leaderboard.submission import pack, unpacked
@@ -57,6 +61,24 @@ def as_images(reader: Callable[[bytes], object]) -> Callable[[Path], object]:
 
 def queue(path: Path) -> object:
     return read_queue(path, {})
+
+
+def encoded(kind: str) -> bytes:
+    target = io.BytesIO()
+    pixels = np.arange(12 * 12 * 3, dtype=np.uint8).reshape(12, 12, 3)
+    Image.fromarray(pixels).save(target, kind)
+    return target.getvalue()
+
+
+def npz_of_images() -> bytes:
+    target = io.BytesIO()
+    images = np.arange(6 * 8 * 8, dtype=np.uint8).reshape(6, 8, 8)
+    np.savez_compressed(target, images=images, labels=np.arange(6) % 2)
+    return target.getvalue()
+
+
+def read_npz(path: Path) -> object:
+    return NpzImages(str(path), (8, 8), 0.5).read(path.parent, "train")
 
 
 def head(path: Path, lines: int) -> bytes:
@@ -106,6 +128,9 @@ def kinds(tmp_path_factory, made) -> dict[str, Kind]:  # noqa: F811
             fakes.mnist_images(np.zeros((3, 28, 28), np.uint8)),
             as_images(formats.read_mnist_images),
         ),
+        "png picture": Kind(encoded("PNG"), lambda path: read_picture(path, (8, 8))),
+        "jpeg picture": Kind(encoded("JPEG"), lambda path: read_picture(path, (8, 8))),
+        "npz of images": Kind(npz_of_images(), read_npz),
         "labels of mnist": Kind(fakes.mnist_labels([1, 2]), as_images(formats.read_mnist_labels)),
     }
 
@@ -114,6 +139,7 @@ KINDS = (
     *("records", "predictions", "weights", "histories", "checkpoints", "bundle", "rows"),
     *("summary", "plan", "split", "protocol", "hashes", "reported", "figure", "cifar of Python 2"),
     *("cifar of Python 3", "images of mnist", "labels of mnist", "tuned recipe", "submission"),
+    *("png picture", "jpeg picture", "npz of images"),
 )
 
 
