@@ -404,8 +404,10 @@ def test_settings_may_be_strings_as_on_a_command_line():
 
 
 def test_label_is_fit_for_a_folder_whatever_the_values():
-    choice = chosen("cifar100", "erm", milestones=[60, 120], model="../../x y")
-    assert choice.label == "erm[milestones=60-120,model=.._.._x_y]"
+    choice = chosen("cifar100", "erm", milestones=[60, 120])
+    assert choice.label == "erm[milestones=60-120]"
+    with pytest.raises(UsageError, match=r"model='\.\./\.\./x y': should be a name"):
+        chosen("cifar100", "erm", model="../../x y")
 
 
 @pytest.mark.parametrize(
