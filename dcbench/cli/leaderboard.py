@@ -37,6 +37,12 @@ def build_leaderboard(
     reason: Annotated[
         str, typer.Option(help="Why rows are replaced: a line of the changelog.")
     ] = "",
+    further: Annotated[
+        bool,
+        typer.Option(
+            "--open", help="Also runs with another network, augmentation or further images."
+        ),
+    ] = False,
     footnote: Annotated[str, typer.Option(help="What the rows' readers should know.")] = "",
 ) -> Iterator[Report]:
     """Turn records into CSV: one row a run, and a summary a method.
@@ -52,7 +58,9 @@ def build_leaderboard(
 
     folder = results_root(results)
     footnote = footnote or footnote_of(folder)
-    built = build(folder, output, replace=replace, reason=reason, footnote=footnote)
+    built = build(
+        folder, output, replace=replace, reason=reason, footnote=footnote, further=further
+    )
     boards = []
     for board in built.boards:
         written = {"protocol": board.protocol, "split": board.split, "path": str(board.path)}

@@ -39,6 +39,12 @@ def pack_submission(
         list[Path] | None,
         typer.Option("--source", help="File of a method or network; may be repeated."),
     ] = None,
+    further: Annotated[
+        bool,
+        typer.Option(
+            "--open", help="Also runs with another network, augmentation or further images."
+        ),
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check all and say what it would hold.")
     ] = False,
@@ -58,6 +64,7 @@ def pack_submission(
             output,
             footnote=footnote,
             sources=sources or (),
+            further=further,
             dry_run=dry_run,
             progress=progress,
         )
@@ -128,6 +135,9 @@ def verify_submission(
             metavar="FILE.py:Class", help="What --rerun trains, where the method is from a file."
         ),
     ] = None,
+    model: Annotated[
+        str | None, typer.Option(metavar="FILE.py:Class", help="Likewise for a network.")
+    ] = None,
     tolerance: Annotated[
         float,
         typer.Option(min=0, max=1, help="How far a rerun's accuracy may be off, a fraction."),
@@ -161,17 +171,16 @@ def verify_submission(
         submission = unpacked(file, folder)
         found = verify(submission, folder, Path(scratch, "boards"), boards)
         yield _verified_report(found)
+        if unpack is not None:
+            _copy(folder, unpack)
+            yield _unpacked_report(found, unpack)
         again: list[Again] = []
         if rerun and not found.problems:
             kept = rerun_results or Path(scratch, "again")
             again = _train_again(
-                found, rerun, method, kept, device=device, threads=threads, data=data
+                found, rerun, (method, model), kept, device=device, threads=threads, data=data
             )
             yield _again_report(again, tolerance)
-        if unpack is not None:
-            _move(folder, unpack)
-            build = f"dcbench leaderboard build --results {unpack}"
-            yield Report(notes=[f"{unpack}: `{build}` adds the rows"])
     far = [each.title for each in again if not each.within(tolerance)]
     problems = len(found.problems) + len(far)
     if problems:
@@ -196,7 +205,7 @@ def _verified_report(found: Verified) -> Report:
 def _train_again(
     found: Verified,
     count: int,
-    method: str | None,
+    code: tuple[str | None, str | None],
     kept: Path,
     *,
     device: str,
@@ -215,7 +224,7 @@ def _train_again(
     # At random, so that nobody can know which; but what was begun before is gone on with.
     drawn = secrets.SystemRandom().sample(found.records, len(found.records))
     drawn.sort(key=lambda each: not (kept / address_of(each[1])).exists())
-    plans = [(path, record, plan_again(record, method)) for path, record in drawn[:count]]
+    plans = [(path, record, plan_again(record, *code)) for path, record in drawn[:count]]
     session = Session(open_source(data), find_device(device), threads)
     with ConsoleProgress() as progress:
         return [
@@ -247,13 +256,16 @@ def _again_report(again: Sequence[Again], tolerance: float) -> Report:
     )
 
 
-def _move(folder: Path, target: Path) -> None:
+def _unpacked_report(found: Verified, target: Path) -> Report:
+    custom = any(record.status == "custom" for _, record in found.records)
+    build = f"dcbench leaderboard build --results {target}{' --open' if custom else ''}"
+    return Report(notes=[] if found.problems else [f"`{build}` adds the rows"])
+
+
+def _copy(folder: Path, target: Path) -> None:
     import shutil
 
     from dcbench.records.atomic import writing
 
     with writing(target):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if target.exists():
-            target.rmdir()
-        shutil.move(folder, target)
+        shutil.copytree(folder, target, dirs_exist_ok=True)

@@ -79,6 +79,13 @@ PathPart = Annotated[str, AfterValidator(path_part)]
 """A field whose value becomes a part of a path."""
 
 
+EXTRA = "extra"
+"""What the label of a method that uses further images says of them: `mine[extra=imagenet]`."""
+
+EXTRA_DEPARTURE = "extra data: "
+"""Begins the departure of such a method."""
+
+
 class MethodSpec(NamedTuple):
     """A method as it is written on a command line: `ic-mixup[axes=class]`."""
 

@@ -14,6 +14,10 @@ RENAMED = {"normalisation": "normalization"}
 """Keys as they were once spelled, in records, checkpoints and rules of then; read for good."""
 
 
+OPEN_KEYS = ("model", "padding", "border", "flip", "rotation")
+"""What of a recipe is another one on the open track: the network, and how images are augmented."""
+
+
 class Recipe(Config):
     """Hyper-parameters of a run. The fields are the keys of a protocol's `training`."""
 

@@ -37,7 +37,7 @@ from dcbench.leaderboard.rules_lock import (
 )
 from dcbench.leaderboard.standing import SUPERSEDED
 from dcbench.leaderboard.tables import read_summary, runs_path, summary_path
-from dcbench.leaderboard.tracks import provenance_problem
+from dcbench.leaderboard.tracks import is_taken, provenance_problem
 from dcbench.metrics.table import find_metric
 from dcbench.records.store import distinct_records, locked
 
@@ -79,6 +79,7 @@ def build(
     replace: bool = False,
     reason: str = "",
     footnote: str = "",
+    further: bool = False,
 ) -> BuildResult:
     """Add the records under `results` to the leaderboards under `output`.
 
@@ -92,6 +93,9 @@ def build(
         kept apart, as superseded.
     reason
         Why rows are replaced, for the changelog; without it, nothing is written there.
+    further
+        Take custom runs too that depart only in their network, their augmentation or the images
+        that they learn from; they stand on tracks of their own.
     footnote
         Of the rows of these records; without it, a row that is there keeps its own.
 
@@ -107,7 +111,7 @@ def build(
     protocols: dict[str, Protocol] = {}
     entries: dict[tuple[str, str], Entry] = {}
     for path, record in distinct_records(results):
-        if record.status == "custom":
+        if record.status == "custom" and not (further and is_taken(record)):
             custom.append(path)
             continue
         if record.protocol not in protocols:

@@ -280,7 +280,7 @@ LAST_COLUMNS = (
 
 TRACK_COLUMN = Column(
     tracks.COLUMN,
-    Kind(tracks.PATTERN, "default, or tuned(n), n being a number of trials"),
+    Kind(tracks.PATTERN, "default, tuned(n) after a search of n trials, open, or extra-data"),
     "`tuned(n)`: by settings that a search of n trials has found; the protocol's where it is empty",
     tracks.track_of,
     empty=True,

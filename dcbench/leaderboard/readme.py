@@ -54,7 +54,8 @@ significantly different from it (corrected p of 0.05 or more) share the rank; th
 same way. `tied` are the methods of the same rank from which it is not significantly different. All
 runs share the test set, and those of a subset its images: what is compared is training on these
 images, not on new draws of them. Each track has ranks and tests of its own: what was tuned is
-ranked neither with what was not, nor with another number of trials.
+ranked neither with what was not, nor with another number of trials, nor another network or
+augmentation (`open`) or further images (`extra-data`) with anything else.
 """
 
 
@@ -80,7 +81,9 @@ def readme() -> str:
         "| `<cost>_mean` | as in the rows | mean over the runs of "
         f"{', '.join(f'`{name}`' for name in COSTS)}; empty where a run lacks it |",
     ]
-    track = f"{_line(TRACK_COLUMN)[:-2]}; the column is there once a run is tuned |"
+    track = (
+        f"{_line(TRACK_COLUMN)[:-2]}; the column is there once a run is on a track but default |"
+    )
     *first, last = map(_line, SUMMARY_COLUMNS)
     parts = [
         _FILES,

@@ -9,11 +9,12 @@ from typing import Any
 from dcbench.config.base import validated
 from dcbench.config.protocol import Entry, Protocol
 from dcbench.config.reading import read_yaml
-from dcbench.config.recipe import RENAMED
+from dcbench.config.recipe import OPEN_KEYS, RENAMED
 from dcbench.config.strict_yaml import yaml_text
 from dcbench.data.splits import split_config
 from dcbench.errors import DataError
 from dcbench.leaderboard.rows import Row
+from dcbench.leaderboard.tracks import FURTHER, track_of
 from dcbench.records.schema import Record
 
 FROZEN = "protocol.yaml"
@@ -121,14 +122,16 @@ def _flat(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 def departures(record: Record, entry: Entry) -> list[str]:
     """In what the recipe and settings of a record are not those of the protocol as it is now.
 
-    What was tuned is no departure.
+    What was tuned is no departure, nor what a further track is for.
     """
+    open_keys = OPEN_KEYS if track_of(record) in FURTHER else ()
     tuned = {} if record.tuned is None else {**record.tuned.settings, **record.tuned.training}
     used = {**record.recipe.model_dump(mode="json"), **record.settings}
     return [
         f"{key}={value!r} instead of {allowed[0]!r}"
         for key, value in used.items()
         if key not in tuned
+        and key not in open_keys
         and (allowed := entry.allowed(record.method, key)) is not None
         and value not in allowed
     ]

@@ -120,6 +120,10 @@ class Method(Config):
         or that exchanges hooks of the network's modules.
     ranges : dict
         Search ranges of settings, for tuning: (low, high), or a list of choices.
+    extra_data : str
+        What images the method learns from beside the split's, such as those that weights which it
+        begins with were trained on: `imagenet-1k`. Its runs are custom, and stand on a track of
+        their own.
     retired : dict
         Values of settings that published runs may have and new runs may not, each with the reason.
     """
@@ -132,6 +136,7 @@ class Method(Config):
     compilable: ClassVar[bool] = True
     ranges: ClassVar[Mapping[str, tuple[float, float] | list[Any]]] = {}
     retired: ClassVar[Mapping[str, Mapping[Any, str]]] = {}
+    extra_data: ClassVar[str] = ""
     source_sha256: ClassVar[str | None] = None
     distribution: ClassVar[str | None] = None
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from dcbench.config.names import parse_method
 from dcbench.config.progress import Progress
+from dcbench.config.recipe import OPEN_KEYS
 from dcbench.config.tuned import SETTING
 from dcbench.errors import RunError, UsageError
 from dcbench.records.files import read_predictions
@@ -45,13 +48,15 @@ class Again:
         return self.same or abs(self.again - self.accuracy) <= tolerance
 
 
-def plan_again(record: Record, method: str | None = None) -> Plan:
+def plan_again(record: Record, method: str | None = None, network: str | None = None) -> Plan:
     """The plan of a recorded run.
 
     Parameters
     ----------
     method
         `FILE.py:Class`, for a method that is from a file: no record names code that is run.
+    network
+        The same for a network.
 
     Raises
     ------
@@ -60,24 +65,36 @@ def plan_again(record: Record, method: str | None = None) -> Plan:
     RunError
         What would be trained is another run: of other code, of another recipe.
     """
+    asked: dict[str, Any] = record.settings if record.tuned is None else {SETTING: record.tuned}
+    in_name = parse_method(record.label).settings
+    asked = asked | {key: getattr(record.recipe, key) for key in OPEN_KEYS if key in in_name}
+    if "model" in asked:
+        of_a_file = record.network_sha256 is not None and record.network_package is None
+        asked["model"] = _named("model", record.recipe.model, network, of_a_file)
     of_a_file = record.method_sha256 is not None and record.method_package is None
-    if of_a_file and method is None:
-        raise UsageError(
-            f"method '{record.method}' is from a file: read its code, which `--unpack DIR` leaves "
-            "in DIR/source, then name it with --method FILE.py:Class"
-        )
     plan = plan_run(
-        method if of_a_file and method is not None else record.method,
+        _named("method", record.method, method, of_a_file),
         record.split,
         subset=record.subset,
         seed=record.seed,
         protocol=record.protocol,
-        settings=record.settings if record.tuned is None else {SETTING: record.tuned},
+        settings=asked,
     )
     difference = plan.identity.difference(configuration_of(record))
     if difference is not None:
         raise RunError(f"{plan.title}: cannot be trained again here: it was made with {difference}")
     return plan
+
+
+def _named(what: str, name: str, given: str | None, of_a_file: bool) -> str:
+    if not of_a_file:
+        return name
+    if given is None:
+        raise UsageError(
+            f"{what} '{name}' is from a file: read its code, which `--unpack DIR` leaves in "
+            f"DIR/source, then name it with --{what} FILE.py:Class"
+        )
+    return given
 
 
 def train_again(

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from dcbench.config.base import validated
-from dcbench.config.names import as_text, parse_method
+from dcbench.config.names import EXTRA, EXTRA_DEPARTURE, as_text, parse_method
 from dcbench.config.plugins import Origin
 from dcbench.config.protocol import Entry, Protocol, load_protocol
 from dcbench.config.recipe import Recipe
@@ -197,7 +197,7 @@ def choose(
     UsageError
         A key that neither has, or a value out of its range.
     """
-    shared = sorted(method.model_fields.keys() & Recipe.model_fields.keys())
+    shared = sorted(method.model_fields.keys() & {*Recipe.model_fields, EXTRA})
     if shared:
         raise UsageError(f"method {method.name}: setting '{shared[0]}' is a recipe's; rename it")
     own = {key: value for key, value in asked.items() if key in method.model_fields}
@@ -219,16 +219,20 @@ def choose(
     before = {**training, **defaults, **given}
     after = {**recipe.model_dump(mode="json"), **chosen.settings}
     differing = {key: after[key] for key in sorted(asked) if after[key] != before[key]}
-    shown = {**differing, **_of_name(tuned)}
+    extra = {EXTRA: method.extra_data} if method.extra_data else {}
+    shown = {**differing, **_of_name(tuned), **extra}
     pairs = [f"{key}={as_text(shown[key])}" for key in sorted(shown)]
     return Choice(
         method=chosen,
         recipe=recipe,
         label=f"{method.name}[{','.join(pairs)}]" if pairs else method.name,
-        departures=tuple(
-            f"{key}={as_text(value)} instead of {as_text(before[key])}"
-            for key, value in differing.items()
-            if (allowed := entry.allowed(method.name, key)) is not None and value not in allowed
+        departures=(
+            *(
+                f"{key}={as_text(value)} instead of {as_text(before[key])}"
+                for key, value in differing.items()
+                if (allowed := entry.allowed(method.name, key)) is not None and value not in allowed
+            ),
+            *(f"{EXTRA_DEPARTURE}{name}" for name in extra.values()),
         ),
         network=model_origin(recipe.model),
         tuned=tuned,

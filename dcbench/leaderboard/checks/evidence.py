@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dcbench.config.names import as_text
+from dcbench.config.names import EXTRA, as_text
 from dcbench.data.lists import labels_sha256
 from dcbench.data.splits import Split, load_split
 from dcbench.errors import DataError, UsageError
@@ -17,7 +17,7 @@ from dcbench.leaderboard.checks.read import RowsFile
 from dcbench.leaderboard.columns import OF_THE_ROW
 from dcbench.leaderboard.rows import Row, key_of, row_of, run_title
 from dcbench.leaderboard.rules_lock import departures
-from dcbench.leaderboard.tracks import provenance_problem
+from dcbench.leaderboard.tracks import is_taken, provenance_problem
 from dcbench.methods import build_method
 from dcbench.metrics.table import find_metric
 from dcbench.records.files import WEIGHTS, read_predictions, read_stored
@@ -58,9 +58,9 @@ def record_problems(file: RowsFile, row: Row, record: Record) -> Iterator[str]:
             continue
         if row[column] != cell:
             yield f"{column}='{row[column]}', but its record gives '{cell}'"
-    if record.status != "protocol":
-        yield "its record says that it is custom: no leaderboard takes it"
-    elif record.departures:
+    if record.status != "protocol" and not is_taken(record):
+        yield f"is custom, and no leaderboard takes it: {'; '.join(record.departures)}"
+    elif record.status == "protocol" and record.departures:
         yield f"its record says protocol, and names departures: {'; '.join(record.departures)}"
     tuned = provenance_problem(record)
     if tuned is not None:
@@ -89,6 +89,8 @@ def _label_problems(record: Record, file: RowsFile) -> Iterator[str]:
         for key in sorted(used)
         if key in usual and used[key] != usual[key]
     ]
+    if method.extra_data:
+        pairs = sorted([*pairs, f"{EXTRA}={as_text(method.extra_data)}"])
     label = f"{record.method}[{','.join(pairs)}]" if pairs else record.method
     if label != record.label:
         yield f"its settings are those of {label}, and its name says {record.label}"

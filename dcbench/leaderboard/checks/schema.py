@@ -7,13 +7,14 @@ from functools import cache
 from itertools import pairwise
 
 from dcbench.config.names import as_text, parse_method
+from dcbench.config.recipe import OPEN_KEYS
 from dcbench.data.splits import load_split
 from dcbench.errors import UsageError
 from dcbench.leaderboard.checks.read import RowsFile
 from dcbench.leaderboard.column_order import ood_columns
 from dcbench.leaderboard.columns import METHOD, REQUIRED
 from dcbench.leaderboard.rows import Key, Row, is_whole, key_of
-from dcbench.leaderboard.tracks import COLUMN, DEFAULT, track_of_label
+from dcbench.leaderboard.tracks import COLUMN, DEFAULT, FURTHER, track_of_label
 from dcbench.metrics.table import METRICS, find_metric
 
 _GROUPS = tuple(metric.key for metric in METRICS if metric.long_tailed)
@@ -88,7 +89,7 @@ def _rule_problems(row: Row, file: RowsFile) -> Iterator[str]:
     track, said = row.get(COLUMN) or DEFAULT, track_of_label(row["method"])
     if track != said:
         yield f"{COLUMN}='{track}': should be {said}, as the method's name says"
-    if row.get("status") == "custom":
+    if row.get("status") == "custom" and said not in FURTHER:
         yield "a custom run: no leaderboard takes it; remove the row"
     for key, choices in (("subset", asked.subsets), ("seed", asked.seeds)):
         if is_whole(row[key]) and int(row[key]) not in choices:
@@ -103,8 +104,9 @@ def _settings_problems(label: str, file: RowsFile) -> list[str]:
         return []
     method, settings = parse_method(label)
     found = []
+    open_keys = OPEN_KEYS if track_of_label(label) in FURTHER else ()
     for key, value in settings.items():
-        allowed = file.entry.allowed(method, key)
+        allowed = None if key in open_keys else file.entry.allowed(method, key)
         right = None if allowed is None else [as_text(each) for each in allowed]
         if right is not None and as_text(value) not in right:
             instead = f"one of {', '.join(right)}" if right[1:] else right[0]

@@ -23,6 +23,7 @@ from dcbench.leaderboard.submission.manifest import (
     Submission,
 )
 from dcbench.leaderboard.submission.sources import gathered
+from dcbench.leaderboard.tracks import is_taken
 from dcbench.records.atomic import write_whole
 from dcbench.records.files import HISTORY, RECORD, SETS, read_stored, read_whole
 from dcbench.records.schema import Record
@@ -61,6 +62,7 @@ def pack(
     *,
     footnote: str = "",
     sources: Sequence[Path] = (),
+    further: bool = False,
     dry_run: bool = False,
     progress: Progress | None = None,
 ) -> Packed:
@@ -73,6 +75,8 @@ def pack(
     sources
         Files of methods and networks that were named by their path; those of installed packages
         are found.
+    further
+        Take custom runs too that stand on the tracks `open` and `extra-data`.
     dry_run
         Read and hash all, and write nothing.
 
@@ -88,11 +92,18 @@ def pack(
     if not results.is_dir():
         raise UsageError(f"{results}: there is no such folder")
     found = distinct_records(results)
-    taken = [(path, record) for path, record in found if record.status == "protocol"]
-    custom = tuple(path for path, record in found if record.status == "custom")
+    taken = [
+        (path, record)
+        for path, record in found
+        if record.status == "protocol" or (further and is_taken(record))
+    ]
+    there = {path for path, _ in taken}
+    custom = tuple(path for path, _ in found if path not in there)
     if not taken:
         why = f"{len(custom)} custom runs, and" if custom else "no record, so"
-        raise UsageError(f"{results}: holds {why} nothing that a leaderboard takes")
+        others = sum(is_taken(record) for _, record in found)
+        hint = f"; --open takes {others} of them, on tracks of their own" if others else ""
+        raise UsageError(f"{results}: holds {why} nothing that a leaderboard takes{hint}")
     code = gathered(taken, sources)
     task = (progress or NoProgress()).task("pack", len(taken), unit="runs")
     contents = {source.file: text for source, text in code}

@@ -71,7 +71,7 @@ def verify(submission: Submission, folder: Path, scratch: Path, boards: Path | N
     where = boards or shipped_root() / "leaderboard"
     before = _copied(where, scratch)
     try:
-        built = build(folder / RESULTS, scratch, footnote=submission.footnote)
+        built = build(folder / RESULTS, scratch, footnote=submission.footnote, further=True)
     except (RunError, UsageError) as problem:
         return Verified(records, _plain([*problems, str(problem)], folder, scratch), None)
     problems += [f"{path}: is custom: no leaderboard takes it" for path in built.custom]
