@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from dcbench.cli.options import BoardsOption
 from dcbench.cli.report import Report
+
+if TYPE_CHECKING:
+    from dcbench.reports.paper import PaperTable
 
 EXAMPLE = "Example:  dcbench leaderboard latex cifair10-common --protocol v1-lite -o table.tex"
 
@@ -26,7 +29,9 @@ class PlusMinus(StrEnum):
 
 
 def latex(
-    splits: Annotated[list[str], typer.Argument(metavar="SPLIT")],
+    splits: Annotated[
+        list[str] | None, typer.Argument(metavar="SPLIT", help="With --across: which, else all.")
+    ] = None,
     protocol: Annotated[str, typer.Option(help="Which protocol's results.")] = "v1",
     track: Annotated[str, typer.Option(help="default, or tuned(n) of n trials.")] = "default",
     metrics: Annotated[
@@ -39,29 +44,55 @@ def latex(
     reported: Annotated[
         bool, typer.Option("--reported", help="Add the numbers that papers report.")
     ] = False,
+    across: Annotated[
+        bool,
+        typer.Option("--across", help="Mean ranks, wins and costs over splits, not a column each."),
+    ] = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="Markdown, not LaTeX.")] = False,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="A file.")] = None,
     folder: BoardsOption = None,
 ) -> Report:
     """Write a table that is ready to paste: booktabs, the best and its ties in bold."""
     from dcbench.config.names import split_list
+    from dcbench.errors import UsageError
     from dcbench.leaderboard.boards import load_board
     from dcbench.records.atomic import write_bytes
     from dcbench.reports.latex import to_latex, to_markdown
     from dcbench.reports.paper import paper_table
     from dcbench.reports.reported import load_reported
 
-    table = paper_table(
-        [load_board(split, protocol, folder, track) for split in dict.fromkeys(splits)],
-        list(dict.fromkeys(split_list(metrics))),
-        spread=spread.value,
-        reported=load_reported() if reported else (),
-    )
+    if across and track != "default":
+        raise UsageError(
+            "--across is of the default track: what is tuned differs from split to split"
+        )
+    if across:
+        table = _across(splits or [], protocol, folder)
+    elif not splits:
+        raise UsageError("name a split or several, or --across for ranks over all of them")
+    else:
+        table = paper_table(
+            [load_board(split, protocol, folder, track) for split in dict.fromkeys(splits)],
+            list(dict.fromkeys(split_list(metrics))),
+            spread=spread.value,
+            reported=load_reported() if reported else (),
+        )
     text = to_markdown(table) if markdown else to_latex(table)
     if output is None:
         return Report(data={"text": text}, lines=text.splitlines())
     write_bytes(output, text.encode())
     return Report(data={"file": str(output)})
+
+
+def _across(splits: list[str], protocol: str, folder: Path | None) -> PaperTable:
+    from dcbench.errors import UsageError
+    from dcbench.leaderboard.across import compare_across
+    from dcbench.leaderboard.boards import choose_boards, load_boards
+    from dcbench.reports.across import across_table, why_nothing
+
+    found = compare_across(choose_boards(load_boards(folder), splits, protocol))
+    if not found.standings:
+        raise UsageError(f"{protocol}: {why_nothing(found.block)}")
+    return across_table(found)
 
 
 def fill(

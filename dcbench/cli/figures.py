@@ -32,8 +32,8 @@ def figures(
     What is drawn from predictions and histories needs the stored runs.
     """
     from dcbench.config.paths import results_root
-    from dcbench.leaderboard.boards import load_boards
-    from dcbench.reports.figures import choose_boards, draw_figures, parse_formats
+    from dcbench.leaderboard.boards import choose_boards, load_boards
+    from dcbench.reports.figures import draw_figures, parse_formats
 
     boards = choose_boards(load_boards(folder), splits or [], protocol)
     drawn = draw_figures(boards, results_root(results), output, parse_formats(formats))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -275,8 +275,11 @@ def show_leaderboard(
     against_reported: Annotated[
         bool, typer.Option("--against-reported", help="Beside the tables that v1 reproduces.")
     ] = False,
-) -> Report:
-    """Show the methods of a split by rank, their differences to one of them, or all splits."""
+) -> Report | Iterator[Report]:
+    """Show the methods of a split by rank, their differences to one of them, or all splits.
+
+    Without a split, also what holds across splits, from five of them on: mean ranks and wins.
+    """
     from dcbench.errors import UsageError
     from dcbench.leaderboard.boards import load_tracks
 
@@ -309,7 +312,7 @@ def _protocol_with_rows(split: str, folder: Path | None) -> tuple[str, list[str]
     return found[0], [f"{said}; `dcbench plan {split}` lists the runs that v1 asks for"]
 
 
-def _overview(protocol: str | None, folder: Path | None) -> Report:
+def _overview(protocol: str | None, folder: Path | None) -> Iterator[Report]:
     from dcbench.config.protocol import load_protocol, protocol_names
     from dcbench.leaderboard.boards import load_boards, titled
     from dcbench.leaderboard.tracks import DEFAULT
@@ -318,18 +321,37 @@ def _overview(protocol: str | None, folder: Path | None) -> Report:
     if protocol is not None:
         load_protocol(protocol)
     boards = load_boards(folder)
-    data, tables, lines = [], [], []
+    data: dict[str, list[Any]] = {"splits": [], "across": []}
     for name in [protocol] if protocol else protocol_names():
         own = [board for board in boards if board.protocol == name]
+        tables, lines = [], []
         for track in dict.fromkeys([DEFAULT, *(board.track for board in own)]):
             found = standings_of(board for board in own if board.track == track)
             tuned = {} if track == DEFAULT else {"track": track}
-            data += [each._asdict() | {"protocol": name} | tuned for each in found]
+            data["splits"] += [each._asdict() | {"protocol": name} | tuned for each in found]
             if found:
                 title = titled(f"accuracy %, protocol {name}", track)
                 tables.append(Table(title, *overview_rows(found), matrix=True))
             lines += sentences(titled(name, track), found)
-    return Report(data=data, tables=tables, lines=lines)
+        yield Report(tables=tables, lines=[*lines, *([""] if own else [])])
+        if own:
+            across = _across(name, own)
+            data["across"].append(across.data)
+            yield dataclasses.replace(across, data=None)
+    yield Report(data=data)
+
+
+def _across(protocol: str, boards: Sequence[Board]) -> Report:
+    from dcbench.leaderboard.across import compare_across
+    from dcbench.reports.across import across_data, across_rows, across_sentences
+
+    found = compare_across(boards)
+    data = {"protocol": protocol, **across_data(found)}
+    said = across_sentences(found)
+    if not found.standings:
+        return Report(data=data, lines=[f"{protocol}: {said[0]}"])
+    title = f"across splits, protocol {protocol}"
+    return Report(data=data, tables=[Table(title, *across_rows(found))], lines=said)
 
 
 def _summaries(tracks: list[tuple[pd.DataFrame, str]]) -> Report:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -120,6 +121,33 @@ def load_boards(folder: Path | None = None) -> list[Board]:
     if not root.is_dir():
         raise UsageError(f"{root}: there is no such folder")
     return [board for path in _tables(root) for board in _load(path.parents[1], path.stem)]
+
+
+def choose_boards(
+    boards: Sequence[Board], splits: Sequence[str], protocol: str | None
+) -> list[Board]:
+    """The leaderboards of some splits (of all, where none is named) under one protocol or all.
+
+    Raises
+    ------
+    UsageError
+        A name is unknown, or there is no leaderboard of it.
+    """
+    for split in splits:
+        split_config(split)
+    if protocol:
+        load_protocol(protocol)
+    found = [
+        board
+        for board in boards
+        if board.split in (splits or [board.split]) and protocol in (None, board.protocol)
+    ]
+    lacking = [split for split in splits if split not in {board.split for board in found}]
+    if lacking or not found:
+        split = f" of {lacking[0]}" if lacking else ""
+        under = f" under protocol {protocol}" if protocol else ""
+        raise UsageError(f"there is no leaderboard{split}{under} yet")
+    return found
 
 
 def _tables(root: Path) -> list[Path]:

@@ -130,7 +130,9 @@ def test_without_a_split_all_of_them_are_shown_at_a_glance(whole: Path):
     assert lines["erm"] == [f"{mean:.1f}*"]
     assert "v1-lite: no rows yet" in said
     code, said, _ = invoked("--from", str(whole), "--json")
-    assert {row["method"] for row in json.loads(said)} == {"erm", "mixup", "remix"}
+    rows, [across] = json.loads(said)["splits"], json.loads(said)["across"]
+    assert {row["method"] for row in rows} == {"erm", "mixup", "remix"}
+    assert (across["methods"], list(across["splits"])) == ([], ["digits"])
 
 
 def test_differences_are_of_one_split(whole: Path):

@@ -17,13 +17,13 @@ from dcbench.cli import app
 from dcbench.config.protocol import load_protocol
 from dcbench.data.splits import load_split
 from dcbench.errors import DataError, UsageError
-from dcbench.leaderboard.boards import Board, load_boards
+from dcbench.leaderboard.boards import Board, choose_boards, load_boards
 from dcbench.leaderboard.build import build
 from dcbench.methods import method_names
 from dcbench.metrics.measure import Predictions, measure
 from dcbench.records import files
 from dcbench.records.schema import EpochSummary
-from dcbench.reports.figures import choose_boards, draw_figures, parse_formats
+from dcbench.reports.figures import draw_figures, parse_formats
 from dcbench.reports.figures.accuracy import draw_accuracy
 from dcbench.reports.figures.frequency import draw_frequency, recall_by_count
 from dcbench.reports.figures.layout import columns_and_width

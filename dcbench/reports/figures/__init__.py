@@ -5,24 +5,27 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from itertools import groupby
+from itertools import chain, groupby
 from pathlib import Path
 
 import matplotlib
 
-from dcbench.config.protocol import load_protocol
 from dcbench.data.splits import split_config
 from dcbench.errors import UsageError, unknown
+from dcbench.leaderboard.across import compare_across
 from dcbench.leaderboard.boards import Board
 from dcbench.leaderboard.tracks import DEFAULT
 from dcbench.records.atomic import writing
 from dcbench.reports.absent import has_values
+from dcbench.reports.across import why_nothing
 from dcbench.reports.figures.accuracy import draw_accuracy
 from dcbench.reports.figures.cost import draw_cost
+from dcbench.reports.figures.critical import draw_critical_difference
 from dcbench.reports.figures.frequency import draw_frequency
 from dcbench.reports.figures.layout import Format, TitledFigure, save
 from dcbench.reports.figures.learning import draw_learning
 from dcbench.reports.figures.ood_scores import draw_ood_scores
+from dcbench.reports.figures.pareto import draw_pareto
 from dcbench.reports.figures.reliability import draw_reliability
 from dcbench.reports.figures.roc import draw_roc
 from dcbench.reports.figures.run_data import RunData, find_runs, read_runs, row_keys
@@ -33,33 +36,6 @@ _log = logging.getLogger(__name__)
 FORMATS: tuple[Format, ...] = ("svg", "pdf")
 ALL_SPLITS = "all"
 """Stands for the split in the name of a figure with a panel a split."""
-
-
-def choose_boards(
-    boards: Sequence[Board], splits: Sequence[str], protocol: str | None
-) -> list[Board]:
-    """The leaderboards of some splits (of all, where none is named) under one protocol or all.
-
-    Raises
-    ------
-    UsageError
-        A name is unknown, or there is no leaderboard of it.
-    """
-    for split in splits:
-        split_config(split)
-    if protocol:
-        load_protocol(protocol)
-    found = [
-        board
-        for board in boards
-        if board.split in (splits or [board.split]) and protocol in (None, board.protocol)
-    ]
-    lacking = [split for split in splits if split not in {board.split for board in found}]
-    if lacking or not found:
-        split = f" of {lacking[0]}" if lacking else ""
-        under = f" under protocol {protocol}" if protocol else ""
-        raise UsageError(f"there is no leaderboard{split}{under} yet")
-    return found
 
 
 def parse_formats(text: str) -> list[Format]:
@@ -77,7 +53,7 @@ def draw_figures(
     output: Path,
     formats: Sequence[Format] = FORMATS,
 ) -> list[Path]:
-    """Draw every figure of leaderboards, of their runs on subset 0.
+    """Draw every figure of leaderboards, of their runs on subset 0, and those across splits.
 
     Parameters
     ----------
@@ -104,7 +80,8 @@ def draw_figures(
     ]
     if not shown:
         raise UsageError("there is nothing to draw: no leaderboard has a run of subset 0")
-    return write_figures(_all_figures(shown, results), output, formats)
+    drawn = chain(_all_figures(shown, results), _across_figures(boards))
+    return write_figures(drawn, output, formats)
 
 
 def write_figures(
@@ -145,6 +122,24 @@ def _all_figures(boards: Sequence[Board], results: Path) -> Iterator[tuple[str, 
         for board in of_protocol:
             for figure, titled in _of_board(board, read_runs(board.runs, found)):
                 yield f"{board.name}-{figure}", titled
+
+
+def _across_figures(boards: Sequence[Board]) -> Iterator[tuple[str, TitledFigure]]:
+    """The figures over the splits of each protocol, where these are enough."""
+    for protocol, group in groupby(boards, key=lambda board: board.protocol):
+        of_protocol = list(group)
+        if len(of_protocol) < 2:
+            continue
+        found = compare_across(of_protocol)
+        if not found.standings:
+            _log.info("%s: %s", protocol, why_nothing(found.block))
+            continue
+        try:
+            yield f"{protocol}-{ALL_SPLITS}-critical-difference", draw_critical_difference(found)
+        except UsageError as lacking:
+            _log.warning("%s: left out: %s", protocol, lacking)
+        if found.has_reference:
+            yield f"{protocol}-{ALL_SPLITS}-pareto", draw_pareto(found)
 
 
 def _of_board(board: Board, runs: Sequence[RunData]) -> Iterator[tuple[str, TitledFigure]]:

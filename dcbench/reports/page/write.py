@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from dcbench.leaderboard.tracks import DEFAULT
 from dcbench.metrics.table import Metric, find_metric
 from dcbench.records.atomic import writing
 from dcbench.reports.page.about import Training, about_protocols, training_of
+from dcbench.reports.page.across import across_panels
 from dcbench.reports.page.cite import cite_board
 from dcbench.reports.page.content import MethodTable, method_tables, slug, slugs
 from dcbench.reports.page.downloads import harmless, with_decimals
@@ -101,8 +102,11 @@ def write_page(
         raise UsageError("there is no leaderboard to show; `dcbench leaderboard build` makes them")
     with writing(output):
         output.mkdir(parents=True, exist_ok=True)
+    across = across_panels(boards)
     names = [board.name for board in boards]
-    sections = by_section(copy_figures(figures, output) if figures else (), names)
+    over_splits = [each.figures_of for each in across if each.rows]
+    copied = copy_figures(figures, output) if figures else ()
+    sections = by_section(copied, [*names, *over_splits])
     panels = [
         _panel(board, reported, sections[name], output)
         for board, name in zip(boards, names, strict=True)
@@ -120,6 +124,10 @@ def write_page(
         "protocols": about_protocols(boards),
         "overviews": _overviews(boards, panels),
         "citations": [panel.citation for panel in panels],
+        "across": {
+            each.protocol: replace(each, figures=sections.get(each.figures_of, []))
+            for each in across
+        },
         "figures": sections[""],
         "runs": _runs(panels, pages),
     }
