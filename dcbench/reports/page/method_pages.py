@@ -5,18 +5,17 @@ from __future__ import annotations
 import inspect
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
-from dcbench.config.plugins import is_file_location
 from dcbench.config.protocol import load_protocol
 from dcbench.data.splits import split_config
 from dcbench.errors import UsageError
 from dcbench.leaderboard.boards import Board, titled
 from dcbench.leaderboard.statistics import difference_of, values_by_method
-from dcbench.methods import Method, method_class
+from dcbench.methods import Method, method_class, method_names
 from dcbench.reports.page.cite import cite_paper, cite_row, paper_link
 from dcbench.reports.page.content import MethodRow, MethodTable
 from dcbench.reports.page.cost import BASE
@@ -69,6 +68,8 @@ class Boards:
     def __init__(self, boards: Sequence[tuple[Board, Sequence[MethodTable]]]) -> None:
         self.by_method: dict[str, list[tuple[Board, MethodTable, MethodRow, pd.DataFrame]]] = {}
         self.footnotes: dict[str, list[str]] = {}
+        # Once: a name that is not registered has every installed package asked for it.
+        self.known = frozenset(method_names())
         for board, tables in boards:
             for table in tables:
                 values = values_by_method(table.runs_of(board), "accuracy")
@@ -84,7 +85,7 @@ def method_page(
     name: str, boards: Boards, pages: Mapping[str, str], figures: list[Figure]
 ) -> MethodPage:
     """What the page of a method shows; `pages` are the addresses of all methods' pages."""
-    found = _class_of(name)
+    found = _class_of(name, boards.known)
     twin = _twin(name, found)
     rows = boards.by_method[name]
     paper = found.paper if found else ""
@@ -106,16 +107,11 @@ def method_page(
     )
 
 
-def _class_of(name: str) -> type[Method] | None:
+def _class_of(name: str, known: Collection[str]) -> type[Method] | None:
     """The class of a method; None where this installation has none of that name."""
     plain = name.partition("[")[0]
     # Names come from tables that others wrote, and `method_class` would run a file of that name.
-    if is_file_location(plain):
-        return None
-    try:
-        return method_class(plain)
-    except UsageError:
-        return None
+    return method_class(plain) if plain in known else None
 
 
 def _twin(name: str, found: type[Method] | None) -> str:

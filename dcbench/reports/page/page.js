@@ -86,12 +86,44 @@
     const owner = tabs.find((tab) => panelOf(tab) === named?.closest(".panel"));
     if (!owner) return;
     select(owner);
+    named.hidden = false; // it may be beyond the first rows
     const more = named.querySelector(":scope > tr .more[aria-expanded=false]");
     if (more) more.click();
     named.scrollIntoView({ block: "center" });
   };
   addEventListener("hashchange", openAddress);
   select(ofAddress());
+
+  // Of a long table, the first rows alone are laid out until all are asked for.
+  const most = 50;
+  const wants = new WeakMap();
+  const refresh = (table) => {
+    const wanted = wants.get(table) ?? (() => true);
+    const whole = table.dataset.whole !== undefined;
+    let kept = 0;
+    for (const body of table.tBodies) {
+      const fits = wanted(body);
+      kept += fits;
+      body.hidden = !fits || (kept > most && !whole);
+    }
+    const rest = table.parentElement.nextElementSibling;
+    if (rest?.classList.contains("rest")) {
+      rest.hidden = whole || kept <= most;
+      rest.textContent = `Show all ${kept} rows`;
+    }
+    return kept;
+  };
+  const collator = new Intl.Collator();
+  for (const table of all("table.sortable").filter((each) => each.tBodies.length > most)) {
+    const rest = dcbenchRuns.element("button", "", "rest");
+    rest.type = "button";
+    rest.addEventListener("click", () => {
+      table.dataset.whole = "";
+      refresh(table);
+    });
+    table.parentElement.after(rest);
+    refresh(table);
+  }
 
   // Sorting: a method and its runs are one tbody. Cells without a number stay last.
   const order = (body, column, kind) => {
@@ -108,11 +140,12 @@
     const keyed = [...table.tBodies].map((body) => ({ body, key: order(body, column, kind) }));
     keyed.sort((a, b) => {
       if (a.key === null || b.key === null) return (a.key === null) - (b.key === null);
-      return sign * (kind === "text" ? a.key.localeCompare(b.key) : a.key - b.key);
+      return sign * (kind === "text" ? collator.compare(a.key, b.key) : a.key - b.key);
     });
     for (const each of head.parentElement.cells) each.removeAttribute("aria-sort");
     head.setAttribute("aria-sort", direction);
     table.append(...keyed.map(({ body }) => body));
+    refresh(table);
   };
   for (const button of all(".sort")) {
     button.disabled = false;
@@ -152,17 +185,19 @@
   for (const bar of all(".filter")) {
     const search = bar.querySelector("[type=search]");
     const states = all("[type=checkbox]", bar);
-    const bodies = all("tbody[data-name]", bar.closest(".panel"));
+    const tables = all("table.sortable", bar.closest(".panel"));
+    const total = tables.reduce((sum, table) => sum + table.tBodies.length, 0);
     const said = bar.querySelector("output");
     const filter = () => {
       const wanted = search.value.trim().toLowerCase();
       const kept = states.filter((box) => box.checked).map((box) => box.value);
+      const fits = ({ dataset }) => dataset.name.toLowerCase().includes(wanted) && kept.includes(dataset.state);
       let shown = 0;
-      for (const body of bodies) {
-        body.hidden = !(body.dataset.name.toLowerCase().includes(wanted) && kept.includes(body.dataset.state));
-        shown += !body.hidden;
+      for (const table of tables) {
+        wants.set(table, fits);
+        shown += refresh(table);
       }
-      said.textContent = shown === bodies.length ? "" : `${shown} of ${bodies.length} rows`;
+      said.textContent = shown === total ? "" : `${shown} of ${total} rows`;
     };
     bar.hidden = false;
     bar.addEventListener("input", filter);

@@ -41,28 +41,54 @@ def test_tables_of_runs_are_made_when_they_are_asked_for(page: Any):
     assert page.find_elements("css selector", ".runs") == []
 
 
-# Targets are 2 s and 50 ms on a machine that does nothing else; a busy one is several times slower.
-SLACK = 10
-
-
-def test_page_of_a_thousand_methods_is_soon_there(page: Any):
-    interactive = page.execute_script(
-        "const [entry] = performance.getEntriesByType('navigation'); return entry.domInteractive"
-    )
-    assert 0 < interactive < SLACK * 2000
+def test_first_rows_alone_are_shown_until_all_are_asked_for(page: Any):
+    bodies = "[...document.querySelectorAll('#v1-lite-digits tbody')]"
+    count = f"return {bodies}.filter(body => !body.hidden).length"
+    assert page.execute_script(count) == 50
+    search = look(page, "#v1-lite-digits [type=search]")
+    search.send_keys("method-999")
+    assert page.execute_script(count) == 1
+    search.clear()
+    search.send_keys("method-")
+    assert page.execute_script(count) == 50
+    rest = look(page, "#v1-lite-digits .rest")
+    assert rest.text == "Show all 1000 rows"
+    rest.click()
+    assert page.execute_script(count) == METHODS
+    assert not rest.is_displayed()
+    table = "delete document.querySelector('#v1-lite-digits table.sortable').dataset.whole"
+    page.execute_script(table)
+    search.send_keys("m")
+    search.send_keys("\ue003")
+    assert page.execute_script(count) == 50
 
 
 SORT = """
-const button = document.querySelectorAll('#v1-lite-digits button.sort')[3];
-const times = [];
-for (let index = 0; index < 5; index += 1) {
-  const start = performance.now();
-  button.click();
-  times.push(performance.now() - start);
-}
-return Math.min(...times);
+document.querySelectorAll('#v1-lite-digits button.sort')[3].click();
+document.body.getBoundingClientRect(); // the layout is part of it
 """
 
 
-def test_thousand_methods_are_soon_sorted(page: Any):
-    assert 0 < page.execute_script(SORT) < SLACK * 50
+def busy(page: Any) -> float:
+    """Seconds that the page's thread has worked: another process that runs adds nothing."""
+    metrics = page.execute_cdp_cmd("Performance.getMetrics", {})["metrics"]
+    found: float = next(each["value"] for each in metrics if each["name"] == "TaskDuration")
+    return found
+
+
+def test_page_of_a_thousand_methods_is_there_within_two_seconds(page: Any):
+    page.execute_cdp_cmd("Performance.enable", {"timeDomain": "threadTicks"})
+    address = page.current_url
+    page.get("about:blank")
+    page.get(address)
+    assert 0 < busy(page) < 2
+
+
+def test_thousand_methods_are_sorted_within_fifty_milliseconds(page: Any):
+    page.execute_cdp_cmd("Performance.enable", {"timeDomain": "threadTicks"})
+    times = []
+    for _ in range(5):
+        before = busy(page)
+        page.execute_script(SORT)
+        times.append(busy(page) - before)
+    assert 0 < min(times) < 0.05, times
