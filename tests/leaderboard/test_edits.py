@@ -48,3 +48,18 @@ def test_edit_is_caught_by_nothing(published: Published, edit: Edit):
     edit.do(published)
     found = problems(published, edit.given)
     assert [line for line in found if re.search(edit.said, line)], found
+
+
+@pytest.mark.parametrize("edit", [pytest.param(edit, id=edit.name) for edit in EDITS if edit.tier])
+def test_edit_that_no_check_sees_is_not_named_in_the_documentation(
+    published: Published, edit: Edit
+):
+    edit.do(published)
+    assert problems(published, "weights") == []
+    page = (Path(__file__).parents[2] / "docs/leaderboards.md").read_text(encoding="utf-8")
+    [line] = [line for line in page.splitlines() if line.startswith(f"| {edit.name}")]
+    assert f"`{edit.tier}`" in line
+
+
+def test_there_are_fewer_than_forty_edits():
+    assert len({edit.name for edit in EDITS}) >= 40
