@@ -52,7 +52,10 @@ def latex(
     output: Annotated[Path | None, typer.Option("-o", "--output", help="A file.")] = None,
     folder: BoardsOption = None,
 ) -> Report:
-    """Write a table that is ready to paste: booktabs, the best and its ties in bold."""
+    """Write a table that is ready to paste: booktabs, the best and its ties in bold.
+
+    With --across: mean ranks, wins and costs over five splits or more, a method a row.
+    """
     from dcbench.config.names import split_list
     from dcbench.errors import UsageError
     from dcbench.leaderboard.boards import load_board

@@ -29,7 +29,8 @@ def figures(
 ) -> Report:
     """Draw accuracy, calibration, cost, learning curves, class frequency and OOD detection.
 
-    What is drawn from predictions and histories needs the stored runs.
+    From five splits on also ranks and costs across them. What is drawn from predictions and
+    histories needs the stored runs.
     """
     from dcbench.config.paths import results_root
     from dcbench.leaderboard.boards import choose_boards, load_boards
