@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from dcbench.config.protocol import Entry, Protocol, load_protocol
 from dcbench.data.splits import load_split, split_config
 from dcbench.leaderboard.boards import Board
+from dcbench.leaderboard.tracks import DEFAULT, EXTRA_DATA, OPEN
 
 
 @dataclass(frozen=True)
@@ -37,13 +38,24 @@ class About:
     empty: bool = False
 
 
-def training_of(protocol: str, split: str) -> Training:
-    """What a protocol trains on a split."""
+def training_of(protocol: str, split: str, track: str = DEFAULT) -> Training:
+    """What a protocol trains on a split; on another track, how that departs from it."""
     rules, recipe = load_protocol(protocol), split_config(split).recipe
     here = _trained(rules.entry(recipe))
+    if track != DEFAULT:
+        return Training(
+            f"{here}, but for {_departure(track)}; each method's name says which", "", ""
+        )
     parent = _parent(rules)
     there = "" if parent is None or recipe not in parent.recipes else _trained(parent.entry(recipe))
     return Training(here, "" if parent is None else parent.name, "" if there == here else there)
+
+
+def _departure(track: str) -> str:
+    """What methods of a track other than the default one do otherwise."""
+    return {OPEN: "the network or augmentation", EXTRA_DATA: "images beside the split's"}.get(
+        track, "settings that a search has found"
+    )
 
 
 def about_protocols(boards: Sequence[Board]) -> list[About]:

@@ -71,8 +71,8 @@ def cite_row(board: Board, row: MethodRow) -> str:
         title=f"{{{escape_latex(row.method)} on {_of(board)} under protocol {board.protocol}}}",
         year=_year(board.runs),
         note=escape_latex(
-            f"dcbench {__version__}; accuracy {accuracy.text} %{spread} over {row.n} runs, "
-            f"{row.state}; predictions {', '.join(known)}{more}"
+            f"dcbench {__version__}; accuracy {accuracy.text} %{spread} over "
+            f"{row.n} run{'s' * (row.n > 1)}, {row.state}; predictions {', '.join(known)}{more}"
         ),
     )
 

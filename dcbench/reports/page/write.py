@@ -231,7 +231,7 @@ def _panel(
         split=titled(board.split, board.track),
         of=board.split,
         page=quote(f"splits/{board.split}.html"),
-        training=training_of(board.protocol, board.split),
+        training=training_of(board.protocol, board.split, board.track),
         states=[*sorted(states, reverse=True), *(["reported"] if published else [])],
         tables=tables,
         reported=published,

@@ -35,14 +35,15 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 def test_tables_of_runs_are_made_when_they_are_asked_for(page: Any):
     assert len(page.find_elements("css selector", "#v1-lite-digits tbody[data-name]")) == METHODS
     assert page.find_elements("css selector", ".runs") == []
-    look(page, "[data-name=method-500] .more").click()
+    more = look(page, "#v1-lite-digits tbody:not([hidden]) .more")
+    more.click()
     assert len(page.find_elements("css selector", ".runs tbody tr")) == RUNS
-    look(page, "[data-name=method-500] .more").click()
+    more.click()
     assert page.find_elements("css selector", ".runs") == []
 
 
 def test_first_rows_alone_are_shown_until_all_are_asked_for(page: Any):
-    bodies = "[...document.querySelectorAll('#v1-lite-digits tbody')]"
+    bodies = "[...document.querySelectorAll('#v1-lite-digits tbody[data-name]')]"
     count = f"return {bodies}.filter(body => !body.hidden).length"
     assert page.execute_script(count) == 50
     search = look(page, "#v1-lite-digits [type=search]")

@@ -89,6 +89,18 @@ def test_reported_numbers_stand_beside_what_was_trained_here(tmp_path: Path):
     assert "no failed reproduction" in words
 
 
+def test_track_says_in_what_it_departs_from_the_protocol():
+    for track, words in (
+        ("open", "but for the network or augmentation"),
+        ("extra-data", "but for images beside the split's"),
+        ("tuned(20)", "but for settings that a search has found"),
+    ):
+        training = training_of("v1-lite", "cifar10-lt-100", track)
+        assert training.here.startswith("wrn-10-1 for 20 epochs, in batches of 128, but for")
+        assert words in training.here
+        assert training.there == ""
+
+
 def timed(*rows: tuple[str, str, float, float | None]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["method", "device", "train_seconds", "model_flops"])
 
