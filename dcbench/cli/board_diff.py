@@ -9,10 +9,7 @@ import typer
 
 from dcbench.cli.report import Report, Table
 
-EXAMPLE = (
-    "Examples:  dcbench leaderboard diff HEAD~1   |   "
-    "dcbench leaderboard diff old-boards new-boards --markdown"
-)
+EXAMPLE = "Example:  dcbench leaderboard diff HEAD~1 --markdown"
 
 
 def diff(

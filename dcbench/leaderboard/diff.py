@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -96,10 +97,13 @@ def diff(before: State, after: State) -> Diff:
     DataError
         A table or the rules of one of them cannot be read.
     """
-    names = sorted({*before.rows, *after.rows, *before.summaries, *after.summaries})
-    boards = (_board(name, before, after) for name in names)
-    both = sorted(before.rules.keys() & after.rules.keys())
-    rules = {name: _changed(before, after, name) for name in both}
+    old, new = _by_board(before), _by_board(after)
+    names = sorted({*old, *new, *before.summaries, *after.summaries})
+    boards = (
+        _board(name, old.get(name, {}), new.get(name, {}), _moves(name, before, after))
+        for name in names
+    )
+    rules = {name: _changed(before, after, name) for name in before.protocols}
     return Diff(
         before.title,
         after.title,
@@ -109,12 +113,21 @@ def diff(before: State, after: State) -> Diff:
 
 
 def _changed(before: State, after: State, protocol: str) -> list[str]:
-    said = changed_rules(before.rules[protocol], after.rules[protocol])
+    old, new = before.frozen(protocol), after.frozen(protocol)
+    said = changed_rules(old, new) if old is not None and new is not None else []
     return [line.replace(" was frozen, now it is ", " before, now ") for line in said]
 
 
-def _board(name: str, before: State, after: State) -> BoardDiff:
-    old, new = before.rows.get(name, {}), after.rows.get(name, {})
+def _by_board(state: State) -> dict[str, dict[Key, Row]]:
+    boards: dict[str, dict[Key, Row]] = defaultdict(dict)
+    for run, row in state.rows.items():
+        boards[run.board][run.key] = row
+    return boards
+
+
+def _board(
+    name: str, old: dict[Key, Row], new: dict[Key, Row], moves: tuple[Move, ...]
+) -> BoardDiff:
     both = sorted(old.keys() & new.keys())
     filled_before, filled_after = (_filled(rows[key] for key in both) for rows in (old, new))
     filled = filled_before & filled_after
@@ -126,7 +139,7 @@ def _board(name: str, before: State, after: State) -> BoardDiff:
         changed={key: each for key, each in cells.items() if each},
         columns_added=tuple(sorted(filled_after - filled)),
         columns_gone=tuple(sorted(filled_before - filled)),
-        moves=_moves(before.summaries.get(name, {}), after.summaries.get(name, {})),
+        moves=moves,
     )
 
 
@@ -144,9 +157,8 @@ def _cells(old: Row, new: Row, columns: frozenset[str]) -> dict[str, Cell]:
     }
 
 
-def _moves(
-    old: Mapping[tuple[str, str], Row], new: Mapping[tuple[str, str], Row]
-) -> tuple[Move, ...]:
+def _moves(board: str, before: State, after: State) -> tuple[Move, ...]:
+    old, new = (state.summaries.get(board, {}) for state in (before, after))
     moves = (
         Move(*key, _standing(old.get(key, {})), _standing(new.get(key, {})))
         for key in sorted({*old, *new})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path, PurePosixPath
 
 from dcbench.config.base import validated
@@ -12,7 +12,8 @@ from dcbench.config.protocol import Protocol
 from dcbench.config.reading import MOST_TABLE, as_text, read_file
 from dcbench.config.strict_yaml import YAMLTextError, parse_yaml
 from dcbench.errors import DataError, UsageError
-from dcbench.leaderboard.rows import Key, Row, key_of
+from dcbench.leaderboard.changelog import CHANGELOG, Run, list_lines
+from dcbench.leaderboard.rows import Row, key_of
 from dcbench.leaderboard.rules_lock import FROZEN
 from dcbench.leaderboard.tables import has_rows, parse_rows, parse_summary_rows
 
@@ -24,25 +25,46 @@ class State:
     Attributes
     ----------
     files : dict
-        The bytes of tables and frozen rules, by path below the folder.
+        The bytes of tables, frozen rules and the changelog, by path below the folder.
     """
 
     title: str
     files: dict[str, bytes]
 
     @cached_property
-    def rows(self) -> dict[str, dict[Key, Row]]:
-        """The rows of each board, `<protocol>/<split>`, wherever they lay then."""
-        found: dict[str, dict[Key, Row]] = {}
+    def lines(self) -> frozenset[str]:
+        """The entries of its changelog."""
+        return frozenset(list_lines(self.files.get(CHANGELOG, b"").decode(errors="replace")))
+
+    @cached_property
+    def rows(self) -> dict[Run, Row]:
+        """The rows, wherever they lay then."""
+        found: dict[Run, Row] = {}
         for path, content in sorted(self.files.items()):
             parts = PurePosixPath(path).parts
             in_place = len(parts) == 3 and parts[1] == "runs"
             before = len(parts) == 2 and has_rows(content)
             if path.endswith(".csv") and (in_place or before):
-                board = f"{parts[0]}/{PurePosixPath(path).stem}"
-                rows = parse_rows(content, self._where(path))
-                found.setdefault(board, {}).update({key_of(row): row for row in rows})
+                found |= dict(self._runs(path, content))
         return found
+
+    @cached_property
+    def retired(self) -> list[tuple[Run, Row]]:
+        """The rows that counted no more."""
+        return [
+            pair
+            for path, content in sorted(self.files.items())
+            if len(parts := PurePosixPath(path).parts) == 3 and parts[1] == "retired"
+            for pair in self._runs(path, content, "predictions_sha256")
+        ]
+
+    def _runs(self, path: str, content: bytes, *unique: str) -> list[tuple[Run, Row]]:
+        board = f"{PurePosixPath(path).parts[0]}/{PurePosixPath(path).stem}"
+        try:
+            rows = _rows_of(content, path, unique)
+        except DataError as problem:
+            raise DataError(f"{problem}; so it is in {self.title}") from None
+        return [(Run(board, key_of(row)), row) for row in rows]
 
     @cached_property
     def summaries(self) -> dict[str, dict[tuple[str, str], Row]]:
@@ -55,26 +77,38 @@ class State:
                 found[str(board)] = {(row["subsets"], row["method"]): row for row in rows}
         return found
 
-    @cached_property
-    def rules(self) -> dict[str, Protocol]:
-        """The frozen rules of each protocol."""
-        found = {}
-        for path, content in sorted(self.files.items()):
-            parts = PurePosixPath(path).parts
-            if len(parts) == 2 and parts[1] == FROZEN:
-                found[parts[0]] = self._frozen(path, content)
-        return found
+    @property
+    def protocols(self) -> list[str]:
+        """The protocols whose rules were frozen."""
+        paths = map(PurePosixPath, self.files)
+        return sorted(each.parts[0] for each in paths if each.parts[1:] == (FROZEN,))
 
-    def _frozen(self, path: str, content: bytes) -> Protocol:
+    def frozen(self, protocol: str) -> Protocol | None:
+        """The rules that the rows of a protocol obeyed; None where none were frozen.
+
+        Raises
+        ------
+        DataError
+            They cannot be read.
+        """
+        path = f"{protocol}/{FROZEN}"
+        if path not in self.files:
+            return None
         where = self._where(path)
         try:
-            values = parse_yaml(as_text(content, where))
+            values = parse_yaml(as_text(self.files[path], where))
         except YAMLTextError as problem:
             raise DataError(f"{where}: {problem}") from None
         return validated(Protocol, values, where, DataError)
 
     def _where(self, path: str) -> str:
         return f"{path} in {self.title}"
+
+
+@lru_cache(maxsize=512)
+def _rows_of(content: bytes, path: str, unique: tuple[str, ...]) -> list[Row]:
+    """The rows in a table, parsed once however many states have it; they are not to be changed."""
+    return parse_rows(content, path, unique)
 
 
 def state_of_folder(folder: Path) -> State:
@@ -89,21 +123,24 @@ def state_of_folder(folder: Path) -> State:
     """
     if not folder.is_dir():
         raise UsageError(f"{folder}: there is no such folder")
-    paths = [path for pattern in ("*/*.csv", "*/*/*.csv") for path in folder.glob(pattern)]
-    if not paths:
+    files = files_in_folder(folder)
+    if not any(name.endswith(".csv") for name in files):
         raise UsageError(
             f"{folder}: there are no leaderboards; name the folder that has one for each protocol"
         )
-    paths += folder.glob(f"*/{FROZEN}")
-    names = {path: path.relative_to(folder).as_posix() for path in paths}
-    return State(
-        str(folder),
-        {
-            name: read_file(path, most=MOST_TABLE)
-            for path, name in names.items()
-            if not any(part.startswith(".") for part in PurePosixPath(name).parts)
-        },
-    )
+    return State(str(folder), files)
+
+
+def files_in_folder(folder: Path) -> dict[str, bytes]:
+    """What a state in a folder consists of, by path; hidden files are none of ours."""
+    paths = [path for pattern in ("*/*.csv", "*/*/*.csv") for path in folder.glob(pattern)]
+    paths += [*folder.glob(f"*/{FROZEN}"), *folder.glob(CHANGELOG)]
+    names = {path: path.relative_to(folder) for path in paths}
+    return {
+        name.as_posix(): read_file(path, most=MOST_TABLE)
+        for path, name in names.items()
+        if not any(part.startswith(".") for part in name.parts)
+    }
 
 
 def find_state(name: str, folder: Path) -> State:

@@ -66,7 +66,7 @@ def commands() -> Iterator[tuple[str, ...]]:
 
 
 ALL = list(commands())
-GROUPS = {(), ("data",), ("leaderboard",), ("results",)}
+GROUPS = {(), ("data",), ("leaderboard",), ("results",), ("submit",)}
 """What has no reports of its own, but commands."""
 
 
@@ -75,6 +75,7 @@ def test_promised_commands_are_there():
         *("run", "measure", "collect", "methods", "splits", "models", "protocols"),
         *("splits show", "splits verify", "data status", "data fetch", "data verify"),
         *("leaderboard build", "leaderboard check", "leaderboard show", "bench"),
+        *("leaderboard diff", "leaderboard release", "submit pack", "submit verify"),
     }
     assert expected <= {" ".join(path) for path in ALL}
 

@@ -3,82 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
-from dcbench.config.base import validated
 from dcbench.config.git import commit_of, files_at, git
-from dcbench.config.protocol import Protocol
-from dcbench.config.reading import MOST_TABLE, read_file
-from dcbench.config.strict_yaml import YAMLTextError, parse_yaml
-from dcbench.errors import DataError, UsageError
-from dcbench.leaderboard.changelog import CHANGELOG, Run, list_lines
-from dcbench.leaderboard.rows import Row, key_of
-from dcbench.leaderboard.rules_lock import FROZEN
-from dcbench.leaderboard.tables import has_rows, parse_rows
+from dcbench.errors import UsageError
+from dcbench.leaderboard.states import State, files_in_folder
 
 _MAIN = ("origin/HEAD", "origin/main", "origin/master", "main", "master")
-
-
-@dataclass(frozen=True)
-class State:
-    """An earlier state of a leaderboard: its files by path, and what to call it."""
-
-    title: str
-    files: dict[str, bytes]
-
-    @cached_property
-    def lines(self) -> frozenset[str]:
-        """The entries of its changelog."""
-        return frozenset(list_lines(self.files.get(CHANGELOG, b"").decode(errors="replace")))
-
-    @cached_property
-    def rows(self) -> dict[Run, Row]:
-        """The rows, wherever they lay then."""
-        found: dict[Run, Row] = {}
-        for path, content in sorted(self.files.items()):
-            parts = PurePosixPath(path).parts
-            in_place = len(parts) == 3 and parts[1] == "runs" and path.endswith(".csv")
-            before = len(parts) == 2 and path.endswith(".csv") and has_rows(content)
-            if in_place or before:
-                board = f"{parts[0]}/{PurePosixPath(path).stem}"
-                found |= {Run(board, key_of(row)): row for row in self._parsed(path, content)}
-        return found
-
-    @cached_property
-    def retired(self) -> list[tuple[Run, Row]]:
-        """The rows that counted no more."""
-        return [
-            (Run(f"{parts[0]}/{PurePosixPath(path).stem}", key_of(row)), row)
-            for path, content in sorted(self.files.items())
-            if len(parts := PurePosixPath(path).parts) == 3 and parts[1] == "retired"
-            for row in self._parsed(path, content)
-        ]
-
-    def frozen(self, protocol: str) -> Protocol | None:
-        """The rules that the rows of a protocol obeyed; None where none were frozen."""
-        path = f"{protocol}/{FROZEN}"
-        if path not in self.files:
-            return None
-        where = f"{path} in {self.title}"
-        try:
-            content = parse_yaml(self.files[path].decode())
-        except (YAMLTextError, UnicodeDecodeError) as problem:
-            raise DataError(f"{where}: {problem}") from None
-        return validated(Protocol, content, where, DataError)
-
-    def _parsed(self, path: str, content: bytes) -> list[Row]:
-        unique = ("predictions_sha256",) if "/retired/" in path else ()
-        try:
-            return _rows_of(content, path, unique)
-        except DataError as problem:
-            raise DataError(f"{problem}; so it was in {self.title}") from None
-
-
-@lru_cache(maxsize=512)
-def _rows_of(content: bytes, path: str, unique: tuple[str, ...]) -> list[Row]:
-    """The rows in a table, parsed once however many states have it; they are not to be changed."""
-    return parse_rows(content, path, unique)
 
 
 @dataclass(frozen=True)
@@ -120,13 +51,7 @@ def earlier_states(folder: Path, asked: str | None) -> Earlier:
         return _of_git(folder)
     earlier = Path(asked)
     if earlier.is_dir():
-        paths = [path for path in earlier.rglob("*.csv") if path.is_file()]
-        paths += [path for path in earlier.glob(f"*/{FROZEN}") if path.is_file()]
-        paths += [path for path in (earlier / CHANGELOG,) if path.is_file()]
-        files = {
-            path.relative_to(earlier).as_posix(): read_file(path, most=MOST_TABLE) for path in paths
-        }
-        return Earlier((State(asked, files),))
+        return Earlier((State(asked, files_in_folder(earlier)),))
     commit = commit_of(folder, asked)
     if commit is None:
         raise UsageError(f"--base {asked}: neither a folder nor a revision of git in {folder}")

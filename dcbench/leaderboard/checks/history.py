@@ -23,7 +23,7 @@ from dcbench.leaderboard.changelog import (
     standings_from,
     today,
 )
-from dcbench.leaderboard.checks.earlier import Earlier, State
+from dcbench.leaderboard.checks.earlier import Earlier
 from dcbench.leaderboard.checks.read import RowsFile
 from dcbench.leaderboard.columns import DEFAULTS
 from dcbench.leaderboard.files import retired_in
@@ -37,6 +37,7 @@ from dcbench.leaderboard.standing import (
     WITHDRAWN,
     Standing,
 )
+from dcbench.leaderboard.states import State
 
 _BY_THE_CHANGELOG = ("tier", "state")
 """Columns that are held to the changelog, and to no earlier state."""

@@ -7,10 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dcbench.config.paths import shipped_root
-from dcbench.config.reading import read_file
 from dcbench.errors import RunError, UsageError
 from dcbench.leaderboard.build import BuildResult, build
-from dcbench.leaderboard.changelog import CHANGELOG
 from dcbench.leaderboard.checks import check
 from dcbench.leaderboard.diff import Diff, diff
 from dcbench.leaderboard.files import write_files
@@ -86,9 +84,7 @@ def verify(submission: Submission, folder: Path, scratch: Path, boards: Path | N
 def _copied(boards: Path, scratch: Path) -> State:
     """The leaderboards as they are, of which `scratch` has a copy now."""
     state = state_of_folder(boards)
-    changelog = boards / CHANGELOG
-    words = {CHANGELOG: read_file(changelog)} if changelog.exists() else {}
-    write_files({scratch / name: text for name, text in {**state.files, **words}.items()})
+    write_files({scratch / name: text for name, text in state.files.items()})
     return state
 
 

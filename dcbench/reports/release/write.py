@@ -16,10 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from dcbench._version import __version__
-from dcbench.config.reading import MOST_TABLE, read_file
+from dcbench.config.reading import read_file
 from dcbench.errors import DataError, RunError, UsageError
 from dcbench.leaderboard.boards import Board, load_boards
-from dcbench.leaderboard.changelog import CHANGELOG
 from dcbench.leaderboard.checks import check
 from dcbench.leaderboard.files import write_files
 from dcbench.leaderboard.states import state_of_folder
@@ -131,9 +130,8 @@ def write_release(
 
 def _tables(folder: Path) -> Iterator[tuple[str, bytes]]:
     yield from state_of_folder(folder).files.items()
-    for name in ("README.md", CHANGELOG):
-        if (folder / name).exists():
-            yield name, read_file(folder / name, most=MOST_TABLE)
+    if (folder / "README.md").exists():
+        yield "README.md", read_file(folder / "README.md")
 
 
 def _page(boards: Sequence[Board]) -> Iterator[tuple[str, bytes]]:
