@@ -6,7 +6,7 @@ import math
 import re
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, count
 from typing import Any
 
@@ -134,7 +134,7 @@ def _table(board: Board, subsets: str, summary: pd.DataFrame) -> MethodTable:
             shown,
             run_metrics,
             axis,
-            _cost_cell(costs[values["method"]]),
+            _cost_cell(costs[values["method"]], values),
         )
         for values in _best_first(summary)
     ]
@@ -186,8 +186,10 @@ def _method_row(
     )
 
 
-def _cost_cell(cost: RelativeCost) -> PageCell:
-    return PageCell(cost.text, cost.flops_text, cost.time)
+def _cost_cell(cost: RelativeCost, values: _Values) -> PageCell:
+    few = int(values["n"]) < int(values["asked"])
+    shown = replace(cost, at_most=cost.at_most or few)
+    return PageCell(shown.text, shown.flops_text, shown.time)
 
 
 def _drawing(axis: Axis, values: _Values, own: Sequence[_Values]) -> Drawing | None:

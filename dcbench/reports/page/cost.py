@@ -23,8 +23,8 @@ class RelativeCost:
         Seconds of the fastest run over those of `erm`'s fastest run on the same device, shared by
         equally many runs. None where `erm` has fewer than three runs on a device of the method's.
     at_most : bool
-        The method has fewer than three runs there. Load only ever slows a run, so the ratio is then
-        an upper bound.
+        The method has fewer than three runs there, which load may all have slowed; the ratio is
+        then an upper bound.
     flops : float or None
         Ratio of the floating-point operations; None where either was not counted.
     """

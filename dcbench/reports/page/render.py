@@ -21,8 +21,9 @@ _SCRIPTS = ("page_runs.js", "page_check.js", "page.js")
 
 COST_HINT = (
     "Cost: training time of the fastest run over that of erm's fastest run on the same machine; "
-    "≤ where there are fewer than three runs, for load only slows a run. FLOPs do not depend on "
-    "load: floating-point operations over those of erm."
+    "≤ where a method has fewer runs than a rank takes, or fewer than three on that machine, for "
+    "load only slows a run. FLOPs: floating-point operations over those of erm, the same under any "
+    "load."
 )
 
 

@@ -121,6 +121,14 @@ def test_cost_of_few_runs_is_a_bound_and_of_another_machine_none():
     assert relative_costs(timed(*erm[:2], ("sam", "a", 45.0, None)))["sam"].text == "–"
 
 
+def test_cost_of_a_method_without_all_its_runs_is_a_bound():
+    [table] = method_tables(
+        board({"erm": (0.1,) * 4, "mixup": (0.2,) * 4, "sam": (0.4,) * 3}, {}, asked=4)
+    )
+    costs = {row.method: row.cost.text for row in table.rows}
+    assert costs == {"erm": "1.0×", "mixup": "2.0×", "sam": "≤ 4.0×"}
+
+
 def test_runs_that_shared_a_device_are_not_compared_with_others():
     rows = timed(*[("erm", "a", 10.0, None)] * 3, *[("sam", "a", 20.0, None)] * 3)
     shared = rows.assign(runs_together=[1] * 3 + [4] * 3)
