@@ -178,6 +178,11 @@
       event.preventDefault();
       unfold(cell, cell.dataset.row, true);
     });
+    cell.addEventListener("keydown", (event) => {
+      if (event.key !== " ") return; // as a button; a link takes Enter alone
+      event.preventDefault();
+      cell.click();
+    });
   }
   for (const area of all(".drop")) dcbenchCheck.start(area);
 

@@ -157,7 +157,8 @@ def test_cell_of_the_overview_opens_the_runs_behind_it_and_leads_to_its_row(page
     wait_until(body.is_displayed)
     assert body.find_element("css selector", ".runs").is_displayed()
     look(page, "a[href='#overview']").click()
-    cell.click()
+    page.execute_script("arguments[0].focus()", cell)
+    press(page, " ")
     assert page.find_elements("css selector", "#overview .detail") == []
     assert cell.get_attribute("aria-expanded") == "false"
 

@@ -33,6 +33,7 @@ def test_published_numbers_of_its_splits_stand_on_the_page(tmp_path: Path):
     [
         (("--from", "nowhere"), "nowhere: there is no such folder"),
         (("--figures", "nowhere"), "nowhere: holds no SVG file"),
+        (("--results", "nowhere"), "nowhere: there is no such folder of stored runs"),
     ],
 )
 def test_folder_that_is_not_there_ends_with_2(tmp_path: Path, arguments, message):
