@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from dcbench.runs.again import Again
 
 app = typer.Typer(help="Runs for a leaderboard, as one file.", no_args_is_help=True)
+
+_TOLERANCE = 0.02
+"""Of a rerun's accuracy, where the spread between machines was not measured."""
 
 _PACK_EXAMPLE = (
     "Example:  dcbench submit pack mine -o confident.zip --footnote "
@@ -139,9 +142,14 @@ def verify_submission(
         str | None, typer.Option(metavar="FILE.py:Class", help="Likewise for a network.")
     ] = None,
     tolerance: Annotated[
-        float,
-        typer.Option(min=0, max=1, help="How far a rerun's accuracy may be off, a fraction."),
-    ] = 0.02,
+        float | None,
+        typer.Option(
+            min=0,
+            max=1,
+            help="How far a rerun's accuracy may be off, a fraction.",
+            show_default="as measured between machines, or 0.02",
+        ),
+    ] = None,
     rerun_results: Annotated[
         Path | None,
         typer.Option(
@@ -177,11 +185,19 @@ def verify_submission(
         again: list[Again] = []
         if rerun and not found.problems:
             kept = rerun_results or Path(scratch, "again")
+            limits = _limits(tolerance, Path(scratch, "boards"))
             again = _train_again(
-                found, rerun, (method, model), kept, device=device, threads=threads, data=data
+                found,
+                rerun,
+                (method, model),
+                kept,
+                limits,
+                device=device,
+                threads=threads,
+                data=data,
             )
-            yield _again_report(again, tolerance)
-    far = [each.title for each in again if not each.within(tolerance)]
+            yield _again_report(again)
+    far = [each.title for each in again if not each.within]
     problems = len(found.problems) + len(far)
     if problems:
         raise RunError(f"{file}: {problems} problem{'s' if problems > 1 else ''}")
@@ -207,6 +223,7 @@ def _train_again(
     count: int,
     code: tuple[str | None, str | None],
     kept: Path,
+    limits: Callable[[Record], float],
     *,
     device: str,
     threads: int | None,
@@ -228,12 +245,26 @@ def _train_again(
     session = Session(open_source(data), find_device(device), threads)
     with ConsoleProgress() as progress:
         return [
-            train_again(path.parent, record, plan, Store(kept), session, progress)
+            train_again(path.parent, record, plan, Store(kept), session, limits(record), progress)
             for path, record, plan in plans
         ]
 
 
-def _again_report(again: Sequence[Again], tolerance: float) -> Report:
+def _limits(asked: float | None, boards: Path) -> Callable[[Record], float]:
+    """How far the accuracy of a run's repetition may be off."""
+    from dcbench.leaderboard.confirm import measured_spreads
+
+    spreads = measured_spreads(boards) if asked is None else {}
+
+    def limit(record: Record) -> float:
+        if asked is not None:
+            return asked
+        return spreads.get(f"{record.protocol}/{record.split}", _TOLERANCE)
+
+    return limit
+
+
+def _again_report(again: Sequence[Again]) -> Report:
     columns = ("run", "accuracy %", "again %", "difference", "same classes %", "verdict")
     rows = [
         (
@@ -244,14 +275,14 @@ def _again_report(again: Sequence[Again], tolerance: float) -> Report:
             f"{100 * each.equal_classes:.2f}",
             "the same to the bit"
             if each.same
-            else f"within {100 * tolerance:g} points"
-            if each.within(tolerance)
-            else f"more than {100 * tolerance:g} points off",
+            else f"within {100 * each.tolerance:.3g} points"
+            if each.within
+            else f"more than {100 * each.tolerance:.3g} points off",
         )
         for each in again
     ]
     return Report(
-        data={"reruns": [vars(each) | {"within": each.within(tolerance)} for each in again]},
+        data={"reruns": [vars(each) | {"within": each.within} for each in again]},
         tables=[Table("trained again", columns, rows)],
     )
 

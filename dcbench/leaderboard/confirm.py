@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections import defaultdict
 from collections.abc import Iterator
@@ -159,6 +160,15 @@ def measured_spread(file: RowsFile) -> float:
 
     square = math.fsum(pair.difference**2 for pair in pairs) / len(pairs)
     return float(stdtrit(len(pairs), (1 + LEVEL) / 2)) * math.sqrt(square)
+
+
+def measured_spreads(folder: Path) -> dict[str, float]:
+    """`measured_spread` of every board in a folder where it is known, by `<protocol>/<split>`."""
+    spreads = {}
+    for file in read_folder(folder, []):
+        with contextlib.suppress(UsageError):
+            spreads[file.board] = measured_spread(file)
+    return spreads
 
 
 def _against(file: RowsFile, row: Row, folder: Path, record: Record, limit: float) -> Iterator[str]:

@@ -35,6 +35,8 @@ class Again:
         Of the recorded run, and of its repetition; fractions.
     equal_classes : float
         The share of test images that both put into the same class.
+    tolerance : float
+        How far the accuracies may be apart.
     """
 
     title: str
@@ -42,10 +44,12 @@ class Again:
     accuracy: float
     again: float
     equal_classes: float
+    tolerance: float
 
-    def within(self, tolerance: float) -> bool:
-        """Whether it is the same to the bit, or its accuracy is no further away than this."""
-        return self.same or abs(self.again - self.accuracy) <= tolerance
+    @property
+    def within(self) -> bool:
+        """Whether it is the same to the bit, or its accuracy is near enough."""
+        return self.same or abs(self.again - self.accuracy) <= self.tolerance
 
 
 def plan_again(record: Record, method: str | None = None, network: str | None = None) -> Plan:
@@ -103,6 +107,7 @@ def train_again(
     plan: Plan,
     store: Store,
     session: Session,
+    tolerance: float,
     progress: Progress | None = None,
 ) -> Again:
     """Train a run again, into another results folder, and compare the predictions.
@@ -130,5 +135,10 @@ def train_again(
     )
     classes = old.logits.argmax(axis=1) == new.logits.argmax(axis=1)
     return Again(
-        plan.title, same, record.metrics.accuracy, repeated.metrics.accuracy, float(classes.mean())
+        title=plan.title,
+        same=same,
+        accuracy=record.metrics.accuracy,
+        again=repeated.metrics.accuracy,
+        equal_classes=float(classes.mean()),
+        tolerance=tolerance,
     )

@@ -18,7 +18,7 @@ from typing import Any
 from dcbench._version import __version__
 from dcbench.config.reading import read_file
 from dcbench.errors import DataError, RunError, UsageError
-from dcbench.leaderboard.boards import Board, load_boards
+from dcbench.leaderboard.boards import Board, load_boards, titled
 from dcbench.leaderboard.checks import check
 from dcbench.leaderboard.files import write_files
 from dcbench.leaderboard.states import state_of_folder
@@ -110,8 +110,10 @@ def write_release(
     for name, content in eval_files(boards, version, date).items():
         contents[f"every-eval-ever/{name}"] = _json(content)
     rows = sum(len(board.runs) for board in boards)
-    found = {"version": version, "date": date, "boards": len(boards), "rows": rows}
-    contents[".zenodo.json"] = _json(_zenodo(found, boards, creators))
+    # Tracks of a split are one leaderboard, of which each has ranks of its own.
+    names = list(dict.fromkeys(f"{board.protocol}/{board.split}" for board in boards))
+    found = {"version": version, "date": date, "boards": names, "rows": rows}
+    contents[".zenodo.json"] = _json(_zenodo(found, creators))
     contents["README.md"] = _readme(found, boards, records is not None).encode()
     hashes = {name: hashlib.sha256(contents[name]).hexdigest() for name in sorted(contents)}
     sums = "".join(f"{digest}  {name}\n" for name, digest in hashes.items()).encode()
@@ -120,7 +122,7 @@ def write_release(
     return Release(
         version=version,
         date=date,
-        boards=len(boards),
+        boards=len(names),
         rows=rows,
         records=None if records is None else len(records),
         files=hashes,
@@ -163,21 +165,19 @@ def _json(content: Any) -> bytes:
     return f"{json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)}\n".encode()
 
 
-def _zenodo(
-    found: Mapping[str, Any], boards: Sequence[Board], creators: Sequence[str]
-) -> dict[str, Any]:
+def _zenodo(found: Mapping[str, Any], creators: Sequence[str]) -> dict[str, Any]:
     """Metadata for a deposit, by the field names of Zenodo's API (developers.zenodo.org)."""
-    listed = ", ".join(f"{board.protocol}/{board.split}" for board in boards)
+    listed = ", ".join(found["boards"])
     return {
         "title": f"dcbench leaderboards {found['version']}",
         "upload_type": "dataset",
         "publication_date": found["date"],
         "description": (
             f"<p>{found['rows']} training runs of image classification with little or unbalanced "
-            f"data, on {found['boards']} leaderboards: {html.escape(listed)}. One row a run, the "
-            "means and ranks of methods, the rules that all runs obey, a page that opens without "
-            "a network, and a file for each method in the form of Every Eval Ever. SHA256SUMS "
-            "names the hash of every file.</p>"
+            f"data, on {len(found['boards'])} leaderboards: {html.escape(listed)}. One row a run, "
+            "the means and ranks of methods, the rules that all runs obey, a page that opens "
+            "without a network, and a file for each method in the form of Every Eval Ever. "
+            "SHA256SUMS names the hash of every file.</p>"
         ),
         "creators": [{"name": name} for name in creators or (ORGANIZATION,)],
         "access_right": "open",
@@ -192,8 +192,9 @@ def _readme(found: Mapping[str, Any], boards: Sequence[Board], records: bool) ->
     lines = [
         f"# dcbench leaderboards {found['version']}",
         "",
-        f"{found['rows']} runs on {found['boards']} leaderboards, the last of {found['date']}; "
-        f"written by dcbench {__version__}. This folder stands for itself and never changes.",
+        f"{found['rows']} runs on {len(found['boards'])} leaderboards, the last of "
+        f"{found['date']}; written by dcbench {__version__}. This folder stands for itself and "
+        "never changes.",
         "",
         "| folder | holds |",
         "|---|---|",
@@ -207,7 +208,7 @@ def _readme(found: Mapping[str, Any], boards: Sequence[Board], records: bool) ->
         "| leaderboard | runs | methods |",
         "|---|---|---|",
         *(
-            f"| {board.protocol}/{board.split} | {len(board.runs)} | "
+            f"| {titled(f'{board.protocol}/{board.split}', board.track)} | {len(board.runs)} | "
             f"{board.runs['method'].nunique()} |"
             for board in boards
         ),
