@@ -125,8 +125,9 @@ def outcomes(trials: Sequence[Trial], place: Place, progress: Progress) -> Itera
     for trial in trials:
         outcome, began = Outcome(trial.what), time.monotonic()
         shown = progress.task(trial.what, trial.times)
+        chance = random.Random(trial.what)  # noqa: S311 # nosec B311
         try:
-            for how, lost in trial.attempt(place, trial.times, random.Random(trial.what)):  # noqa: S311 - no secret
+            for how, lost in trial.attempt(place, trial.times, chance):
                 outcome.how[how] += 1
                 outcome.lost += lost
                 shown.advance(1, how)
