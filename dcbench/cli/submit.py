@@ -72,7 +72,8 @@ def pack_submission(
             progress=progress,
         )
     columns, rows = _run_rows(packed.records)
-    size = f"{len(packed.records)} runs, {packed.bytes / 1e6:,.1f} MB"
+    count = len(packed.records)
+    size = f"{count} run{'' if count == 1 else 's'}, {packed.bytes / 1e6:,.1f} MB"
     notes = [f"left out, custom: {path}" for path in packed.custom]
     if not footnote:
         notes.append("no footnote: --footnote says where the method can be had")
@@ -178,6 +179,7 @@ def verify_submission(
         folder = Path(scratch, "submission")
         submission = unpacked(file, folder)
         found = verify(submission, folder, Path(scratch, "boards"), boards)
+        found.problems.extend(_unknown_networks(found))
         yield _verified_report(found)
         if unpack is not None:
             _copy(folder, unpack)
@@ -203,18 +205,34 @@ def verify_submission(
         raise RunError(f"{file}: {problems} problem{'s' if problems > 1 else ''}")
 
 
+def _unknown_networks(found: Verified) -> list[str]:
+    """Networks that are neither dcbench's nor in the submission; only custom runs have others."""
+    custom = [(path, each) for path, each in found.records if each.status == "custom"]
+    if not custom:
+        return []
+    from dcbench.models.registry import is_own
+
+    return [
+        f"{'/'.join(path.parts[-5:])}: network_sha256=null: {record.recipe.model} is no network of "
+        "dcbench's; its code has to be in a file or a package, of which the record has the hash"
+        for path, record in custom
+        if record.network_sha256 is None and not is_own(record.recipe.model)
+    ]
+
+
 def _verified_report(found: Verified) -> Report:
     from dcbench.reports.board_diff import as_data, remarks, tables
 
     data = {"runs": len(found.records), "problems": found.problems}
     if found.change is None:
         return Report(data=data | {"change": None}, lines=found.problems)
-    held = "metrics, rules, images and code hold"
+    count = len(found.records)
+    held = f"{count} run{'' if count == 1 else 's'}: metrics, rules, images and code hold"
     return Report(
         data=data | {"change": as_data(found.change)},
         tables=[Table(*each) for each in tables(found.change)],
         lines=[*remarks(found.change), *found.problems],
-        notes=[] if found.problems else [f"{len(found.records)} runs: {held}"],
+        notes=[] if found.problems else [held],
     )
 
 

@@ -118,6 +118,14 @@ def model_origin(name: str) -> Origin:
     return _ORIGINS.get(name, Origin())
 
 
+def is_own(name: str) -> bool:
+    """Whether a name is that of one of dcbench's networks; no other code is looked at."""
+    builder = _BUILDERS.get(name)
+    if builder is not None:
+        return _is_own(builder)
+    return any(each.fullmatch(name) for each, _ in _FAMILIES)
+
+
 def third_party_builder(name: str) -> Builder | None:
     """What builds a network that is not dcbench's own; None for one that is, or for no network."""
     builder = _builder(name)

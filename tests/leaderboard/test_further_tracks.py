@@ -171,10 +171,26 @@ def test_method_with_further_images_stands_beside_others(tmp_path: Path):
     }
 
 
-def test_open_run_is_trained_again_by_another_recipe(tmp_path: Path):
+def test_open_run_is_trained_again_by_another_recipe_or_by_a_network_that_nobody_has(
+    tmp_path: Path,
+):
     options = {"protocol": "v1-lite", "device": "cpu", "settings": {"rotation": 5}}
     dcbench.run("erm", "digits", results=tmp_path / "mine", **options)
     [path] = (tmp_path / "mine").rglob("record.json")
-    plan = plan_again(read_record(path))
+    record = read_record(path)
+    plan = plan_again(record)
     assert plan.choice.recipe.rotation == 5
     assert plan.choice.label == "erm[rotation=5.0]"
+
+    unknown = record.model_copy(
+        update={
+            "recipe": record.recipe.model_copy(update={"model": "no-such-net", "rotation": 0.0}),
+            "label": "erm[model=no-such-net]",
+            "departures": ("model=no-such-net instead of digits-cnn",),
+        }
+    )
+    files.write_record(path.parent, unknown)
+    pack(tmp_path / "mine", tmp_path / "x.zip", further=True)
+    code, shown, _ = command("verify", tmp_path / "x.zip")
+    assert code == 1
+    assert "no-such-net is no network of dcbench's" in shown
