@@ -29,7 +29,7 @@ def test_every_method_stands_in_the_table_with_its_settings_and_twin():
             assert method.paper in "|".join(cells), name
 
 
-@pytest.mark.parametrize("page", ["methods.md", "results.md"])
+@pytest.mark.parametrize("page", ["methods.md", "results.md", "../README.md"])
 def test_measured_numbers_are_those_of_the_leaderboards(page: str):
     text = (PAGE.parent / page).read_text(encoding="utf-8")
     assert text.count("<!-- measured:") > 0
