@@ -196,7 +196,11 @@ class Split:
         return read_test_hashes(path) if path.exists() else None
 
     def summary(self) -> dict[str, Any]:
-        """The subset as plain values, for `dcbench splits show --json`."""
+        """The subset as plain values, for `dcbench splits show --json`.
+
+        `held_out` is there where training images are held out for tuning.
+        """
+        held_out = {"held_out": self.held_out.tolist()} if len(self.held_out) else {}
         return {
             "name": self.name,
             "dataset": self.config.dataset,
@@ -206,7 +210,7 @@ class Split:
             "val": self.val.tolist(),
             "class_counts": self.class_counts,
             "index_sha256": self.hashes.index_sha256,
-            "held_out": self.held_out.tolist(),
+            **held_out,
         }
 
 

@@ -399,8 +399,9 @@ def test_split_is_shown_as_the_promised_json():
         "class_counts": [10] * 10,
         "index_sha256": split.hashes.index_sha256,
     }
-    counts = json.loads(Outcome("splits", "show", "cifar10-lt-100", "--json").out)["class_counts"]
-    assert counts == [5000, 2997, 1796, 1077, 645, 387, 232, 139, 83, 50]
+    long_tailed = json.loads(Outcome("splits", "show", "cifar10-lt-100", "--json").out)
+    assert long_tailed["class_counts"] == [5000, 2997, 1796, 1077, 645, 387, 232, 139, 83, 50]
+    assert set(long_tailed["held_out"]) < set(long_tailed["train"])
     assert "Handwritten digits" in Outcome("splits", "show", "digits").out
 
 

@@ -176,7 +176,7 @@ def test_every_split_says_where_its_images_are_from_and_under_what_licence(name:
 
 def test_summary_has_the_published_keys_as_plain_values():
     summary = load_split("digits", 1).summary()
-    keys = "name dataset subset num_classes train val class_counts index_sha256 held_out"
+    keys = "name dataset subset num_classes train val class_counts index_sha256"
     assert list(summary) == keys.split()
     assert json.loads(json.dumps(summary)) == summary
     assert (summary["name"], summary["dataset"], summary["subset"]) == ("digits", "digits", 1)
