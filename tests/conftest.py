@@ -13,6 +13,7 @@ import torch
 
 from dcbench.config.paths import data_root
 from dcbench.data.source import Folder
+from dcbench.methods import registry
 
 hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
@@ -54,6 +55,15 @@ def log_as_it_was() -> Iterator[None]:
     for each, level, propagate, handlers in before:
         each.level, each.propagate, each.handlers = level, propagate, handlers
         each.setLevel(level)
+
+
+@pytest.fixture(autouse=True)
+def methods_as_they_were() -> Iterator[None]:
+    """A method of a file that a test runs is no method of the next one."""
+    before = dict(registry._methods)
+    yield
+    registry._methods.clear()
+    registry._methods.update(before)
 
 
 @pytest.fixture(autouse=True, scope="session")

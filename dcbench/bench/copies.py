@@ -2,7 +2,8 @@
 
 One run a subset is trained. Each other one has its weights, its history and its predictions with
 noise, and a record of its own, in which the metrics are those of its predictions: whatever reads
-results cannot tell them from runs that were trained. What is there already stays.
+results cannot tell them from runs that were trained, but for `leaderboard check --predictions`,
+which sees that they share their weights. What is there already stays.
 """
 
 from __future__ import annotations

@@ -101,8 +101,8 @@ def test_runs_are_all_different_and_a_queue_asks_for_each():
 
 def test_commands_are_run_on_results_that_hold(tmp_path, monkeypatch):
     monkeypatch.setattr(command_growth, "REPEATS", 1)
-    commands = {name: COMMANDS[name] for name in ("collect", "leaderboard build")}
-    commands["leaderboard check"] = "leaderboard check {boards} --predictions {results}"
+    names = ("collect", "leaderboard build", "leaderboard check")
+    commands = {name: COMMANDS[name] for name in names}
     monkeypatch.setattr(command_growth, "COMMANDS", commands)
     report = measure_commands([2], tmp_path)
     assert [growth.command for growth in report.growths] == list(commands)

@@ -267,8 +267,8 @@ def test_interrupted_run_ends_with_130_and_the_same_command_goes_on(
 ):
     events = Trainer.events
 
-    def interrupted(trainer):
-        for event in events(trainer):
+    def interrupted(trainer, *arguments):
+        for event in events(trainer, *arguments):
             if trainer.progress.step == 3:
                 signal.raise_signal(number)
             yield event

@@ -90,8 +90,8 @@ def test_signal_outside_the_training_ends_with_130_and_the_same_command_goes_on(
 def test_hangup_while_training_leaves_a_checkpoint(monkeypatch, tmp_path):
     events = Trainer.events
 
-    def interrupted(trainer):
-        for event in events(trainer):
+    def interrupted(trainer, *arguments):
+        for event in events(trainer, *arguments):
             if trainer.progress.step == 3:
                 signal.raise_signal(signal.SIGHUP)
             yield event

@@ -67,7 +67,7 @@ def relative_costs(runs: pd.DataFrame) -> dict[str, RelativeCost]:
 def _timed(runs: pd.DataFrame) -> pd.DataFrame:
     """Method, machine and seconds of the runs that have them: a machine is a device and a load."""
     missing = pd.Series(float("nan"), runs.index)
-    device = runs.get("device", missing).fillna("").astype(str)
+    device = runs.get("device", missing).astype(object).fillna("").astype(str)
     together = runs.get("runs_together", missing).fillna(1).astype(int)
     found = {
         "method": runs["method"],
