@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from dcbench.config.garbage import garbage_kept
 from dcbench.config.protocol import Entry, Protocol, load_protocol
 from dcbench.data.splits import split_config
 from dcbench.errors import RunError, UsageError
@@ -72,6 +73,7 @@ class BuildResult(NamedTuple):
     """Lines that the changelog lacks, for rows that were replaced without a reason."""
 
 
+@garbage_kept()
 def build(
     results: Path,
     output: Path,

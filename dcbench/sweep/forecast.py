@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from dcbench.config.garbage import garbage_kept
 from dcbench.records.store import Finished, HalfDone, Store
 from dcbench.runs.execute import estimate
 from dcbench.runs.plan import Plan
@@ -42,6 +43,7 @@ class Forecast:
         return (self.half_done + self.missing) * self.seconds_each
 
 
+@garbage_kept()
 def forecast(requests: Sequence[Request], store: Store, session: Session) -> list[Forecast]:
     """What is there and what the rest will cost; nothing is written.
 

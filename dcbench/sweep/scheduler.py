@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from dcbench.config.garbage import garbage_kept
 from dcbench.config.text import duration
 from dcbench.records.store import Finished
 from dcbench.sweep.attempts import settled
@@ -36,7 +37,8 @@ def sweep(
     list of Outcome
         One for each request, in the order in which they ended; those that were there come first.
     """
-    there = [each for each in requests if _is_found(each, site)]
+    with garbage_kept():
+        there = [each for each in requests if _is_found(each, site)]
     found = set(there)
     missing = [each for each in requests if each not in found]
     outcomes = [Outcome(request, "found", 0.0) for request in there]

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from dcbench.config.garbage import garbage_kept
 from dcbench.errors import DataError, UsageError
 from dcbench.leaderboard.checks.duplicates import twin_problems
 from dcbench.leaderboard.checks.earlier import Earlier, earlier_states
@@ -73,6 +74,7 @@ class CheckResult:
         ]
 
 
+@garbage_kept()
 def check(
     folder: Path,
     *,
