@@ -13,7 +13,7 @@ import torch
 
 from dcbench.config.paths import data_root
 from dcbench.data.source import Folder
-from dcbench.methods import registry
+from dcbench.sweep.grid import forget_code
 
 hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
@@ -58,12 +58,11 @@ def log_as_it_was() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def methods_as_they_were() -> Iterator[None]:
-    """A method of a file that a test runs is no method of the next one."""
-    before = dict(registry._methods)
+def code_of_files_forgotten() -> Iterator[None]:
+    """A method or network of a file that a test runs is none of the next one."""
+    forget_code()
     yield
-    registry._methods.clear()
-    registry._methods.update(before)
+    forget_code()
 
 
 @pytest.fixture(autouse=True, scope="session")
