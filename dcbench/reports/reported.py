@@ -61,8 +61,8 @@ class Reported(Config):
     @classmethod
     def _is_in_the_table(cls, metric: str) -> str:
         keys = [each.key for each in METRICS]
-        if metric not in keys:
-            raise ValueError(f"should be one of {', '.join(keys)}")
+        if find_metric(metric) is None:
+            raise ValueError(f"should be one of {', '.join(keys)}, or as ood.near.msp.auroc")
         return metric
 
     @field_validator("value")

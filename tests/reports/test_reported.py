@@ -109,6 +109,20 @@ def test_wrong_cell_is_told_by_file_line_and_column(tmp_path: Path, line, messag
         load_reported(path)
 
 
+def test_a_mean_over_ood_sets_is_reported_as_records_have_it():
+    found = {
+        (row.method, row.metric): row.value
+        for row in load_reported()
+        if row.metric in ("ood.near.msp.auroc", "ood.far.msp.auroc")
+    }
+    assert found == {
+        ("erm[model=resnet-18]", "ood.near.msp.auroc"): 0.8027,
+        ("erm[model=resnet-18]", "ood.far.msp.auroc"): 0.7776,
+        ("regmixup[model=resnet-18]", "ood.near.msp.auroc"): 0.8083,
+        ("regmixup[model=resnet-18]", "ood.far.msp.auroc"): 0.7904,
+    }
+
+
 def test_metric_that_is_no_fraction_may_be_above_1(tmp_path: Path):
     path = tmp_path / "reported.csv"
     path.write_text(f"{HEADER}\n{GOOD.replace(',accuracy,0.5822', ',nll,1.25')}\n")
