@@ -28,7 +28,7 @@ from dcbench.data.places import find_split, lists_folder
 from dcbench.data.rules import Listed, Selection
 from dcbench.data.splits import Split, SplitConfig, load_split, split_config
 from dcbench.errors import DataError, UsageError
-from dcbench.records.atomic import write_whole
+from dcbench.records.atomic import write_bytes
 from dcbench.records.files import json_text
 from dcbench.records.store import locked
 
@@ -124,7 +124,7 @@ def derive_test(name: str, source: Source) -> TestHashes:
     found = hashes_of_test(load_split(name, config.subsets[0]), source)
     target = hashes_of_test_path(lists_folder(path, config.name))
     with locked(target.parent):
-        write_whole(target, lambda file: file.write(json_text(found)))
+        write_bytes(target, json_text(found))
     return found
 
 
@@ -211,7 +211,7 @@ def write_lists(
         derived = SplitHashes(subsets=hashes)
         content = derived.model_dump(mode="json", exclude_none=True)
         text = json.dumps(content, indent=2) + "\n"
-        write_whole(folder / HASHES, lambda file: file.write(text.encode()))
+        write_bytes(folder / HASHES, text.encode())
     return derived
 
 
@@ -226,9 +226,7 @@ def _written(rows: Selection, whole: Part, subset: int, folder: Path) -> SubsetH
     return SubsetHashes(
         train=len(train),
         val=len(val),
-        csv_sha256=write_whole(
-            folder / f"subset-{subset}.csv", lambda file: file.write(text.encode())
-        ),
+        csv_sha256=write_bytes(folder / f"subset-{subset}.csv", text.encode()),
         index_sha256=index_sha256(train, val),
         images_sha256=whole.take(np.concatenate([train, val])).sha256(),
         images_official=whole.official,
@@ -243,8 +241,6 @@ def _written_held_out(rows: Selection, whole: Part, subset: int, folder: Path) -
     rest = rows.train[~np.isin(rows.train, held_out)]
     return HeldOutHashes(
         images=len(held_out),
-        csv_sha256=write_whole(
-            held_out_path(folder, subset), lambda file: file.write(text.encode())
-        ),
+        csv_sha256=write_bytes(held_out_path(folder, subset), text.encode()),
         index_sha256=index_sha256(rest, held_out),
     )

@@ -31,7 +31,7 @@ from dcbench.leaderboard.tables import (
     table_text,
     with_numbers,
 )
-from dcbench.records.atomic import write_whole, writing
+from dcbench.records.atomic import write_bytes, writing
 
 
 def rows_in(folder: Path) -> dict[str, list[Row]]:
@@ -89,11 +89,7 @@ def write_files(contents: Mapping[Path, bytes]) -> None:
     for path, content in contents.items():
         with writing(path.parent):
             path.parent.mkdir(parents=True, exist_ok=True)
-        _write(path, content)
-
-
-def _write(path: Path, content: bytes) -> None:
-    write_whole(path, lambda file: file.write(content))
+        write_bytes(path, content)
 
 
 def old_files(folder: Path, splits: Mapping[str, list[Row]]) -> list[Path]:

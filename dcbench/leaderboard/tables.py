@@ -19,7 +19,7 @@ from dcbench.leaderboard.columns import (
     is_known,
 )
 from dcbench.leaderboard.rows import Row, in_order, is_whole, key_of, run_title
-from dcbench.records.atomic import write_whole
+from dcbench.records.atomic import write_bytes
 
 _LARGEST = 1e100
 """No number of a leaderboard comes near it; sums of larger ones may overflow."""
@@ -141,7 +141,7 @@ def table_text(table: pd.DataFrame) -> str:
 
 def write_table(path: Path, table: pd.DataFrame) -> None:
     """Write a table in one piece."""
-    write_whole(path, lambda file: file.write(table_text(table).encode()))
+    write_bytes(path, table_text(table).encode())
 
 
 def is_rows(path: Path) -> bool:

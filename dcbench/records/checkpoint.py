@@ -16,7 +16,7 @@ from dcbench.config.base import validated
 from dcbench.config.reading import parse_json
 from dcbench.config.text import in_brief
 from dcbench.errors import DataError
-from dcbench.records.atomic import write_whole
+from dcbench.records.atomic import write_bytes
 from dcbench.records.files import CHECKPOINT, read_whole
 from dcbench.records.identity import Configuration, Identity
 
@@ -57,7 +57,7 @@ class Checkpoint:
         torch.save(stored, payload)
         content = payload.getvalue()
         digest = hashlib.sha256(content).digest()
-        write_whole(self.path, lambda file: file.write(digest + content))
+        write_bytes(self.path, digest + content)
 
     def read(self) -> dict[str, Any] | None:
         """The stored state of training, or None where there is none.

@@ -16,7 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator, StrMethodFormatter
 
-from dcbench.records.atomic import write_whole
+from dcbench.records.atomic import write_bytes
 from dcbench.reports.figures.palette import GRAY
 from dcbench.reports.figures.style import ONE_COLUMN, SMALL, TITLE, TWO_COLUMNS
 
@@ -150,4 +150,4 @@ def save(titled: TitledFigure, path: Path, form: Format) -> None:
     if form == "svg":
         described = f"</title>\n <desc>{escape(titled.description, quote=False)}</desc>"
         data = data.replace(b"</title>", described.encode(), 1)
-    write_whole(path, lambda file: file.write(data))
+    write_bytes(path, data)

@@ -12,7 +12,7 @@ import jinja2
 from markupsafe import Markup, escape
 
 from dcbench._version import __version__
-from dcbench.records.atomic import write_whole, writing
+from dcbench.records.atomic import write_bytes, writing
 from dcbench.reports.page.content import slug
 from dcbench.reports.page.intervals import HEIGHT, WIDTH
 
@@ -63,7 +63,7 @@ def write_template(
     text = templates.get_template(name).render(values)
     with writing(target):
         target.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(target, lambda file: file.write(text.encode()))
+    write_bytes(target, text.encode())
     return target
 
 

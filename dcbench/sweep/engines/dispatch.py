@@ -14,7 +14,7 @@ from dcbench.data.gather import gather
 from dcbench.data.parts import Source
 from dcbench.data.splits import split_config
 from dcbench.errors import BusyError, DcbenchError
-from dcbench.records.atomic import write_whole
+from dcbench.records.atomic import write_bytes
 from dcbench.records.collect import collect
 from dcbench.records.files import CHECKPOINT, RECORD
 from dcbench.records.store import Finished, locked
@@ -156,7 +156,7 @@ class Dispatch:
         try:
             with locked(folder, busy="its checkpoint is not stored"):
                 if not (folder / RECORD).exists():
-                    write_whole(folder / CHECKPOINT, lambda file: file.write(checkpoint))
+                    write_bytes(folder / CHECKPOINT, checkpoint)
         except BusyError:
             return
 

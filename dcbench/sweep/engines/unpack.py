@@ -15,7 +15,7 @@ from pathlib import Path
 import filelock
 
 from dcbench.errors import RunError
-from dcbench.records.atomic import write_whole
+from dcbench.records.atomic import write_bytes
 from dcbench.records.files import CHECKPOINT
 from dcbench.records.store import LOCK, Store
 from dcbench.runs.plan import Plan
@@ -130,4 +130,4 @@ def _visible(folder: Path) -> list[Path]:
 
 def _write(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, lambda file: file.write(content))
+    write_bytes(path, content)
