@@ -6,9 +6,10 @@ Whatever such code decides is recorded with the SHA-256 of its file, so that a c
 from __future__ import annotations
 
 import hashlib
+import logging
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from types import ModuleType
@@ -17,6 +18,8 @@ from typing import Any, NamedTuple
 from dcbench.config.reading import read_file
 from dcbench.config.third_party import third_party
 from dcbench.errors import UsageError, unknown
+
+_log = logging.getLogger(__name__)
 
 PLAIN_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 """What plug-ins are called: lower-case words joined by hyphens."""
@@ -108,6 +111,21 @@ def loaded(entry_point: EntryPoint, kind: str, fits: Callable[[object], bool], w
         if not fits(found):
             raise TypeError(f"{entry_point.value} is not a {what}")
     return found
+
+
+def load_each(
+    entry_points: Iterable[EntryPoint],
+    kind: str,
+    fits: Callable[[object], bool],
+    what: str,
+    take: Callable[[EntryPoint, Any], None],
+) -> None:
+    """Give `take` what each entry point names; one that is broken is logged and hides no other."""
+    for entry_point in entry_points:
+        try:
+            take(entry_point, loaded(entry_point, kind, fits, what))
+        except UsageError as problem:
+            _log.warning("%s", problem)
 
 
 def origin_of(entry_point: EntryPoint, found: object) -> Origin:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import logging
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
-from dcbench.config.plugins import loaded
+from dcbench.config.plugins import load_each
 from dcbench.data import formats
 from dcbench.data.catalogue_ood import FASHION_MNIST, KMNIST, TEXTURES, TIN, USPS
 from dcbench.data.own import is_own, own_dataset
@@ -196,8 +195,6 @@ _KIND = "dataset"
 _installed: dict[str, Dataset] = {}
 """What packages bring by the entry-point group `dcbench.datasets`, once it was asked for."""
 
-_log = logging.getLogger(__name__)
-
 
 def get_dataset(name: str) -> Dataset:
     """Return the dataset of that name: of the catalogue, of a package, or one's own.
@@ -230,15 +227,14 @@ def is_pinned(name: str) -> bool:
 
 
 def _load_entry_points() -> None:
-    for entry_point in entry_points(group="dcbench.datasets"):
-        if entry_point.name in DATASETS or entry_point.name in _installed:
-            continue
-        try:
-            found = loaded(entry_point, _KIND, lambda each: isinstance(each, Dataset), "Dataset")
-            if found.name != entry_point.name:
-                raise UsageError(
-                    f"dataset '{entry_point.name}' cannot be loaded: its name is '{found.name}'"
-                )
-            _installed[found.name] = found
-        except UsageError as problem:
-            _log.warning("%s", problem)
+    found = entry_points(group="dcbench.datasets")
+    new = (each for each in found if each.name not in DATASETS and each.name not in _installed)
+    load_each(new, _KIND, lambda each: isinstance(each, Dataset), "Dataset", _take)
+
+
+def _take(entry_point: EntryPoint, found: Dataset) -> None:
+    if found.name != entry_point.name:
+        raise UsageError(
+            f"dataset '{entry_point.name}' cannot be loaded: its name is '{found.name}'"
+        )
+    _installed[found.name] = found

@@ -7,9 +7,8 @@ A method outside dcbench is found by the entry-point group `dcbench.methods`, or
 from __future__ import annotations
 
 import fnmatch
-import logging
 from collections.abc import Callable, Mapping
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any, TypeGuard, TypeVar
 
 from dcbench.config.base import validated
@@ -17,7 +16,7 @@ from dcbench.config.plugins import (
     PLAIN_NAME,
     is_file_location,
     kebab,
-    loaded,
+    load_each,
     module_prefix,
     object_of_file,
     origin_of,
@@ -26,7 +25,6 @@ from dcbench.errors import UsageError, unknown
 from dcbench.methods.base import Method
 from dcbench.methods.failures import named
 
-_log = logging.getLogger(__name__)
 _methods: dict[str, type[Method]] = {}
 _KIND = "method"
 
@@ -94,15 +92,13 @@ def as_method(method: Method, name: str) -> Method:
 
 
 def _load_entry_points() -> None:
-    for entry_point in entry_points(group="dcbench.methods"):
-        if entry_point.name in _methods:
-            continue
-        try:
-            found = loaded(entry_point, _KIND, _is_method, "Method")
-            register(entry_point.name)(found)
-            found.source_sha256, found.distribution = origin_of(entry_point, found)
-        except UsageError as problem:
-            _log.warning("%s", problem)
+    new = (each for each in entry_points(group="dcbench.methods") if each.name not in _methods)
+    load_each(new, _KIND, _is_method, "Method", _take)
+
+
+def _take(entry_point: EntryPoint, found: type[Method]) -> None:
+    register(entry_point.name)(found)
+    found.source_sha256, found.distribution = origin_of(entry_point, found)
 
 
 def _from_file(location: str) -> type[Method]:

@@ -7,11 +7,10 @@ A network outside dcbench is found by the entry-point group `dcbench.models`, or
 from __future__ import annotations
 
 import inspect
-import logging
 import re
 from collections.abc import Callable
 from fnmatch import fnmatchcase
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 import torch
@@ -24,7 +23,7 @@ from dcbench.config.plugins import (
     file_of,
     is_file_location,
     kebab,
-    loaded,
+    load_each,
     module_prefix,
     object_of_file,
     origin_of,
@@ -42,7 +41,6 @@ _ORIGINS: dict[str, Origin] = {}
 """Of the networks that files and packages bring."""
 
 _KIND = "network"
-_log = logging.getLogger(__name__)
 
 
 def register_model(name: str) -> Callable[[Builder], Builder]:
@@ -199,15 +197,13 @@ def _is_own(builder: Builder) -> bool:
 
 
 def _load_entry_points() -> None:
-    for entry_point in entry_points(group="dcbench.models"):
-        if entry_point.name in _BUILDERS:
-            continue
-        try:
-            found = loaded(entry_point, _KIND, callable, "network")
-            register_model(entry_point.name)(found)
-            _ORIGINS[entry_point.name] = origin_of(entry_point, found)
-        except UsageError as problem:
-            _log.warning("%s", problem)
+    new = (each for each in entry_points(group="dcbench.models") if each.name not in _BUILDERS)
+    load_each(new, _KIND, callable, "network", _take)
+
+
+def _take(entry_point: EntryPoint, found: Builder) -> None:
+    register_model(entry_point.name)(found)
+    _ORIGINS[entry_point.name] = origin_of(entry_point, found)
 
 
 def _from_file(location: str) -> str:
