@@ -26,6 +26,7 @@ from dcbench.cli import (
     results,
     run,
     selftest,
+    show,
     splits,
     submit,
     sweep,
@@ -81,6 +82,7 @@ app.command(epilog="Example:  dcbench protocols")(reporting(listing.protocols))
 app.command(epilog="Example:  dcbench engines")(reporting(listing.engines))
 app.add_typer(splits.app, name="splits")
 app.add_typer(data.app, name="data")
+leaderboard.app.command("show", epilog=show.EXAMPLE)(reporting(show.show))
 leaderboard.app.command("figures", epilog=figures.EXAMPLE)(reporting(figures.figures))
 leaderboard.app.command("latex", epilog=export.EXAMPLE)(reporting(export.latex))
 leaderboard.app.command("fill", epilog=export.FILL_EXAMPLE)(reporting(export.fill))

@@ -53,6 +53,10 @@ CompileOption = Annotated[
         "--compile", help="Compile the passes, on a CPU; the last digits of results differ."
     ),
 ]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Only say what would change.")]
+NOT_WRITTEN = "nothing is written yet; run it again without --dry-run"
+"""What is said where --dry-run has found something to write."""
+
 Pattern = Annotated[str, typer.Argument(help="Wildcard, such as 'ic-*'.")]
 
 

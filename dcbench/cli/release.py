@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from dcbench.cli.options import NOT_WRITTEN
 from dcbench.cli.report import Report
 
 EXAMPLE = "Example:  dcbench leaderboard release 1.0 --results results -o leaderboards-1.0"
@@ -47,7 +48,7 @@ def release(
     if made.records is not None and made.records < made.rows:
         notes.append(f"{results}: holds the records of {made.records} of {made.rows} rows")
     if dry_run:
-        notes.append("nothing is written yet; run it again without --dry-run")
+        notes.append(NOT_WRITTEN)
     return Report(
         data=vars(made) | {"folder": None if dry_run else str(target)},
         lines=[
