@@ -20,7 +20,7 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -36,6 +36,7 @@ from dcbench.metrics.table import (
     ood_key,
 )
 from dcbench.reports.figures.palette import kinship
+from dcbench.reports.terminal import mean_text
 
 ABSENT = "–"
 PLUS_MINUS = "\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}"
@@ -47,6 +48,19 @@ _MARK = re.compile(r"<!-- measured: (\S+)(?: (\S+))? -->")
 _NAME = re.compile(r"`([^`]+)`")
 
 
+class _Measured(NamedTuple):
+    """What a leaderboard has of subset 0: its runs, and the row of each method."""
+
+    runs: pd.DataFrame
+    rows: dict[str, dict[Hashable, Any]]
+
+
+def _measured(board: Board) -> _Measured:
+    runs, summary = board.runs, board.summary
+    rows = summary[summary["subsets"] == "0"].to_dict("records")
+    return _Measured(runs[runs["subset"] == 0], {row["method"]: row for row in rows})
+
+
 @dataclass(frozen=True)
 class _Source:
     """Where the numbers of one table are from."""
@@ -54,19 +68,10 @@ class _Source:
     place: str
     protocol: str
     split: str | None
-    load: Callable[[str, str], Board]
+    load: Callable[[str, str], _Measured]
 
-    def runs(self, split: str) -> pd.DataFrame:
-        """The runs of subset 0."""
-        runs = self._board(split).runs
-        return runs[runs["subset"] == 0]
-
-    def summary(self, split: str) -> dict[str, dict[Hashable, Any]]:
-        """The row of each method over subset 0."""
-        rows = self._board(split).summary
-        return {row["method"]: row for row in rows[rows["subsets"] == "0"].to_dict("records")}
-
-    def _board(self, split: str) -> Board:
+    def measured(self, split: str) -> _Measured:
+        """What the leaderboard of a split has, under the protocol of the table."""
         try:
             return self.load(split, self.protocol)
         except UsageError as error:
@@ -91,7 +96,7 @@ def filled(text: str, page: str, folder: Path | None = None) -> str:
         A mark that has no table, or a row that names no method of its leaderboard.
     """
     lines = text.split("\n")
-    load = cache(lambda split, protocol: load_board(split, protocol, folder))
+    load = cache(lambda split, protocol: _measured(load_board(split, protocol, folder)))
     for number, line in enumerate(lines):
         mark = _MARK.fullmatch(line.strip())
         if mark is None:
@@ -181,7 +186,7 @@ def _row(source: _Source, split: str | None, method: str) -> dict[Hashable, Any]
     """The row of a method in the summary of a split."""
     if split is None:
         raise UsageError(f"{source.place}: name the split, in the mark or in the row of {method}")
-    rows = source.summary(split)
+    rows = source.measured(split).rows
     if method not in rows:
         error = unknown(f"method of {split} under {source.protocol}", method, rows)
         raise UsageError(f"{source.place}: {error}")
@@ -190,17 +195,12 @@ def _row(source: _Source, split: str | None, method: str) -> dict[Hashable, Any]
 
 def _mean(row: dict[Hashable, Any], metric: Metric) -> str:
     """`54.4 ± 0.6`: mean and half of its 95 % interval; percent with one decimal."""
-    mean, half = row.get(f"{metric.key}_mean"), row.get(f"{metric.key}_ci95")
-    if mean is None or pd.isna(mean):
-        return ABSENT
-    decimals = 1 if metric.percent else 3
-    interval = "" if pd.isna(half) else f"{PLUS_MINUS}{metric.text(half, decimals)}"
-    return f"{metric.text(mean, decimals)}{interval}"
+    return mean_text(row, metric, 1 if metric.percent else 3, PLUS_MINUS)
 
 
 def _accuracy(source: _Source, split: str, method: str) -> str:
     """As `_mean`, with the number of runs where there are few; a dash where there is none."""
-    row = source.summary(split).get(method)
+    row = source.measured(split).rows.get(method)
     if row is None:
         return ABSENT
     count = f" ({row['n']})" if row["n"] < FEW else ""
@@ -212,7 +212,7 @@ def _minus(source: _Source, split: str | None, method: str, other: str) -> str:
     _row(source, split, method)
     name = other.strip("`")
     against = kinship(method).twin if name == "twin" else name
-    runs = source.runs(str(split))
+    runs = source.measured(str(split)).runs
     if not against or against == method or against not in set(runs["method"]):
         return ABSENT
     found = paired_difference(runs, method, against)

@@ -55,11 +55,19 @@ def _rank(row: dict[Hashable, Any], shared: Any) -> str:
     return f"{row['rank']} =" if shared[row["subsets"], row["rank"]] > 1 else str(row["rank"])
 
 
-def mean_text(row: Mapping[Hashable, Any], metric: Metric) -> str:
-    """The mean of a metric in a row of a summary, with half of its 95 % interval."""
-    mean, half = row[f"{metric.key}_mean"], row.get(f"{metric.key}_ci95")
-    digits = max(metric.decimals, 2)
-    interval = "" if pd.isna(half) else f" ± {metric.text(half, digits)}"
+def mean_text(
+    row: Mapping[Hashable, Any],
+    metric: Metric,
+    decimals: int | None = None,
+    plus_minus: str = " ± ",
+) -> str:
+    """The mean of a metric in a row of a summary, with half of its 95 % interval.
+
+    A dash where the row, or its table, has no mean. Two decimals at least, if none are asked for.
+    """
+    mean, half = row.get(f"{metric.key}_mean"), row.get(f"{metric.key}_ci95")
+    digits = max(metric.decimals, 2) if decimals is None else decimals
+    interval = "" if pd.isna(half) else f"{plus_minus}{metric.text(half, digits)}"
     return "–" if pd.isna(mean) else f"{metric.text(mean, digits)}{interval}"
 
 

@@ -11,7 +11,7 @@ from dcbench.errors import UsageError
 from dcbench.leaderboard.boards import Board, titled
 from dcbench.leaderboard.statistics import paired_difference
 from dcbench.reports.page.about import trained_images
-from dcbench.reports.page.content import MethodRow, MethodTable
+from dcbench.reports.page.content import MethodRow, MethodTable, PageCell
 from dcbench.reports.page.cost import BASE
 
 
@@ -40,15 +40,12 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Cell:
+class Cell(PageCell):
     """A method on a split; `row` is the address of its row, "" where it has none."""
 
     row: str = ""
-    text: str = "–"
-    spread: str = ""
     mark: str = ""
     words: str = ""
-    order: float | None = None
 
 
 @dataclass(frozen=True)
@@ -86,7 +83,7 @@ def _cell(row: MethodRow | None) -> Cell:
         mark, words = "★", "best, or not significantly different from the best"
     else:
         mark, words = "", f"rank {row.rank}: significantly below the best"
-    return Cell(row.key, accuracy.text, accuracy.spread, mark, words, accuracy.order)
+    return Cell(accuracy.text, accuracy.spread, accuracy.order, row.key, mark, words)
 
 
 def _answer(key: str, board: Board, table: MethodTable) -> Answer:
