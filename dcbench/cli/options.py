@@ -53,6 +53,16 @@ CompileOption = Annotated[
         "--compile", help="Compile the passes, on a CPU; the last digits of results differ."
     ),
 ]
+MethodFilesOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--method", metavar="FILE.py:Class", help="Of runs whose method is from a file; repeatable."
+    ),
+]
+ModelFilesOption = Annotated[
+    list[str] | None,
+    typer.Option("--model", metavar="FILE.py:Class", help="Likewise for their network."),
+]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Only say what would change.")]
 NOT_WRITTEN = "nothing is written yet; run it again without --dry-run"
 """What is said where --dry-run has found something to write."""

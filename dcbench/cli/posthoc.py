@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dcbench.cli.options import DataOption, DeviceOption, ThreadsOption, UnverifiedOption
+from dcbench.cli.options import (
+    DataOption,
+    DeviceOption,
+    MethodFilesOption,
+    ModelFilesOption,
+    ThreadsOption,
+    UnverifiedOption,
+)
 from dcbench.cli.report import Report, Table
 
 if TYPE_CHECKING:
@@ -32,6 +39,8 @@ def posthoc(
     sets: Annotated[
         str | None, typer.Option(help="OOD sets.", show_default="those that a run predicted")
     ] = None,
+    method: MethodFilesOption = None,
+    model: ModelFilesOption = None,
     device: DeviceOption = "auto",
     threads: ThreadsOption = None,
     data: DataOption = None,
@@ -55,7 +64,9 @@ def posthoc(
     from dcbench.runs.machine import find_device
     from dcbench.runs.posthoc import known_names
     from dcbench.runs.posthoc import posthoc as fit
+    from dcbench.runs.trained import read_code
 
+    read_code(method or (), model or ())
     chosen = known_names(split_list(names or ""))
     source = open_source(data, allow_unverified=allow_unverified_data)
     requests = requests_of(runs, split_list(sets or ""), default=lambda record: [])

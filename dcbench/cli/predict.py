@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dcbench.cli.options import DataOption, DeviceOption, ThreadsOption, UnverifiedOption
+from dcbench.cli.options import (
+    DataOption,
+    DeviceOption,
+    MethodFilesOption,
+    ModelFilesOption,
+    ThreadsOption,
+    UnverifiedOption,
+)
 from dcbench.cli.report import Report, Table
 
 if TYPE_CHECKING:
@@ -31,6 +38,8 @@ def predict(
         bool,
         typer.Option("--features", help="Store what the last layer is given, too."),
     ] = False,
+    method: MethodFilesOption = None,
+    model: ModelFilesOption = None,
     device: DeviceOption = "auto",
     threads: ThreadsOption = None,
     data: DataOption = None,
@@ -49,7 +58,9 @@ def predict(
     from dcbench.runs.features import store_features
     from dcbench.runs.further import predict_sets, requests_of
     from dcbench.runs.machine import find_device
+    from dcbench.runs.trained import read_code
 
+    read_code(method or (), model or ())
     source = open_source(data, allow_unverified=allow_unverified_data)
     requests, place = requests_of(runs, split_list(sets or "")), find_device(device)
     with ConsoleProgress() as progress:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,15 +17,17 @@ from dcbench.data.catalogue import get_dataset
 from dcbench.data.load import load_images
 from dcbench.data.source import open_source
 from dcbench.data.splits import Split, load_split
-from dcbench.errors import DataError, UsageError
-from dcbench.methods import Method, Task, build_method
-from dcbench.models.registry import third_party_builder
+from dcbench.errors import DataError, RunError, UsageError
+from dcbench.methods import Method, Task, build_method, method_class, method_names
+from dcbench.models.registry import find_model, model_origin, third_party_builder
 from dcbench.records.files import read_record, read_stored
 from dcbench.records.schema import Record
 from dcbench.training.augment import normalization_statistics
 from dcbench.training.precision import autocast
 from dcbench.training.predict import predict
 from dcbench.training.stages import new_network
+
+_READERS = {"method": "methods.method_class", "model": "models.find_model"}
 
 
 class TrainedNetwork(nn.Module):
@@ -90,12 +93,12 @@ def load_network(run: Path, device: str) -> TrainedNetwork:
     """See `dcbench.load_model`."""
     folder = run.parent if run.is_file() else run
     record = read_record(run)
+    _check_code(record)
     method = build_method(record.method, record.settings)
     split, recipe = load_split(record.split, record.subset), record.recipe
     height, width = get_dataset(split.config.dataset).image_size
     fit = split.fit_of(recipe.fit, record.index_sha256)
     task = Task((height, width), tuple(split.counts_of(fit)))
-    _check_known(record)
     network = new_network(method, recipe, task, record.seed)
     content = read_stored(folder, record.model)
     try:
@@ -109,15 +112,49 @@ def load_network(run: Path, device: str) -> TrainedNetwork:
     return trained.to(device)
 
 
-def _check_known(record: Record) -> None:
-    """Refuse a network of a file that this process has not read: what a record names is not run."""
-    if record.network_sha256 is None or third_party_builder(record.recipe.model) is not None:
-        return
-    raise UsageError(
-        f"{record.label}: its network '{record.recipe.model}' is in a file with SHA-256 "
-        f"{record.network_sha256[:16]}…, which is not run for a record's sake; read it first with "
-        "dcbench.models.find_model('FILE.py:Class')"
-    )
+def read_code(methods: Sequence[str], networks: Sequence[str]) -> None:
+    """Run the files that define methods and networks of runs, each named as `FILE.py:Class`.
+
+    Raises
+    ------
+    UsageError
+        A file cannot be read or run, or does not have the class.
+    """
+    for location in methods:
+        method_class(location)
+    for location in networks:
+        find_model(location)
+
+
+def _check_code(record: Record) -> None:
+    """Refuse code of files that was not read, or has changed: what a record names is not run.
+
+    Raises
+    ------
+    UsageError
+        A file was not read in this process.
+    RunError
+        It has another hash than the run's.
+    """
+    if record.method_sha256 is not None and record.method_package is None:
+        known = record.method in method_names()
+        found = method_class(record.method).source_sha256 if known else None
+        _check_file("method", record.method, known, record.method_sha256, found)
+    model = record.recipe.model
+    if record.network_sha256 is not None and record.network_package is None:
+        known = third_party_builder(model) is not None
+        _check_file("model", model, known, record.network_sha256, model_origin(model).sha256)
+
+
+def _check_file(what: str, name: str, known: bool, recorded: str, found: str | None) -> None:
+    said = f"{what} '{name}' of the run is from a file with SHA-256 {recorded[:16]}…"
+    if not known:
+        raise UsageError(
+            f"{said}, which is not run for a record's sake; read its code, then name it: "
+            f"--{what} FILE.py:Class, or in Python dcbench.{_READERS[what]}('FILE.py:Class')"
+        )
+    if found is not None and found != recorded:
+        raise RunError(f"{said}; the file that is read here has {found[:16]}…")
 
 
 def _normalization(record: Record, split: Split) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

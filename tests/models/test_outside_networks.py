@@ -17,6 +17,7 @@ from dcbench.errors import RunError, UsageError
 from dcbench.models import build_model, find_model, model_names, model_origin, registry
 from dcbench.models.checks import check_network
 from dcbench.records.files import read_record
+from dcbench.sweep.grid import forget_code
 from tests.cli.test_cli import Outcome, folders, run  # noqa: F401 - a fixture of every test
 
 FILE = """
@@ -158,7 +159,7 @@ def test_record_names_a_file_and_nothing_runs_it(tmp_path: Path):
     dcbench.run("erm", "digits", settings=settings, results=tmp_path / "results")
     [path] = (tmp_path / "results").rglob("record.json")
     registry.forget_files()
-    with pytest.raises(UsageError, match=r"not run for a record's sake; read it first"):
+    with pytest.raises(UsageError, match=r"not run for a record's sake; .*models\.find_model"):
         dcbench.load_model(path)
     marker = tmp_path / "was-run"
     code = f"open({str(marker)!r}, 'w')\n"
@@ -175,6 +176,42 @@ def test_record_names_a_file_and_nothing_runs_it(tmp_path: Path):
     assert not marker.exists()
     with pytest.raises(UsageError, match="unknown model"):
         build_model(evil, 3)
+
+
+METHOD = """
+from torch.nn.functional import cross_entropy
+from dcbench.methods import Method
+
+class MyMethod(Method):
+    def loss(self, network, batch):
+        return {factor} * cross_entropy(network(batch.images), batch.labels)
+"""
+
+
+def test_weights_of_files_predict_once_the_files_are_named(tmp_path: Path):
+    method, model = f"{tmp_path}/method.py:MyMethod", network(tmp_path)
+    (tmp_path / "method.py").write_text(METHOD.format(factor=1.0))
+    dcbench.run(method, "digits", settings={"model": model, "epochs": 1}, results=tmp_path)
+
+    def predict(*named: str) -> Outcome:
+        forget_code()
+        return Outcome("predict", str(tmp_path), "--sets", "fog", *named)
+
+    def failed(what: str, *named: str) -> bool:
+        found = predict(*named)
+        return found.code == 2 and f"{what} FILE.py:Class" in found.words
+
+    assert failed("--method")
+    assert failed("--model", "--method", method)
+    (tmp_path / "method.py").write_text(METHOD.format(factor=2.0))
+    changed = predict("--method", method, "--model", model)
+    assert changed.code == 1
+    assert "the file that is read here has" in changed.words
+    (tmp_path / "method.py").write_text(METHOD.format(factor=1.0))
+    assert predict("--method", method, "--model", model).code == 0
+    assert len(list(tmp_path.rglob("sets/fog.json"))) == 1
+    network(tmp_path, init="self.unused = 1")
+    assert predict("--method", method, "--model", model, "--features").code == 1
 
 
 class PlugIn(nn.Module):
