@@ -105,6 +105,7 @@ def speak(*, quiet: bool = False, debug: bool = False) -> None:
     """
     if _lines not in _log.handlers:
         _log.addHandler(_lines)
+    _log.propagate = False  # a library that sets the root log up would show each line twice
     _log.setLevel(logging.DEBUG if debug else logging.WARNING if quiet else logging.INFO)
 
 

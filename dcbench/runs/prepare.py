@@ -115,7 +115,7 @@ def prepare(
     started = now()
     warn_of_slow_arithmetic(plan.choice.recipe.precision, session.device)
     data, trainer = session.data(plan), session.trainer(plan)
-    _note_missing(plan, data)
+    _note_missing(plan, session, data)
     state = Checkpoint(folder, plan.identity).read() if resume else None
     if state is not None:
         _restore(trainer, state, Checkpoint(folder, plan.identity).path)
@@ -141,11 +141,11 @@ def _restore(trainer: Trainer, state: dict[str, Any], path: Path) -> None:
         ) from None
 
 
-def _note_missing(plan: Plan, data: DeviceData) -> None:
+def _note_missing(plan: Plan, session: Session, data: DeviceData) -> None:
     for name, reason in data.images.missing_ood.items():
         optional = name in plan.protocol.optional_ood
         so = "is optional and left out" if optional else "is left out, so the run is custom"
-        _log.info("OOD set %s %s: %s", name, so, reason)
+        session.say_once(f"OOD set {name} {so}: {reason}")
 
 
 def _note_slow(plan: Plan, session: Session, estimate: Estimate) -> None:

@@ -86,6 +86,13 @@ class Session:
         self._spare: tuple[Any, list[Trainer]] = (None, [])
         self._ceilings: dict[str, float] = {}
         self._known: dict[tuple[str, str], Any] = {}
+        self._said: set[str] = set()
+
+    def say_once(self, text: str) -> None:
+        """Log what would be said of each of its runs."""
+        if text not in self._said:
+            self._said.add(text)
+            _log.info("%s", text)
 
     def threads_of(self, plan: Plan) -> contextlib.AbstractContextManager[None]:
         """A context in which PyTorch has the threads of a plan's run."""

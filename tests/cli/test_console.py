@@ -82,6 +82,12 @@ def test_quiet_shows_neither_progress_nor_what_is_logged_but_warnings(capsys):
     assert capsys.readouterr().err == "look out: [red]\n"
 
 
+def test_library_that_sets_up_the_root_log_doubles_no_line(monkeypatch, capsys):
+    monkeypatch.setattr(logging.root, "handlers", [logging.StreamHandler(sys.stderr)])
+    logging.getLogger("dcbench.runs").info("said once")
+    assert capsys.readouterr().err.count("said once") == 1
+
+
 def test_progress_is_shown_where_nobody_has_set_up_the_log_as_in_a_notebook(monkeypatch, capsys):
     monkeypatch.setattr(logging.getLogger("dcbench"), "level", logging.NOTSET)
     with ConsoleProgress() as progress:

@@ -342,7 +342,8 @@ def test_missing_ood_set_is_recorded_and_custom_unless_the_protocol_can_do_witho
 ):
     with_ood(monkeypatch, "uniform", absent)
     plan = plan_run("erm", "digits", settings=SHORT)
-    record = execute(plan, Store(tmp_path / "r"), Session(Folder(tmp_path / "nowhere"), CPU))
+    session = Session(Folder(tmp_path / "nowhere"), CPU)
+    record = execute(plan, Store(tmp_path / "r"), session)
     assert record.departures == ("epochs=2 instead of 60", *departures)
     assert record.data[f"ood.{absent}"] is None
     assert record.metrics.ood[absent] is None
@@ -350,7 +351,8 @@ def test_missing_ood_set_is_recorded_and_custom_unless_the_protocol_can_do_witho
     assert record.missing.keys() == {absent}
     assert str(tmp_path / "nowhere") in record.missing[absent]
     so = "is left out, so the run is custom" if departures else "is optional and left out"
-    assert any(f"OOD set {absent} {so}" in note for note in said())
+    execute(plan_run("mixup", "digits", settings=SHORT), Store(tmp_path / "r"), session)
+    assert sum(f"OOD set {absent} {so}" in note for note in said()) == 1
 
 
 def test_every_task_that_is_shown_is_closed_however_its_run_ends(tmp_path: Path):
