@@ -11,7 +11,8 @@ import io
 import re
 import tarfile
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +29,7 @@ _MOST_BYTES = 16 * MIB
 _MOST_PIXELS = 4_000_000
 _TIN = "tiny-imagenet-200"
 _TEXTURE = re.compile(r"dtd/images/(\w[\w-]*)/[^/]+\.jpg")
+_PLACE = re.compile(r"(?:\./)?val_256/Places365_val_(\d{8})\.jpg")
 
 
 def read_tin(content: bytes) -> Piece:
@@ -64,12 +66,8 @@ def read_textures(content: bytes) -> Piece:
     """
     found: dict[str, NDArray[np.uint8]] = {}
     try:
-        with tarfile.open(fileobj=io.BytesIO(content), mode="r:gz") as archive:
-            for member in archive:
-                wanted = _TEXTURE.fullmatch(member.name) and member.size <= _MOST_BYTES
-                file = archive.extractfile(member) if wanted else None
-                if file is not None:
-                    found[member.name] = _squares([file.read()])[0]
+        for name, photo in _photos(content, "r:gz", _TEXTURE):
+            found[name] = _squares([photo])[0]
     except Exception as problem:  # as in `read_tin`
         raise FormatError(f"not the archive of the Textures dataset ({problem})") from None
     if not found:
@@ -78,6 +76,28 @@ def read_textures(content: bytes) -> Piece:
     kinds = [name.split("/")[2] for name in names]
     _, labels = np.unique(kinds, return_inverse=True)
     return Piece(np.stack([found[name] for name in names]), labels.astype(np.int64))
+
+
+def read_places365(content: bytes) -> Piece:
+    """Read the validation images of Places365 from the archive of 256-pixel images, by number.
+
+    The archive has no labels, and detection needs none: all are 0.
+
+    Raises
+    ------
+    FormatError
+        If the bytes are not such an archive, or an image between the first and last is not there.
+    """
+    found: dict[int, NDArray[np.uint8]] = {}
+    try:
+        for name, photo in _photos(content, "r:", _PLACE):
+            found[int(_PLACE.sub(r"\1", name))] = _squares([photo])[0]
+    except Exception as problem:  # as in `read_tin`
+        raise FormatError(f"not the archive of Places365 ({problem})") from None
+    if sorted(found) != list(range(1, len(found) + 1)) or not found:
+        raise FormatError(f"{len(found)} images of Places365, not numbered from 1 without a gap")
+    images = np.stack([found[number] for number in range(1, len(found) + 1)])
+    return Piece(images, np.zeros(len(images), dtype=np.int64))
 
 
 def read_usps(content: bytes) -> Piece:
@@ -101,6 +121,18 @@ def read_usps(content: bytes) -> Piece:
     gray = ((levels + 1) / 2 * 255).astype(np.uint8)
     images = [in_size(Image.fromarray(each).convert("RGB"), (SIDE, SIDE)) for each in gray]
     return Piece(np.stack(images), labels)
+
+
+def _photos(
+    content: bytes, mode: Literal["r:", "r:gz"], wanted: re.Pattern[str]
+) -> Iterator[tuple[str, bytes]]:
+    """Names and contents of the members of a tar file whose name fits, none of them too large."""
+    with tarfile.open(fileobj=io.BytesIO(content), mode=mode) as archive:
+        for member in archive:
+            fits = wanted.fullmatch(member.name) and member.size <= _MOST_BYTES
+            file = archive.extractfile(member) if fits else None
+            if file is not None:
+                yield member.name, file.read()
 
 
 def _member(archive: zipfile.ZipFile, name: str) -> bytes:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from dcbench.config.plugins import load_each
 from dcbench.data import formats
-from dcbench.data.catalogue_ood import FASHION_MNIST, KMNIST, TEXTURES, TIN, USPS
+from dcbench.data.catalogue_ood import FASHION_MNIST, KMNIST, PLACES365, TEXTURES, TIN, USPS
 from dcbench.data.own import is_own, own_dataset
 from dcbench.data.published import DataFile, Dataset, Download
 from dcbench.errors import UsageError, unknown
@@ -186,7 +186,7 @@ DATASETS = {
     dataset.name: dataset
     for dataset in (
         *(CIFAR10, CIFAR100, CIFAIR10, CIFAIR100, MNIST, SVHN, DIGITS),
-        *(TIN, TEXTURES, FASHION_MNIST, KMNIST, USPS),
+        *(TIN, TEXTURES, PLACES365, FASHION_MNIST, KMNIST, USPS),
     )
 }
 

@@ -10,6 +10,8 @@ from dcbench.data.published import DataFile, Dataset, Download
 _TIN_MD5 = "90528d7ca1a48142e341f4ef8d21d0de"
 _DTD_PAGE = "https://www.robots.ox.ac.uk/~vgg/data/dtd/"
 _DTD_MD5 = "fff73e5086ae6bdbea199a49dfb8a4c1"
+_PLACES_FILES = "http://data.csail.mit.edu/places/places365/"
+_PLACES_MD5 = "e27b17d8d44f4af9a78502beb927f808"
 _FASHION_FILES = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/"
 _KMNIST_FILES = "http://codh.rois.ac.jp/kmnist/dataset/kmnist/"
 _USPS_PAGE = "https://www.csie.ntu.edu.tw/~cjlin/libsvmtools/datasets/multiclass/"
@@ -56,6 +58,25 @@ TEXTURES = Dataset(
     downloads=(Download(f"{_DTD_PAGE}download/dtd-r1.0.1.tar.gz", _DTD_MD5, unpack=False),),
     source=_DTD_PAGE,
     licence="for research purposes only",
+)
+PLACES365 = Dataset(
+    name="places365",
+    title="Places365",
+    num_classes=365,
+    parts={
+        "test": (
+            DataFile(
+                "places365/val_256.tar",
+                _PLACES_MD5,
+                36_500,
+                archives.read_places365,
+                most_bytes=GIB,
+            ),
+        ),
+    },
+    downloads=(Download(f"{_PLACES_FILES}val_256.tar", _PLACES_MD5, "places365", unpack=False),),
+    source="http://places2.csail.mit.edu/",
+    licence="for research and education only; the photographs are their owners'",
 )
 
 

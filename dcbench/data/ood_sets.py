@@ -33,6 +33,10 @@ _LISTED = {
         "cifar10": "6006944a30ec2a1437811b4658e43095a06c9d0ffd6828078df4052ef094df63",
         "cifar100": "c4f64835abb6a1263ef843d53e3361228210877c61d6d903b862d1bace39a61c",
     },
+    "places365": {
+        "cifar10": "ab660e004234058314740d15c47a5595482de9e340188611dc2a66052d72621e",
+        "cifar100": "f4c8b97109d6026df1937246fa79d6f0153154feff29f603164341f5d5bb5583",
+    },
 }
 """SHA-256 of the lists under `splits/openood/`: the images without classes of a dataset."""
 

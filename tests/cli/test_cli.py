@@ -454,7 +454,7 @@ def test_data_status_says_of_every_file_where_it_belongs(tmp_path: Path):
     rows = json.loads(Outcome("data", "status", "--json").out)
     assert {row["dataset"] for row in rows} == {
         *("cifar10", "cifar100", "cifair10", "cifair100", "mnist", "svhn"),
-        *("tin", "textures", "fashion-mnist", "kmnist", "usps"),
+        *("tin", "textures", "places365", "fashion-mnist", "kmnist", "usps"),
     }
     assert {row["state"] for row in rows} == {"missing"}
     assert all(row["path"].startswith(str(tmp_path / "data")) for row in rows)

@@ -10,13 +10,14 @@ import tarfile
 import zipfile
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from dcbench.data import archives
-from dcbench.data.archives import read_textures, read_tin, read_usps
+from dcbench.data.archives import read_places365, read_textures, read_tin, read_usps
 from dcbench.data.catalogue import DATASETS
 from dcbench.data.formats import FormatError
 from dcbench.data.source import Folder
@@ -65,9 +66,9 @@ def test_tiny_imagenet_comes_in_the_order_of_its_numbers():
         assert np.array_equal(image, as_openood(photos[name]))
 
 
-def texture_tar(photos: dict[str, bytes]) -> bytes:
+def photo_tar(photos: dict[str, bytes], mode: Literal["w:gz", "w"] = "w:gz") -> bytes:
     file = io.BytesIO()
-    with tarfile.open(fileobj=file, mode="w:gz") as archive:
+    with tarfile.open(fileobj=file, mode=mode) as archive:
         for name, content in photos.items():
             member = tarfile.TarInfo(name)
             member.size = len(content)
@@ -82,10 +83,23 @@ def test_textures_are_the_middle_squares_of_photographs_of_any_shape():
         "dtd/images/dotted/dotted_0001.jpg": jpeg(32, 32, 3),
     }
     others = {"dtd/labels/test1.txt": b"words", "dtd/images/banded/._x": b"words"}
-    piece = read_textures(texture_tar({**photos, **others}))
+    piece = read_textures(photo_tar({**photos, **others}))
     assert piece.images is not None
     assert piece.labels is not None
     assert piece.labels.tolist() == [0, 1, 1]
+    for image, name in zip(piece.images, sorted(photos), strict=True):
+        assert np.array_equal(image, as_openood(photos[name]))
+
+
+def test_places_come_in_the_order_of_their_numbers():
+    photos = {
+        f"val_256/Places365_val_{number:08}.jpg": jpeg(*size, seed=number)
+        for number, size in ((3, (256, 256)), (1, (256, 256)), (2, (300, 256)))
+    }
+    piece = read_places365(photo_tar({"val_256": b"", **photos, "val_256/._x.jpg": b"x"}, "w"))
+    assert piece.images is not None
+    assert piece.labels is not None
+    assert piece.labels.tolist() == [0, 0, 0]
     for image, name in zip(piece.images, sorted(photos), strict=True):
         assert np.array_equal(image, as_openood(photos[name]))
 
@@ -113,8 +127,12 @@ GOOD = tin_zip({"val_0.JPEG": jpeg(64, 64)}, {"val_0.JPEG": "n01"})
         (read_tin, tin_zip({"val_0.JPEG": b"no picture"}, {"val_0.JPEG": "n01"})),
         (read_tin, tin_zip({"val_0.JPEG": jpeg(64, 64)}, {"val_0.JPEG": "n99"})),
         (read_textures, b"words"),
-        (read_textures, texture_tar({"dtd/labels/x.txt": b"words"})),
-        (read_textures, texture_tar({"dtd/images/a/b.jpg": b"words"})),
+        (read_textures, photo_tar({"dtd/labels/x.txt": b"words"})),
+        (read_textures, photo_tar({"dtd/images/a/b.jpg": b"words"})),
+        (read_places365, b"words"),
+        (read_places365, photo_tar({}, "w")),
+        (read_places365, photo_tar({"val_256/Places365_val_00000002.jpg": jpeg(9, 9)}, "w")),
+        (read_places365, photo_tar({"val_256/Places365_val_00000001.jpg": b"no photo"}, "w")),
         (read_usps, b"words"),
         (read_usps, bz2.compress(b"1 1:0.5 2:x\n")),
     ],

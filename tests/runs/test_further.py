@@ -178,11 +178,16 @@ def test_folder_without_a_run_is_named(tmp_path: Path):
 
 
 def test_openood_lists_are_of_the_published_lengths():
-    for name, count in (("cifair10", 7793), ("cifar100", 6526)):
-        rows = ood_sets.listed_rows("tin", split_config(name))
-        assert rows is not None
-        assert len(set(rows.tolist())) == count
-        assert rows.max() < 10_000
+    lengths = {
+        "tin": (10_000, {"cifair10": 7_793, "cifar100": 6_526}),
+        "places365": (36_500, {"cifair10": 35_195, "cifar100": 33_773}),
+    }
+    for name, (images, counts) in lengths.items():
+        for split, count in counts.items():
+            rows = ood_sets.listed_rows(name, split_config(split))
+            assert rows is not None
+            assert len(set(rows.tolist())) == count
+            assert rows.max() < images
 
 
 def test_split_does_not_detect_its_own_dataset():
