@@ -109,7 +109,7 @@ def loaded(entry_point: EntryPoint, kind: str, fits: Callable[[object], bool], w
     with third_party(f"{kind} '{entry_point.name}' cannot be loaded: ", None, UsageError):
         found = entry_point.load()
         if not fits(found):
-            raise TypeError(f"{entry_point.value} is not a {what}")
+            raise TypeError(f"{entry_point.value} is no {what}")
     return found
 
 

@@ -416,7 +416,7 @@ def test_coefficients_at_the_ends_of_alphas_range_are_numbers_and_differ(alpha):
     [
         ("no_such_package:Mine", "No module named 'no_such_package'"),
         (f"{__name__}:NoSuchClass", "NoSuchClass"),
-        (f"{__name__}:BUILT_IN", "is not a Method"),
+        (f"{__name__}:BUILT_IN", "is no Method"),
     ],
 )
 def test_broken_plug_in_is_logged_by_name_and_hides_no_other(monkeypatch, caplog, value, reason):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dcbench.config.base import validated
+from dcbench.config.plugins import loaded
 from dcbench.config.reading import read_yaml
 from dcbench.errors import UsageError, unknown
 from dcbench.sweep.engines.base import Engine
@@ -41,7 +42,8 @@ def engine_class(name: str) -> type[Engine[Any]]:
         return _built_in(name)
     for entry_point in _installed():
         if entry_point.name == name:
-            return _loaded(entry_point)
+            found: type[Engine[Any]] = loaded(entry_point, "engine", _is_engine, "Engine")
+            return found
     raise unknown("engine", name, engine_names())
 
 
@@ -90,11 +92,5 @@ def _built_in(name: str) -> type[Engine[Any]]:
     return found
 
 
-def _loaded(entry_point: EntryPoint) -> type[Engine[Any]]:
-    try:
-        loaded = entry_point.load()
-        if not (isinstance(loaded, type) and issubclass(loaded, Engine)):
-            raise TypeError(f"{entry_point.value} is not an Engine")
-    except Exception as problem:
-        raise UsageError(f"engine '{entry_point.name}' cannot be loaded: {problem}") from None
-    return loaded
+def _is_engine(value: object) -> bool:
+    return isinstance(value, type) and issubclass(value, Engine)

@@ -106,11 +106,20 @@ def test_engine_of_another_package_is_found_by_its_name(installed):
 
 
 def test_broken_engine_is_named_and_stops_no_other(installed):
-    with pytest.raises(UsageError, match="engine 'broken' cannot be loaded: No module named"):
+    with pytest.raises(UsageError, match=r"engine 'broken' cannot be loaded: .*No module named"):
         load_engine("broken")
-    with pytest.raises(UsageError, match="pathlib:Path is not an Engine"):
+    with pytest.raises(UsageError, match="pathlib:Path is no Engine"):
         load_engine("wrong")
     assert isinstance(load_engine("mine"), Installed)
+
+
+def test_engine_that_ends_the_process_where_it_is_imported_is_named(monkeypatch, tmp_path: Path):
+    (tmp_path / "module_that_exits.py").write_text("raise SystemExit(0)")
+    monkeypatch.syspath_prepend(tmp_path)
+    found = [EntryPoint("exits", "module_that_exits:Engine", "dcbench.engines")]
+    monkeypatch.setattr(registry, "entry_points", lambda group: found)
+    with pytest.raises(UsageError, match="engine 'exits' cannot be loaded"):
+        load_engine("exits")
 
 
 def test_command_lists_engines_with_their_options(installed):
