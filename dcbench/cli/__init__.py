@@ -8,6 +8,7 @@ import typer
 
 from dcbench._version import __version__
 from dcbench.cli import (
+    agree,
     bench,
     board_diff,
     collect,
@@ -83,6 +84,7 @@ app.command(epilog="Example:  dcbench engines")(reporting(listing.engines))
 app.add_typer(splits.app, name="splits")
 app.add_typer(data.app, name="data")
 leaderboard.app.command("show", epilog=show.EXAMPLE)(reporting(show.show))
+leaderboard.app.command("agree", epilog=agree.EXAMPLE)(reporting(agree.agree))
 leaderboard.app.command("figures", epilog=figures.EXAMPLE)(reporting(figures.figures))
 leaderboard.app.command("latex", epilog=export.EXAMPLE)(reporting(export.latex))
 leaderboard.app.command("fill", epilog=export.FILL_EXAMPLE)(reporting(export.fill))

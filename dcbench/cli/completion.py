@@ -34,7 +34,7 @@ def _datasets() -> Iterable[str]:
 _NAMES: dict[str, Names] = {
     **dict.fromkeys(["method", "methods", "against"], _methods),
     **dict.fromkeys(["split", "splits"], _splits),
-    "protocol": _protocols,
+    **dict.fromkeys(["protocol", "protocols"], _protocols),
     "datasets": _datasets,
 }
 

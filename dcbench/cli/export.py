@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -109,6 +110,7 @@ def fill(
 
     A table follows `<!-- measured: PROTOCOL [SPLIT] -->`. Its titles say what its
     columns hold, the first cells which method; what is no number of a leaderboard stays.
+    The tables of `agree --markdown` are written whole below their marks.
     """
     from dcbench.config.reading import read_text
     from dcbench.records.atomic import write_bytes
@@ -118,8 +120,7 @@ def fill(
     for page in pages:
         old = read_text(page, links=True)
         new = filled(old, str(page), folder)
-        rows = zip(old.split("\n"), new.split("\n"), strict=True)
-        changed += [(page, after) for before, after in rows if before != after]
+        changed += [(page, row) for row in _changed(old.split("\n"), new.split("\n"))]
         if new != old and not check:
             write_bytes(page, new.encode())
     return Report(
@@ -128,3 +129,13 @@ def fill(
         notes=[] if changed else ["every number is that of the leaderboards"],
         exit_code=int(check and bool(changed)),
     )
+
+
+def _changed(old: list[str], new: list[str]) -> Iterator[str]:
+    """The new lines that are other ones, and the old ones that nothing takes the place of."""
+    from difflib import SequenceMatcher
+
+    same = SequenceMatcher(None, old, new, autojunk=False)
+    for _, begin, end, new_begin, new_end in same.get_opcodes():
+        if old[begin:end] != new[new_begin:new_end]:
+            yield from new[new_begin:new_end] or (f"gone: {line}" for line in old[begin:end])

@@ -16,6 +16,7 @@ import pandas as pd
 
 from dcbench.leaderboard.boards import Board
 from dcbench.leaderboard.hierarchical import (
+    DECIMALS,
     Floats,
     Interval,
     interval,
@@ -307,7 +308,7 @@ def _signed_rank_p(differences: Iterable[float]) -> float:
     """Two-sided p of Wilcoxon's signed-rank test, without differences of zero; of none, 1."""
     from scipy.stats import wilcoxon
 
-    signed = [each for each in np.round(list(differences), 9) if each]
+    signed = [each for each in np.round(list(differences), DECIMALS) if each]
     return float(wilcoxon(signed).pvalue) if signed else 1.0
 
 

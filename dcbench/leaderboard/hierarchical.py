@@ -13,7 +13,7 @@ Floats = npt.NDArray[np.float64]
 DRAWS = 10_000
 """Of the bootstrap; a further digit of its intervals would need a hundred times as many."""
 
-_DECIMALS = 9
+DECIMALS = 9
 """Means that differ by less are equal: rows have six decimals, and sums round in their own way."""
 
 
@@ -31,7 +31,7 @@ def split_means(values: Sequence[Sequence[Floats]]) -> Floats:
     Each subset of a split counts the same, however many seeds it has.
     """
     means = [np.mean([runs.mean(axis=0) for runs in subsets], axis=0) for subsets in values]
-    return np.asarray(np.round(np.stack(means), _DECIMALS), dtype=np.float64)
+    return np.asarray(np.round(np.stack(means), DECIMALS), dtype=np.float64)
 
 
 def resampled_means(
@@ -56,7 +56,7 @@ def resampled_means(
     for split, subsets in enumerate(values):
         taken = chosen == split
         means[taken] = _within(subsets, int(taken.sum()), generator)
-    rounded: Floats = means.round(_DECIMALS)
+    rounded: Floats = means.round(DECIMALS)
     return rounded
 
 

@@ -11,6 +11,8 @@ The first cell of a row names its method, or its split and method, between backq
 of subset 0. A column is filled if its title is `runs`, that of a metric, that of a split (its
 accuracy, with the number of runs where there are fewer than five), or a minus sign and the method,
 or `twin`, that it is compared with; others are kept.
+
+Tables that say whether two protocols agree have marks of their own: see `agreement_pages`.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from dcbench.errors import UsageError, unknown
-from dcbench.leaderboard.boards import Board, load_board
+from dcbench.leaderboard.boards import Board, load_board, load_boards
 from dcbench.leaderboard.statistics import paired_difference
 from dcbench.metrics.table import (
     HEADLINE_OOD_METRIC,
@@ -35,11 +37,11 @@ from dcbench.metrics.table import (
     metrics_of,
     ood_key,
 )
+from dcbench.reports.agreement_pages import with_agreement
 from dcbench.reports.figures.palette import kinship
-from dcbench.reports.terminal import mean_text
+from dcbench.reports.terminal import PLUS_MINUS, difference_half, mean_text
 
 ABSENT = "–"
-PLUS_MINUS = "\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}"
 ACCURACY = metrics_of(["accuracy"])[0]
 FEW = 5
 """Runs below which a mean is shown with their number."""
@@ -93,7 +95,8 @@ def filled(text: str, page: str, folder: Path | None = None) -> str:
     Raises
     ------
     UsageError
-        A mark that has no table, or a row that names no method of its leaderboard.
+        A mark that has no table or cannot be read, or a row that names no method of its
+        leaderboard.
     """
     lines = text.split("\n")
     load = cache(lambda split, protocol: _measured(load_board(split, protocol, folder)))
@@ -107,7 +110,7 @@ def filled(text: str, page: str, folder: Path | None = None) -> str:
             continue
         source = _Source(f"{page}, line {number + 1}", mark[1], mark[2], load)
         _fill(lines, number + 1, source)
-    return "\n".join(lines)
+    return "\n".join(with_agreement(lines, page, cache(lambda: load_boards(folder))))
 
 
 def _fill(lines: list[str], start: int, source: _Source) -> None:
@@ -215,6 +218,4 @@ def _minus(source: _Source, split: str | None, method: str, other: str) -> str:
     runs = source.measured(str(split)).runs
     if not against or against == method or against not in set(runs["method"]):
         return ABSENT
-    found = paired_difference(runs, method, against)
-    mean = f"{100 * found.mean:+.1f}".replace("-", "−")
-    return mean if found.n < 2 else f"{mean}{PLUS_MINUS}{100 * (found.high - found.mean):.1f}"
+    return difference_half(paired_difference(runs, method, against), PLUS_MINUS)

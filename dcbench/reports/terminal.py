@@ -12,6 +12,9 @@ from dcbench.leaderboard.statistics import Difference
 from dcbench.metrics.table import TERMINAL, Metric, find_metric, is_headline_ood, metrics_of
 from dcbench.reports.absent import has_values
 
+PLUS_MINUS = "\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}"
+"""As pages have it: a number stays on the line of its interval."""
+
 
 def display_rows(summary: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
     """Column titles and rows of a summary, best rank first; `1 =` is a rank that is shared."""
@@ -121,6 +124,17 @@ def difference_text(each: Difference) -> str:
 def interval_text(each: Difference) -> str:
     """The 95 % interval of the mean difference; a dash for a single pair."""
     return f"{_signed(each, each.low)} to {_signed(each, each.high)}" if each.n > 1 else "–"
+
+
+def difference_half(each: Difference, plus_minus: str = " ± ") -> str:
+    """`+2.8 ± 0.6`: the mean difference with half of its 95 % interval, which one pair lacks.
+
+    Of fractions in percentage points with one decimal, of other metrics with three.
+    """
+    metric = find_metric(each.metric)
+    scale, digits = (100, 1) if metric is not None and metric.percent else (1, 3)
+    mean = f"{scale * each.mean:+.{digits}f}".replace("-", "−")
+    return mean if each.n < 2 else f"{mean}{plus_minus}{scale * (each.high - each.mean):.{digits}f}"
 
 
 def _signed(each: Difference, value: float) -> str:

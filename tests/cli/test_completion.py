@@ -24,6 +24,8 @@ def offered(line: str) -> list[str]:
         ("dcbench run --protocol v1-", ["v1-lite"]),
         ("dcbench sweep --methods erm,ic-m", ["erm,ic-mixup"]),
         ("dcbench leaderboard show dig", ["digits"]),
+        ("dcbench leaderboard agree dig", ["digits"]),
+        ("dcbench leaderboard agree --protocols v1-lite,v1-", ["v1-lite,v1-lite"]),
         ("dcbench splits verify dig", ["digits"]),
         ("dcbench data fetch cifair100", ["cifair100"]),
         ("dcbench compare results --against erm", ["erm"]),

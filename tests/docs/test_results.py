@@ -65,3 +65,20 @@ def test_page_shows_another_number_than_the_leaderboard(page: str, rows: int):
             assert shown == pytest.approx(stored, rel=0, abs=half + 1e-9), (
                 f"{split}, {method}, {title}"
             )
+
+
+def test_page_says_otherwise_on_which_splits_both_protocols_have_rows():
+    text = (ROOT / "docs/results.md").read_text(encoding="utf-8")
+    lite, full = (
+        {path.stem for path in (ROOT / "leaderboard" / protocol / "runs").glob("*.csv")}
+        for protocol in ("v1-lite", "v1")
+    )
+    for kind in ("splits", "methods"):
+        begin = f"<!-- agreement of {kind}: v1-lite,v1 -->\n"
+        table = text.partition(begin)[2].partition("\n\n")[0]
+        firsts = [line.split(" | ")[0].strip("| ") for line in table.split("\n")[2:]]
+        compared = {found[1] for first in firsts if (found := re.match(r"`([\w-]+)`($|,)", first))}
+        assert compared == lite & full
+        assert ("no split has rows under both" in firsts) == (not compared)
+        lacking = ", ".join(f"`{split}`" for split in sorted(lite - full))
+        assert (f"`v1` has no rows of {lacking}" in firsts) == (kind == "splits" and lacking != "")

@@ -1,0 +1,197 @@
+"""Tables of a Markdown page that say whether two protocols agree; they are written whole.
+
+A comment says which protocols, and of what; the table follows it:
+
+    <!-- agreement of splits: v1-lite,v1 -->
+    <!-- agreement of methods: v1-lite,v1 on digits against mixup by ece15 -->
+
+`on` names splits, joined by commas; `against` and `by` are `--against` and `--metric`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from dcbench.config.names import split_list
+from dcbench.errors import UsageError
+from dcbench.leaderboard.agreement import Agreement, SplitAgreement, agreement, two_protocols
+from dcbench.leaderboard.boards import Board
+from dcbench.leaderboard.comparison import PLAIN
+from dcbench.leaderboard.statistics import Difference
+from dcbench.reports.agreement import (
+    correlation_cells,
+    lacking_sentences,
+    sentences,
+    share_text,
+    sign_text,
+    significance_text,
+)
+from dcbench.reports.latex import escape_markdown
+from dcbench.reports.paper import column_title
+from dcbench.reports.terminal import PLUS_MINUS, difference_half
+
+SPLITS, METHODS = "splits", "methods"
+KINDS = (SPLITS, METHODS)
+"""Of what a table has a row each."""
+
+ACCURACY = "accuracy"
+
+_BEGIN = "<!-- agreement"
+_MARK = re.compile(
+    r"<!-- agreement of (splits|methods): (\S+)(?: on (\S+))?(?: against (\S+))?(?: by (\S+))? -->"
+)
+_PLAIN_NAME = re.compile(r"[\w.+=,\[\]-]+", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Mark:
+    """What a table is to show."""
+
+    kind: str
+    protocols: str
+    splits: tuple[str, ...] = ()
+    against: str = PLAIN
+    metric: str = ACCURACY
+
+    @property
+    def text(self) -> str:
+        """The comment that stands before the table."""
+        said = f"{_BEGIN} of {self.kind}: {self.protocols}"
+        said += f" on {','.join(self.splits)}" if self.splits else ""
+        said += f" against {self.against}" if self.against != PLAIN else ""
+        return f"{said}{f' by {self.metric}' if self.metric != ACCURACY else ''} -->"
+
+    def table(self, boards: Sequence[Board]) -> list[str]:
+        """The lines of the table."""
+        found = agreement(
+            boards,
+            two_protocols(self.protocols),
+            splits=self.splits,
+            against=self.against,
+            metric=self.metric,
+        )
+        return list(markdown_table(found, self.kind))
+
+
+def with_agreement(
+    lines: Sequence[str], page: str, load: Callable[[], Sequence[Board]]
+) -> list[str]:
+    """The lines of a page, with every marked table as the leaderboards have it.
+
+    Parameters
+    ----------
+    page
+        Its name, for messages.
+    load
+        Gives the leaderboards; asked where there is a mark.
+
+    Raises
+    ------
+    UsageError
+        A mark that cannot be read, or that names what there is not.
+    """
+    filled: list[str] = []
+    in_table = False
+    for number, line in enumerate(lines, start=1):
+        in_table = in_table and line.startswith("|")
+        if in_table:
+            continue
+        filled.append(line)
+        if line.strip().startswith(_BEGIN):
+            try:
+                filled += _read(line.strip()).table(load())
+            except UsageError as error:
+                raise UsageError(f"{page}, line {number}: {error}") from None
+            in_table = True
+    return filled
+
+
+def _read(line: str) -> Mark:
+    mark = _MARK.fullmatch(line)
+    if mark is None:
+        raise UsageError(
+            "write <!-- agreement of splits: PROTOCOL,PROTOCOL [on SPLIT,SPLIT] [against METHOD] "
+            "[by METRIC] -->, or of methods"
+        )
+    splits = tuple(split_list(mark[3] or ""))
+    return Mark(mark[1], mark[2], splits, mark[4] or PLAIN, mark[5] or ACCURACY)
+
+
+def to_markdown(found: Agreement, splits: Sequence[str] = ()) -> list[str]:
+    """Both tables under their marks, as a page has them, and what they leave out."""
+    lines = []
+    for kind in KINDS:
+        mark = Mark(kind, ",".join(found.protocols), tuple(splits), found.against, found.metric.key)
+        lines += [mark.text, *markdown_table(found, kind), ""]
+    return [*lines, *(f"- {escape_markdown(line)}" for line in sentences(found))]
+
+
+def markdown_table(found: Agreement, kind: str) -> Iterator[str]:
+    """A table with a row for each split, or for each method of each split."""
+    titles, rows = (_split_table if kind == SPLITS else _method_table)(found)
+    yield _row(titles)
+    yield f"|{'---|' * len(titles)}"
+    yield from map(_row, rows)
+    empty = ["–"] * (len(titles) - 1)
+    if not found.splits and (found.lacking or found.subsets):
+        of_a_subset = " of the same subset" if found.subsets else ""
+        yield _row([f"no split has rows{of_a_subset} under both", *empty])
+    if kind == SPLITS or not found.lacking:
+        yield from (_row([each, *empty]) for each in lacking_sentences(found, _name))
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _split_table(found: Agreement) -> tuple[list[str], list[list[str]]]:
+    titles = ["split", "methods", "Kendall's τ-b", "Spearman's ρ", "same sign", "same significance"]
+    rows = []
+    for each in found.splits:
+        left_out = sum(map(len, each.alone))
+        counted = f"{len(each.methods)}{f' ({left_out} left out)' if left_out else ''}"
+        shares = [share_text(each.signs), share_text(each.significances)]
+        rows.append([_split(each), counted, *correlation_cells(each, _signed), *shares])
+    return titles, rows
+
+
+def _method_table(found: Agreement) -> tuple[list[str], list[list[str]]]:
+    against = _name(found.against)
+    titles = ["split", "method"]
+    titles += [f"{column_title(found.metric)}, `{name}`" for name in found.protocols]
+    titles += [f"− {against}, `{name}`" for name in found.protocols]
+    digits = 1 if found.metric.percent else 3
+    rows = [
+        [
+            _split(each),
+            _name(method.method),
+            *(found.metric.text(mean, digits) for mean in method.means),
+            *map(_difference, method.differences),
+            sign_text(method),
+            significance_text(method, [_name(name) for name in found.protocols]),
+        ]
+        for each in found.splits
+        for method in each.methods
+    ]
+    return [*titles, "sign", "significant"], rows
+
+
+def _difference(each: Difference | None) -> str:
+    if each is None:
+        return "–"
+    return difference_half(each, PLUS_MINUS) + (" (1 pair)" if each.n < 2 else "")
+
+
+def _signed(value: float) -> str:
+    return f"{value:.2f}".replace("-", "−")
+
+
+def _split(each: SplitAgreement) -> str:
+    return _name(each.split) + ("" if each.subsets == "0" else ", all subsets")
+
+
+def _name(text: str) -> str:
+    """A name as code; one that would end the code or the cell is escaped."""
+    return f"`{text}`" if _PLAIN_NAME.fullmatch(text) else escape_markdown(text)
