@@ -95,6 +95,8 @@ class SplitAgreement:
         Whether, under either protocol, some of the methods have other runs than the others.
     correlation : RankCorrelation or None
         None for fewer than three methods, or where all of them have the same mean.
+    same_recipe : bool
+        Whether the protocols train alike here: then that they agree says nothing of them.
     """
 
     split: str
@@ -103,6 +105,7 @@ class SplitAgreement:
     alone: tuple[tuple[str, ...], tuple[str, ...]]
     runs_differ: tuple[bool, bool]
     correlation: RankCorrelation | None
+    same_recipe: bool
 
     @property
     def signs(self) -> Share:
@@ -275,7 +278,18 @@ def _of_subsets(
         (tuple(sorted(one.keys() - other.keys())), tuple(sorted(other.keys() - one.keys()))),
         (_runs_differ(pair[0], subsets, common), _runs_differ(pair[1], subsets, common)),
         rank_correlation(*zip(*(each.means for each in methods), strict=True)) if methods else None,
+        _same_recipe(pair),
     )
+
+
+def _same_recipe(pair: tuple[Board, Board]) -> bool:
+    """Whether two protocols give a split the same training, and every method the same settings."""
+    try:
+        recipe = split_config(pair[0].split).recipe
+        one, other = (load_protocol(board.protocol).entry(recipe) for board in pair)
+    except UsageError:
+        return False  # a split or a protocol of somebody else's, which is not known here
+    return (one.training, one.methods) == (other.training, other.methods)
 
 
 def _means(board: Board, subsets: str, metric: str) -> dict[str, float]:

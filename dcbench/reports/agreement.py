@@ -117,8 +117,11 @@ def _other_subsets(found: Agreement) -> Iterator[str]:
 
 
 def _in_all(found: Agreement) -> Iterator[str]:
-    """The counts of several splits together, over subset 0 alone: a split counts once."""
-    splits = [each for each in found.splits if each.subsets == "0"]
+    """The counts of several splits together, over subset 0 alone: a split counts once.
+
+    Those that both protocols train alike are left out.
+    """
+    splits = [each for each in found.splits if each.subsets == "0" and not each.same_recipe]
     if len(splits) > 1:
         signs, significances = (
             share_text(Share(*map(sum, zip(*shares, strict=True))))
@@ -128,8 +131,8 @@ def _in_all(found: Agreement) -> Iterator[str]:
             )
         )
         yield (
-            f"{len(splits)} splits, subset 0: differences to {found.against} with the same sign: "
-            f"{signs}; with the same significance: {significances}"
+            f"{', '.join(each.split for each in splits)}, subset 0: differences to {found.against} "
+            f"with the same sign: {signs}; with the same significance: {significances}"
         )
 
 
@@ -153,6 +156,11 @@ def what_to_run(found: Agreement) -> Iterator[str]:
 def _of_split(found: Agreement, each: SplitAgreement) -> Iterator[str]:
     where = titled(each)
     count = len(each.methods)
+    if each.same_recipe:
+        yield (
+            f"{where}: {' and '.join(found.protocols)} have the same recipe here, so their "
+            "agreement says nothing"
+        )
     if each.correlation is None:
         yield (
             f"{where}: no rank correlation of {count} method{'' if count == 1 else 's'}: it takes "
@@ -229,6 +237,7 @@ def _split_data(each: SplitAgreement, protocols: Sequence[str]) -> dict[str, Any
     return {
         "split": each.split,
         "subsets": each.subsets,
+        "same_recipe": each.same_recipe,
         "correlation": None if each.correlation is None else each.correlation._asdict(),
         "same_sign": each.signs._asdict(),
         "same_significance": each.significances._asdict(),

@@ -153,7 +153,8 @@ def _split_table(found: Agreement) -> tuple[list[str], list[list[str]]]:
         left_out = sum(map(len, each.alone))
         counted = f"{len(each.methods)}{f' ({left_out} left out)' if left_out else ''}"
         shares = [share_text(each.signs), share_text(each.significances)]
-        rows.append([_split(each), counted, *correlation_cells(each, _signed), *shares])
+        split = f"{_split(each)}{', same recipe' if each.same_recipe else ''}"
+        rows.append([split, counted, *correlation_cells(each, _signed), *shares])
     return titles, rows
 
 

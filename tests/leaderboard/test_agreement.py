@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import shutil
 from pathlib import Path
@@ -92,12 +93,24 @@ def test_order_of_the_protocols_or_the_method_compared_with_is_ignored():
     assert of(turned, "mixup").differences == (None, None)
 
 
-def test_any_pair_of_protocols_can_be_compared():
-    other = Board("v2", "digits", FULL.runs, FULL.summary)
-    [found] = agreement((LITE, FULL, other), ("v1", "v2")).splits
+def test_protocols_and_splits_that_are_not_known_here_cannot_be_compared():
+    boards = (dataclasses.replace(each, split="mine") for each in (LITE, FULL, FULL))
+    lite, full, other = boards
+    other = dataclasses.replace(other, protocol="v2")
+    [found] = agreement((lite, full, other), ("v1", "v2")).splits
     assert found.correlation is not None
     assert found.correlation.kendall_tau_b == pytest.approx(1)
     assert found.signs == found.significances == (4, 4)
+    assert not found.same_recipe
+
+
+def test_split_that_both_protocols_train_alike_is_evidence():
+    # baselines/v1-lite.yaml takes over the recipe of digits from v1, and no other
+    alike = (dataclasses.replace(each, split="digits") for each in (LITE, FULL))
+    [found] = agree(*alike).splits
+    assert found.same_recipe
+    [found] = agree().splits
+    assert not found.same_recipe
 
 
 def test_a_lower_error_is_not_first_and_its_correlation_another_one():
@@ -158,7 +171,7 @@ def test_subsets_of_one_protocol_alone_are_not_compared_and_are_named():
     full = board("v1", {"erm": {**seeds(ERM), **seeds(ERM, 1)}, "mixup": seeds(ERM)})
     found = agree(LITE, full)
     assert [each.subsets for each in found.splits] == ["0"]
-    assert found.subsets == {"digits": ((0,), (0, 1))}
+    assert found.subsets == {"cifair10-common": ((0,), (0, 1))}
 
 
 def test_tuned_runs_take_part():
@@ -172,17 +185,19 @@ def test_tuned_runs_take_part():
 def test_splits_without_rows_are_compared_or_not_said_to_lack_them():
     other = Board("v1", "cifair10", FULL.runs, FULL.summary)
     found = agree(LITE, FULL, other)
-    assert [each.split for each in found.splits] == ["digits"]
+    assert [each.split for each in found.splits] == ["cifair10-common"]
     assert found.lacking == {"cifair10": ("v1-lite",)}
-    found = agreement((LITE, FULL, other), PAIR, splits=["cifar100", "digits", "digits"])
-    assert [each.split for each in found.splits] == ["digits"]
+    found = agreement(
+        (LITE, FULL, other), PAIR, splits=["cifar100", "cifair10-common", "cifair10-common"]
+    )
+    assert [each.split for each in found.splits] == ["cifair10-common"]
     assert found.lacking == {"cifar100": PAIR}
 
 
 def test_method_compared_with_that_one_protocol_lacks_leaves_no_verdict():
     full = FULL.runs[FULL.runs["method"] != "erm"]
     summary = FULL.summary[FULL.summary["method"] != "erm"]
-    [found] = agree(LITE, Board("v1", "digits", full, summary)).splits
+    [found] = agree(LITE, Board("v1", "cifair10-common", full, summary)).splits
     assert [each.differences[1] for each in found.methods] == [None] * 3
     assert (found.signs, found.significances) == ((0, 0), (0, 0))
     # regmixup, mixup, remix: .53 .52 .54 and .66 .58 .66; two pairs concordant, one tied
@@ -238,8 +253,8 @@ def test_what_there_is_not_is_compared(options: dict[str, str], said: str):
 
 def test_metric_of_one_protocol_alone_leaves_its_methods_out():
     table = LITE.summary.assign(nll_mean=[1.0, 1.1, None, 1.2, 1.3])
-    full = Board("v1", "digits", FULL.runs, FULL.summary.assign(nll_mean=1.0))
-    lite = Board("v1-lite", "digits", LITE.runs, table)
+    full = Board("v1", "cifair10-common", FULL.runs, FULL.summary.assign(nll_mean=1.0))
+    lite = Board("v1-lite", "cifair10-common", LITE.runs, table)
     [found] = agree(lite, full, metric="nll").splits
     # by name: cutmix, erm, mixup, regmixup, remix; and sam under v1
     assert [each.method for each in found.methods] == ["erm", "regmixup", "remix"]

@@ -31,7 +31,7 @@ def above(base: Sequence[float], *differences: float) -> Runs:
 def board(
     protocol: str,
     accuracies: Mapping[str, Runs],
-    split: str = "digits",
+    split: str = "cifair10-common",
     asked: str = "0-2",
     subsets: str = "0",
 ) -> Board:

@@ -51,15 +51,23 @@ def test_tables_say_something_else_than_by_hand(folder: Path):
     # 4.3027 / sqrt(3) times the deviation: 2.48 points for 1, 0.25 for 0.1.
     code, said, noted = agree(folder)
     assert code == 0
-    assert line_of(said, "digits") == ["digits", "0", "4", "0.55", "0.74", "2 of 3", "1 of 3"]
+    assert line_of(said, "cifair10-common") == [
+        "cifair10-common",
+        "0",
+        "4",
+        "0.55",
+        "0.74",
+        "2 of 3",
+        "1 of 3",
+    ]
     assert line_of(said, "mixup") == [
         *("mixup", "52.00", "58.00", "+2.00% (-0.48% to +4.48%)", "-2.00% (-2.25% to -1.75%)"),
         *("3, 3", "different", "under v1 alone"),
     ]
     assert line_of(said, "remix")[-2:] == ["same", "both"]
     assert line_of(said, "erm")[1:] == ["50.00", "60.00", "–", "–", "–, –", "–", "–"]
-    assert "digits: left out, without accuracy under v1: cutmix\n" in said
-    assert "digits: left out, without accuracy under v1-lite: sam\n" in said
+    assert "cifair10-common: left out, without accuracy under v1: cutmix\n" in said
+    assert "cifair10-common: left out, without accuracy under v1-lite: sam\n" in said
     assert "Holm's correction over all pairs" in noted
 
 
@@ -82,8 +90,8 @@ def test_single_pair_has_an_interval_or_a_test(folder: Path):
     assert code == 0
     cells = line_of(said, "mixup")
     assert cells[4:] == ["+10.00%", "3, 1", "same", "provisional under v1"]
-    assert "digits: no interval under v1, of a single pair: mixup\n" in said
-    assert "digits: no rank correlation of 2 methods: it takes 3\n" in said
+    assert "cifair10-common: no interval under v1, of a single pair: mixup\n" in said
+    assert "cifair10-common: no rank correlation of 2 methods: it takes 3\n" in said
     code, said, _ = agree(folder, "--json")
     [mixup, _] = json.loads(said)["splits"][0]["methods"]
     assert mixup["differences"]["v1"]["low"] is None
@@ -94,6 +102,7 @@ def test_what_is_left_out_is_not_said(tmp_path: Path):
     more = {"erm": {**seeds(ERM), **seeds(ERM, 1)}, "mixup": seeds(ERM[:2]), "remix": {(0, 7): 0.1}}
     boards = [
         *(board(protocol, equal, "cifair10") for protocol in ("v1-lite", "v1")),
+        *(board(protocol, equal, "digits") for protocol in ("v1-lite", "v1")),
         dataclasses.replace(LITE, split="cifar100"),
         board("v1", more, "cifar100"),
         dataclasses.replace(LITE, split="cifair100"),
@@ -115,18 +124,19 @@ def test_what_is_left_out_is_not_said(tmp_path: Path):
     assert (
         "cifair100: no difference under v1, where erm has no run of the same subset and seed: mixup"
     ) in lines
-    # cifair10: two pairs of zeros; cifar100: mixup, above zero under v1-lite and zero under v1
+    # Without digits, which has one recipe. cifair10: two pairs of zeros; cifar100: mixup, above
+    # zero under v1-lite and zero under v1.
     assert (
-        "3 splits, subset 0: differences to erm with the same sign: 2 of 3; with the same "
-        "significance: 2 of 2"
+        "cifair10, cifair100, cifar100, subset 0: differences to erm with the same sign: 2 of 3; "
+        "with the same significance: 2 of 2"
     ) in lines
 
 
 def test_opposite_and_significant_differences_are_not_named(tmp_path: Path):
     turned = board("v1", {"erm": seeds(ERM), "remix": above(ERM, -0.039, -0.04, -0.041)})
     _, said, _ = agree(publish(tmp_path, [LITE, turned]))
-    told = "digits: significantly different from erm under both, in opposite directions: remix"
-    assert told in said.splitlines()
+    told = "significantly different from erm under both, in opposite directions: remix"
+    assert f"cifair10-common: {told}" in said.splitlines()
 
 
 def test_boards_without_a_subset_in_common_are_compared(tmp_path: Path):
@@ -134,7 +144,9 @@ def test_boards_without_a_subset_in_common_are_compared(tmp_path: Path):
     publish(tmp_path, [LITE, other])
     code, said, _ = agree(tmp_path)
     assert code == 0
-    assert said == ("digits: the subsets differ: v1-lite has 0, v1 has 1; nothing is compared\n")
+    assert said == (
+        "cifair10-common: the subsets differ: v1-lite has 0, v1 has 1; nothing is compared\n"
+    )
     _, said, _ = agree(tmp_path, "--markdown")
     assert said.count("| no split has rows of the same subset under both |") == 2
 
@@ -145,7 +157,7 @@ def test_split_without_rows_under_both_is_an_error_or_not_explained(folder: Path
     assert "`dcbench plan SPLIT --protocol v1` lists the runs" in noted
     shutil.rmtree(folder / "v1")
     code, said, _ = agree(folder)
-    assert (code, said) == (0, "v1 has no rows of digits\n")
+    assert (code, said) == (0, "v1 has no rows of cifair10-common\n")
     shutil.rmtree(folder / "v1-lite")
     code, said, _ = agree(folder)
     assert (code, said) == (0, "there are no rows under v1-lite or v1\n")
@@ -180,7 +192,11 @@ def test_protocol_of_a_file_of_ones_own_cannot_be_compared(
     monkeypatch.setattr("dcbench.config.protocol.shipped_root", lambda: root)
     code, said, _ = agree(folder, "--protocols", "v1,v2")
     assert code == 0
-    assert line_of(said, "digits")[2:] == ["5", "1.00", "1.00", "4 of 4", "4 of 4"]
+    assert line_of(said, "cifair10-common")[2:] == ["5", "1.00", "1.00", "4 of 4", "4 of 4"]
+    told = "cifair10-common: v1 and v2 have the same recipe here, so their agreement says nothing"
+    assert told in said.splitlines()
+    _, said, _ = agree(folder, "--protocols", "v1,v2", "--markdown")
+    assert "| `cifair10-common`, same recipe | 5 | 1.00 | 1.00 | 4 of 4 | 4 of 4 |" in said
 
 
 MARKS = "<!-- agreement of splits: v1-lite,v1 -->\n\n<!-- agreement of methods: v1-lite,v1 -->\n"
@@ -199,17 +215,18 @@ def test_page_is_filled_with_other_tables_than_by_hand(folder: Path, tmp_path: P
         "<!-- agreement of splits: v1-lite,v1 -->\n"
         "| split | methods | Kendall's τ-b | Spearman's ρ | same sign | same significance |\n"
         "|---|---|---|---|---|---|\n"
-        "| `digits` | 4 (2 left out) | 0.55 | 0.74 | 2 of 3 | 1 of 3 |\n\n"
+        "| `cifair10-common` | 4 (2 left out) | 0.55 | 0.74 | 2 of 3 | 1 of 3 |\n\n"
         "<!-- agreement of methods: v1-lite,v1 -->\n"
         "| split | method | Accuracy (%), `v1-lite` | Accuracy (%), `v1` | − `erm`, `v1-lite` "
         "| − `erm`, `v1` | sign | significant |\n"
         "|---|---|---|---|---|---|---|---|\n"
-        f"| `digits` | `remix` | 54.0 | 66.0 | +4.0{half}0.2 | +6.0{half}0.2 | same | both |\n"
-        f"| `digits` | `regmixup` | 53.0 | 66.0 | +3.0{half}0.2 | +6.0{half}14.9 | same "
+        f"| `cifair10-common` | `remix` | 54.0 | 66.0 | +4.0{half}0.2 | +6.0{half}0.2 | same "
+        "| both |\n"
+        f"| `cifair10-common` | `regmixup` | 53.0 | 66.0 | +3.0{half}0.2 | +6.0{half}14.9 | same "
         "| under `v1-lite` alone |\n"
-        f"| `digits` | `mixup` | 52.0 | 58.0 | +2.0{half}2.5 | −2.0{half}0.2 | different "
+        f"| `cifair10-common` | `mixup` | 52.0 | 58.0 | +2.0{half}2.5 | −2.0{half}0.2 | different "
         "| under `v1` alone |\n"
-        "| `digits` | `erm` | 50.0 | 60.0 | – | – | – | – |\n\n"
+        "| `cifair10-common` | `erm` | 50.0 | 60.0 | – | – | – | – |\n\n"
         "| table | of | words |\n"
     )
     assert leaderboard("fill", str(page), "--from", str(folder), "--check")[0] == 0
@@ -227,11 +244,19 @@ def test_line_that_is_gone_from_a_page_is_no_difference(folder: Path, tmp_path: 
 
 
 def test_printed_mark_asks_for_another_table(folder: Path, tmp_path: Path):
-    options = ["--against", "mixup", "--metric", "ece15", "--protocols", "v1,v1-lite", "digits"]
+    options = [
+        "--against",
+        "mixup",
+        "--metric",
+        "ece15",
+        "--protocols",
+        "v1,v1-lite",
+        "cifair10-common",
+    ]
     code, said, _ = agree(folder, "--markdown", *options)
     assert code == 0
-    begin = "<!-- agreement of splits: v1,v1-lite on digits against mixup by ece15 -->\n| split |"
-    assert said.startswith(begin)
+    mark = "<!-- agreement of splits: v1,v1-lite on cifair10-common against mixup by ece15 -->"
+    assert said.startswith(f"{mark}\n| split |")
     page = tmp_path / "page.md"
     page.write_text(said, "utf-8")
     assert leaderboard("fill", str(page), "--from", str(folder), "--check")[0] == 0
@@ -245,7 +270,7 @@ def test_hostile_name_of_a_method_breaks_a_table(folder: Path, tmp_path: Path):
         )
         publish(folder, [dataclasses.replace(each, runs=runs, summary=table)])
     _, said, _ = agree(folder, "--markdown")
-    assert "| `digits` | a\\|b\\`&lt;i&gt; | 52.0 | 58.0 |" in said
+    assert "| `cifair10-common` | a\\|b\\`&lt;i&gt; | 52.0 | 58.0 |" in said
 
 
 @pytest.mark.parametrize(
