@@ -35,7 +35,7 @@ from dcbench.cli import (
 )
 from dcbench.cli.command import Guarded
 from dcbench.cli.output import write_out
-from dcbench.cli.report import reporting
+from dcbench.cli.reporting import reporting
 
 app = typer.Typer(
     cls=Guarded,

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dcbench.cli.options import DataOption, UnverifiedOption
-from dcbench.cli.report import Report, list_report, reporting
+from dcbench.cli.report import Report, list_report
+from dcbench.cli.reporting import reporting
 
 if TYPE_CHECKING:
     from dcbench.data.gather import Contents

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dcbench.cli.options import NOT_WRITTEN, DataOption, DryRunOption, ResultsOption
-from dcbench.cli.report import Report, reporting
+from dcbench.cli.report import Report
+from dcbench.cli.reporting import reporting
 from dcbench.cli.show import summaries
 
 if TYPE_CHECKING:

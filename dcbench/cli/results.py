@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dcbench.cli.options import ResultsOption
-from dcbench.cli.report import Report, Table, reporting
+from dcbench.cli.report import Report, Table
+from dcbench.cli.reporting import reporting
 from dcbench.errors import UsageError
 
 if TYPE_CHECKING:

@@ -12,7 +12,8 @@ import typer
 
 from dcbench.cli.command import ListByDefault
 from dcbench.cli.options import DataOption, Pattern
-from dcbench.cli.report import Report, Table, list_report, reporting
+from dcbench.cli.report import Report, Table, list_report
+from dcbench.cli.reporting import reporting
 from dcbench.config.text import span
 
 if TYPE_CHECKING:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dcbench.cli.options import BoardsOption, DataOption, DeviceOption, ThreadsOption
-from dcbench.cli.report import Report, Table, reporting
+from dcbench.cli.report import Report, Table
+from dcbench.cli.reporting import reporting
 from dcbench.errors import RunError, UsageError
 
 if TYPE_CHECKING:
