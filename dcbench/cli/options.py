@@ -36,6 +36,17 @@ WeightsOption = Annotated[
         "--weights", help="Of finished runs; else as the protocol says.", show_default="keep"
     ),
 ]
+EngineOption = Annotated[
+    str, typer.Option("--engine", help="Who carries it out; `dcbench engines` lists them.")
+]
+EngineOptionsOption = Annotated[
+    Path | None,
+    typer.Option("--engine-options", metavar="FILE.yaml", help="Options of the engine."),
+]
+JobsOption = Annotated[
+    int | None,
+    typer.Option("--jobs", min=1, help="Workers on this machine; one a GPU, or one a core."),
+]
 ThreadsOption = Annotated[
     int | None,
     typer.Option(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,6 +13,9 @@ from dcbench.cli.options import (
     CompileOption,
     DataOption,
     DeviceOption,
+    EngineOption,
+    EngineOptionsOption,
+    JobsOption,
     RecipeOption,
     ResultsOption,
     ThreadsOption,
@@ -22,10 +24,10 @@ from dcbench.cli.options import (
     with_tuned,
 )
 from dcbench.cli.report import Report, Table
+from dcbench.cli.site import as_workers, site_of
 from dcbench.config.text import duration
 
 if TYPE_CHECKING:
-    from dcbench.config.keep import Weights
     from dcbench.sweep.engines.base import Engine, Outcome, Site
     from dcbench.sweep.forecast import Forecast
     from dcbench.sweep.grid import Request
@@ -54,15 +56,9 @@ def sweep(
         list[str] | None, typer.Option("--set", help="key=value for every run; may be repeated.")
     ] = None,
     recipe: RecipeOption = None,
-    engine: Annotated[
-        str, typer.Option(help="Who carries the runs out; `dcbench engines` lists them.")
-    ] = "serial",
-    engine_options: Annotated[
-        Path | None, typer.Option(metavar="FILE.yaml", help="Options of the engine.")
-    ] = None,
-    jobs: Annotated[
-        int | None, typer.Option(min=1, help="Workers on this machine; one a GPU, or one a core.")
-    ] = None,
+    engine: EngineOption = "serial",
+    engine_options: EngineOptionsOption = None,
+    jobs: JobsOption = None,
     pack: Annotated[int, typer.Option(min=1, help="Runs that share a device at once.")] = 1,
     threads: ThreadsOption = None,
     compiled: CompileOption = False,
@@ -95,7 +91,7 @@ def sweep(
         settings=with_tuned(parse_settings(settings or []), recipe),
     )
     requests = _requests(queue, changes)
-    site = _site(
+    site = site_of(
         results, data, device, allow_unverified_data, threads, budget, weights, compiled=compiled
     )
     if dry_run:
@@ -118,40 +114,8 @@ def plan(
     from dcbench.sweep.grid import requests_of, required_blocks
 
     blocks = required_blocks(protocol, splits, split_list(methods or ""))
-    site = _site(results, data, device, allow_unverified_data, threads, None)
+    site = site_of(results, data, device, allow_unverified_data, threads, None)
     return _forecast(requests_of(blocks), site, workers=1)
-
-
-def _site(
-    results: Path | None,
-    data: Path | None,
-    device: str,
-    allow_unverified: bool,
-    threads: int | None,
-    budget: str | None,
-    weights: Weights | None = None,
-    *,
-    compiled: bool = False,
-) -> Site:
-    from dcbench.config.names import parse_duration
-    from dcbench.config.paths import results_root
-    from dcbench.data.source import open_source
-    from dcbench.records.store import Store
-    from dcbench.sweep.engines.base import Site
-
-    if compiled:
-        from dcbench.runs.machine import find_device
-        from dcbench.training.compiled import prepare_compilation
-
-        prepare_compilation(find_device(device))  # before any worker is started
-    return Site(
-        store=Store(results_root(results), weights),
-        source=open_source(data, allow_unverified=allow_unverified),
-        device=device,
-        threads=threads,
-        compiled=compiled,
-        deadline=time.time() + parse_duration(budget) if budget else None,
-    )
 
 
 def _changes(**flags: Any) -> dict[str, Any]:
@@ -265,7 +229,4 @@ def _forecast_table(found: list[Forecast]) -> Table:
 def _total(found: list[Forecast], where: str, workers: int) -> str:
     runs = sum(each.half_done + each.missing for each in found)
     seconds = sum(each.seconds for each in found)
-    text = f"{runs} runs to do: about {duration(seconds)} {where}"
-    if workers > 1:
-        text += f", or {duration(seconds / workers)} if {workers} workers are as fast together"
-    return text
+    return f"{runs} runs to do: about {duration(seconds)} {where}{as_workers(seconds, workers)}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,15 +12,19 @@ from dcbench.cli.options import (
     CompileOption,
     DataOption,
     DeviceOption,
+    EngineOption,
+    EngineOptionsOption,
+    JobsOption,
     ResultsOption,
     ThreadsOption,
     UnverifiedOption,
 )
 from dcbench.cli.report import Report, Table
+from dcbench.cli.site import as_workers, site_of
 from dcbench.config.text import duration
 
 if TYPE_CHECKING:
-    from dcbench.runs.session import Session
+    from dcbench.sweep.engines.base import Engine, Site
     from dcbench.tuning.plan import Search
     from dcbench.tuning.study import TrialFacts
     from dcbench.tuning.tune import Found
@@ -59,6 +63,9 @@ def tune(
     subset: Annotated[int, typer.Option(help="Which draw of the training images.")] = 0,
     seed: Annotated[int, typer.Option(min=0, help="Of what is tried, and of each training.")] = 0,
     protocol: Annotated[str, typer.Option(help="Rules; `dcbench protocols` lists them.")] = "v1",
+    engine: EngineOption = "serial",
+    engine_options: EngineOptionsOption = None,
+    jobs: JobsOption = None,
     output: Annotated[
         Path | None,
         typer.Option("-o", "--output", help="The recipe; else recipe.yaml beside the study."),
@@ -81,17 +88,12 @@ def tune(
 ) -> Report:
     """Search a method's settings on held-out training images; the test set is never opened.
 
-    Asked again, a search goes on; the same command in several terminals shares its trials.
+    Asked again, a search goes on. Its trials are shared by the workers of an engine, and by the
+    same command in several terminals.
     """
-    from dcbench.cli.console import ConsoleProgress, hushed
-    from dcbench.config.names import parse_duration
-    from dcbench.config.paths import results_root
-    from dcbench.data.load import load_tuning_images
-    from dcbench.data.source import open_source
-    from dcbench.runs.machine import find_device
-    from dcbench.runs.session import Session
+    from dcbench.sweep.engines.registry import load_engine
     from dcbench.tuning.plan import plan_search
-    from dcbench.tuning.tune import tune as search_all
+    from dcbench.tuning.tune import check_shares_results
 
     search = plan_search(
         method,
@@ -107,30 +109,40 @@ def tune(
         sampler=sampler,
         ranges=ranges or [],
     )
-    source = open_source(data, allow_unverified=allow_unverified_data)
-    session = Session(
-        source, find_device(device), threads, compiled=compiled, load=load_tuning_images
-    )
+    chosen = load_engine(engine, engine_options, workers=jobs)
+    check_shares_results(engine, chosen)
+    site = site_of(results, data, device, allow_unverified_data, threads, budget, compiled=compiled)
     if dry_run:
-        return _planned(search, session)
-    deadline = time.monotonic() + parse_duration(budget) if budget else None
+        return _planned(search, site, chosen.workers(device))
+    return _report(search, _searched(search, site, chosen, output, restart=restart))
+
+
+def _searched(
+    search: Search, site: Site, engine: Engine[Any], output: Path | None, *, restart: bool
+) -> Found:
+    from dcbench.cli.console import ConsoleProgress, hushed
+    from dcbench.runs.machine import find_device, warn_of_slow_arithmetic
+    from dcbench.tuning.tune import tune as search_all
+
+    # Here and not by the workers alone, of whose warnings not every engine shows all.
+    warn_of_slow_arithmetic(search.plan({}).choice.recipe.precision, find_device(site.device))
     with hushed("dcbench.runs"), ConsoleProgress() as progress:
-        found = search_all(
-            search,
-            results_root(results),
-            session,
-            output=output,
-            restart=restart,
-            progress=progress,
-            deadline=deadline,
+        return search_all(
+            search, replace(site, progress=progress), engine, output=output, restart=restart
         )
-    return _report(search, found)
 
 
-def _planned(search: Search, session: Session) -> Report:
+def _planned(search: Search, site: Site, workers: int) -> Report:
+    from dcbench.data.load import load_tuning_images
+    from dcbench.runs.machine import find_device
+    from dcbench.runs.session import Session
     from dcbench.tuning.tune import forecast
 
-    found = forecast(search, session)
+    device = find_device(site.device)
+    session = Session(
+        site.source, device, site.threads, compiled=site.compiled, load=load_tuning_images
+    )
+    found, at_once = forecast(search, session), min(workers, search.trials)
     rungs = ", ".join(map(str, search.rungs))
     halving = f"one in {search.reduction} goes on after {rungs}" if rungs else "none is stopped"
     return Report(
@@ -141,14 +153,16 @@ def _planned(search: Search, session: Session) -> Report:
             "rungs": search.rungs,
             "reduction": search.reduction,
             "device": found.device,
+            "workers": at_once,
             "seconds": found.seconds,
             "seconds_most": found.seconds_most,
         },
         tables=[Table("", ("setting", "searched"), [(k, str(r)) for k, r in search.space.items()])],
         notes=[
             f"{search.trials} trials of {search.epochs} epochs; {halving}",
-            f"about {duration(found.seconds)} on {found.device}, and {duration(found.seconds_most)}"
-            " if no trial were stopped",
+            f"about {duration(found.seconds)} on {found.device}"
+            f"{as_workers(found.seconds, at_once)}; {duration(found.seconds_most)} if no trial "
+            "were stopped",
         ],
     )
 

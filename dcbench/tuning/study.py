@@ -19,7 +19,7 @@ from dcbench.config.tuned import Range
 from dcbench.draws import stream
 from dcbench.errors import BusyError, RunError, UsageError
 from dcbench.records import files
-from dcbench.records.store import locked
+from dcbench.records.store import is_held, locked
 from dcbench.tuning.plan import Sampler, Search, rounded
 
 try:
@@ -68,6 +68,21 @@ class TrialFacts(NamedTuple):
     problem: str
 
 
+class Standing(NamedTuple):
+    """What is left of a search.
+
+    Attributes
+    ----------
+    open : int
+        Trials that can be begun, or taken up.
+    held : int
+        Trials that processes are at.
+    """
+
+    open: int
+    held: int
+
+
 Ending = Literal["complete", "stopped", "failed"]
 _ENDINGS: dict[Ending, TrialState] = {
     "complete": TrialState.COMPLETE,
@@ -86,12 +101,16 @@ class HeldTrial:
         What is tried.
     folder : Path
         Of its checkpoint.
+    lost : int
+        How many workers of this command have died at it.
     """
 
     study: Study
     trial: Trial
     values: dict[str, Any]
     folder: Path
+    lost: int = 0
+    ended: bool = False
 
     @property
     def number(self) -> int:
@@ -115,6 +134,7 @@ class HeldTrial:
         if problem:
             self.trial.set_user_attr("problem", problem)
         self.study.tell(self.trial, _ENDINGS[state], score if state == "complete" else None)
+        self.ended = True
         files.clear(self.folder)
 
 
@@ -125,6 +145,8 @@ class Study:
     ----------
     folder : Path
         Where it lies, or is to lie.
+    command : str
+        What the workers of one command have in common, who tell by it which trials they lost.
 
     Raises
     ------
@@ -134,8 +156,8 @@ class Study:
         The folder cannot be written, or the file in it is no study.
     """
 
-    def __init__(self, folder: Path, search: Search) -> None:
-        self.folder, self._search = folder, search
+    def __init__(self, folder: Path, search: Search, command: str = "") -> None:
+        self.folder, self._search, self._command = folder, search, command
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         with locked(folder), self._errors():
             storage = optuna.storages.RDBStorage(
@@ -176,7 +198,19 @@ class Study:
             with locked(self.folder):
                 trial = self._left_by_others(stack) or self._new(stack)
                 found = None if trial is None else self._as_held(trial)
-            yield found
+            try:
+                yield found
+            finally:
+                if found is not None and not found.ended:
+                    self._begun(found.trial, found.lost)  # it is left, and nothing has died
+
+    def standing(self) -> Standing:
+        """How many trials can be begun or taken up now, and how many others hold."""
+        with locked(self.folder), self._errors():
+            trials = self._study.get_trials(deepcopy=False)
+            running = [each.number for each in trials if each.state == TrialState.RUNNING]
+            held = sum(is_held(self._place(number)) for number in running)
+        return Standing(max(0, self._search.trials - len(trials)) + len(running) - held, held)
 
     def _left_by_others(self, stack: contextlib.ExitStack) -> Trial | None:
         for frozen in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
@@ -199,7 +233,14 @@ class Study:
         drawn = {key: _suggested(trial, key, each) for key, each in self._search.space.items()}
         values = rounded(self._search, drawn)
         trial.set_user_attr("values", values)
-        return HeldTrial(self, trial, values, self._place(trial.number))
+        command, times = trial.user_attrs.get("begun", ("", 0))
+        lost = times if command == self._command else 0
+        self._begun(trial, lost + 1)
+        return HeldTrial(self, trial, values, self._place(trial.number), lost)
+
+    def _begun(self, trial: Trial, times: int) -> None:
+        """Store how often workers of this command have begun it and not come back."""
+        trial.set_user_attr("begun", (self._command, times))
 
     def _place(self, number: int) -> Path:
         return self.folder / _TRIALS / f"{number:04d}"

@@ -8,23 +8,26 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
+from uuid import uuid4
 
 from dcbench._version import __version__
-from dcbench.config.names import as_text
-from dcbench.config.progress import NoProgress, Progress
-from dcbench.config.text import duration
 from dcbench.config.tuned import Budget, Score, TunedRecipe, recipe_text, space_sha256
-from dcbench.errors import OutOfTimeError, RunError
+from dcbench.data.load import load_tuning_images
+from dcbench.errors import RunError, UsageError
 from dcbench.records.atomic import write_bytes
 from dcbench.records.store import locked
 from dcbench.runs.execute import estimate
 from dcbench.runs.session import Session
+from dcbench.sweep.engines.base import Engine, Job, Site, TransferOptions
+from dcbench.sweep.engines.work import interruptible
+from dcbench.sweep.grid import Request
 from dcbench.tuning.halving import expected_epochs
 from dcbench.tuning.plan import Search, split_values
 from dcbench.tuning.study import DATABASE, Study, TrialFacts
-from dcbench.tuning.trial import carry_out
+from dcbench.tuning.work import LIVES, OneMoreTrial
 
 RECIPE = "recipe.yaml"
 
@@ -58,56 +61,69 @@ class Found:
 
 def tune(
     search: Search,
-    root: Path,
-    session: Session,
+    site: Site,
+    engine: Engine[Any],
     *,
     output: Path | None = None,
     restart: bool = False,
-    progress: Progress | None = None,
-    deadline: float | None = None,
 ) -> Found:
-    """Carry trials out until all have ended, and write the recipe of the best.
+    """Have an engine carry trials out until all have ended, and write the recipe of the best.
 
     Asked again, a search goes on; several processes share it, on one machine or on a file system
     that has locks.
 
     Parameters
     ----------
-    root : Path
-        The results folder.
-    session : Session
-        With the images to tune on alone.
+    site : Site
+        With the results folder, which all workers see.
     output : Path, optional
         The recipe's file; else `recipe.yaml` beside the study.
     restart
         Throw away what an earlier search left.
-    deadline
-        On the clock of `time.monotonic`: then trials are checkpointed and left.
 
     Raises
     ------
     UsageError
-        A search of something else lies there.
+        A search of something else lies there, or the split holds nothing out.
+    DataError
+        The images to tune on cannot be read.
     RunError
         No trial could be trained to its end, or the study cannot be used.
     KeyboardInterrupt
-        Interrupted; the trial at work goes on from its checkpoint.
+        Interrupted; the trials at work go on from their checkpoints.
     """
-    folder = root / search.folder
+    folder = site.store.root / search.folder
+    images = len(load_tuning_images(search.plan({}).split, site.source).test.labels)
     if restart:
         _remove(folder)
     study = Study(folder, search)
     _say_where(study, search)
-    while _one_more(study, search, session, progress or NoProgress(), deadline):
-        pass
+    _try_all(study, search, site, engine)
     trials = study.trials
     if len(trials) < search.trials or any(each.state == "running" for each in trials):
         return Found(folder, trials)
-    recipe = recipe_of(search, trials, len(session.data(search.plan({})).images.test.labels))
+    recipe = recipe_of(search, trials, images)
     path = output or folder / RECIPE
-    write_bytes(path, recipe_text(recipe).encode())
-    study.tidy()
+    with locked(folder):  # another command may end at this moment
+        write_bytes(path, recipe_text(recipe).encode())
+        study.tidy()
     return Found(folder, trials, recipe, path)
+
+
+def check_shares_results(name: str, engine: Engine[Any]) -> None:
+    """Refuse an engine whose workers would send their files back.
+
+    Raises
+    ------
+    UsageError
+        They would.
+    """
+    options = engine.options
+    if isinstance(options, TransferOptions) and options.results == "sent":
+        raise UsageError(
+            f"engine {name}: results=sent: the trials of a search share a study on disk; let the "
+            "workers see the results folder, on a disk that has locks, and give results: shared"
+        )
 
 
 def _remove(folder: Path) -> None:
@@ -122,35 +138,61 @@ def _say_where(study: Study, search: Search) -> None:
     _log.info("%d trials%s: %s", search.trials, f" ({there})" if there else "", study.path)
 
 
-def _one_more(
-    study: Study, search: Search, session: Session, progress: Progress, deadline: float | None
-) -> bool:
-    """Carry a trial out, or wait for one; whether there may be another one."""
-    if deadline is not None and time.monotonic() >= deadline:
-        return False
-    with study.held() as held:
-        if held is not None:
-            began = time.monotonic()
-            with contextlib.suppress(OutOfTimeError):
-                carry_out(held, search, session, progress, deadline)
-                _say_ended(study, held.number, search, time.monotonic() - began)
-            return True
-    if not any(each.state == "running" for each in study.trials):
-        return False
-    time.sleep(_LOOK_EVERY)  # another process may be killed, and its trial be left
-    return True
-
-
-def _say_ended(study: Study, number: int, search: Search, seconds: float) -> None:
-    trial = study.trials[number]
-    values = ", ".join(f"{key}={as_text(value)}" for key, value in trial.values.items())
-    reached = "" if trial.score is None else f" at {100 * trial.score:.2f} %"
-    _log.info(
-        "[%d/%d] %s: %s%s after %d epochs in %s%s",
-        *(number + 1, search.trials, values, trial.state, reached, trial.epochs),
-        duration(seconds),
-        f": {trial.problem}" if trial.problem else "",
+def _try_all(study: Study, search: Search, site: Site, engine: Engine[Any]) -> None:
+    """Keep the engine at trials until all have ended, or there is no time left."""
+    site = replace(site, work=OneMoreTrial(search, uuid4().hex))
+    request = Request(
+        *(search.method, search.split, search.subset, search.seed, search.protocol), settings="{}"
     )
+    losses, waits = 0, False
+    with interruptible():
+        while any(standing := study.standing()) and not _is_late(site):
+            if not standing.open:
+                if not waits:
+                    _log.info("%d trials are at work in other processes; waiting", standing.held)
+                waits = True
+                _wait(site)
+                continue
+            waits = False
+            seen = _carried_out([(request,)] * standing.open, site, engine)
+            losses = 0 if seen - {"lost"} else losses + 1
+            if losses > LIVES:
+                raise RunError("no worker has lived long enough to end a trial; see the warnings")
+            if "left" in seen:
+                return
+
+
+def _carried_out(jobs: Sequence[Job], site: Site, engine: Engine[Any]) -> set[str]:
+    """Try as many trials as there are jobs, and tell of each; how the jobs ended.
+
+    Raises
+    ------
+    RunError
+        A worker cannot take part.
+    """
+    seen: set[str] = set()
+    with contextlib.closing(engine.carry_out(jobs, site)) as endings:
+        for ended in endings:
+            if ended.lost:
+                seen.add("lost")
+                _log.warning("%s; its trial goes on from its checkpoint", ended.lost)
+            for outcome in ended.outcomes:
+                seen.add(outcome.state)
+                if outcome.state == "failed":
+                    raise RunError(outcome.message)
+                if outcome.state == "done":
+                    _log.info("%s", outcome.message)
+    return seen
+
+
+def _is_late(site: Site) -> bool:
+    return site.seconds_left is not None and site.seconds_left <= 0
+
+
+def _wait(site: Site) -> None:
+    """Wait a little for trials at work elsewhere: one that is left there can be taken up."""
+    left = site.seconds_left
+    time.sleep(_LOOK_EVERY if left is None else max(0.0, min(_LOOK_EVERY, left)))
 
 
 def best_of(trials: Sequence[TrialFacts]) -> TrialFacts:

@@ -1,15 +1,15 @@
 """What an engine is: it is given jobs and yields how each ended, as they end.
 
-A job is a pack of runs that share a device. It names them, so that it can be sent elsewhere.
+A job is a pack of requests that share a device. It names them, so that it can be sent elsewhere.
 """
 
 from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, Generic, Literal, NamedTuple, TypeVar
+from typing import ClassVar, Generic, Literal, TypeVar
 
 from pydantic import Field
 
@@ -17,15 +17,36 @@ from dcbench.config.base import Config
 from dcbench.config.progress import NoProgress, Progress
 from dcbench.data.parts import Source
 from dcbench.records.store import Store
-from dcbench.sweep.grid import Request
+from dcbench.sweep.engines.jobs import (
+    Ended,
+    Endings,
+    Job,
+    Outcome,
+    Work,
+    failed,
+    unbegun,
+)
+from dcbench.sweep.engines.runs import Runs
 
-Job = tuple[Request, ...]
-State = Literal["done", "found", "failed", "left", "busy"]
+__all__ = [
+    "Ended",
+    "Endings",
+    "Engine",
+    "Job",
+    "Options",
+    "Outcome",
+    "Site",
+    "TransferOptions",
+    "Work",
+    "WorkerOptions",
+    "failed",
+    "unbegun",
+]
 
 
 @dataclass(frozen=True)
 class Site:
-    """Where and how the runs of a sweep are done.
+    """Where and how jobs are done.
 
     Attributes
     ----------
@@ -40,6 +61,8 @@ class Site:
         checkpointed.
     progress : Progress
         Where an engine that works in this process shows its epochs.
+    work : Work
+        What is done with each job: its requests are runs, unless it is said otherwise.
     """
 
     store: Store
@@ -49,51 +72,12 @@ class Site:
     deadline: float | None = None
     progress: Progress = field(default_factory=NoProgress)
     compiled: bool = False
+    work: Work = field(default_factory=Runs)
 
     @property
     def seconds_left(self) -> float | None:
         """Until the deadline; None without one. A clock of another machine may differ."""
         return None if self.deadline is None else self.deadline - time.time()
-
-
-class Outcome(NamedTuple):
-    """How a run of a sweep ended.
-
-    Attributes
-    ----------
-    state : str
-        `done`; `found`: it was there; `failed`; `left`: there was no time, it goes on next time;
-        `busy`: another process is at it. The last is for the scheduler alone, which asks again.
-    seconds : float
-        What it took here, its share of a pack.
-    accuracy : float or None
-        In [0, 1].
-    message : str
-        Why it failed, or how far it has come.
-    """
-
-    request: Request
-    state: State
-    seconds: float
-    accuracy: float | None = None
-    message: str = ""
-
-
-class Ended(NamedTuple):
-    """How a job ended: with an outcome for each of its runs, or lost.
-
-    Attributes
-    ----------
-    lost : str
-        Why its worker died, and the job with it; empty where it did not.
-    """
-
-    job: Job
-    outcomes: Sequence[Outcome] = ()
-    lost: str = ""
-
-
-Endings = Generator[Ended, None, None]
 
 
 class Options(Config):
@@ -146,15 +130,3 @@ class Engine(ABC, Generic[AnyOptions]):
         yielded as lost; the others go on. What cannot be begun before the deadline is yielded as
         `unbegun`. When the generator is closed early, its workers store their states and leave.
         """
-
-
-def failed(job: Job, message: str) -> list[Outcome]:
-    """The outcomes of a job whose runs have all failed for one reason."""
-    return [Outcome(request, "failed", 0.0, message=message) for request in job]
-
-
-def unbegun(job: Job) -> Ended:
-    """A job for which there was no time."""
-    return Ended(
-        job, [Outcome(request, "left", 0.0, message="no time to begin") for request in job]
-    )

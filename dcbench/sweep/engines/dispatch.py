@@ -19,7 +19,8 @@ from dcbench.records.collect import collect
 from dcbench.records.files import CHECKPOINT, RECORD
 from dcbench.records.store import Finished, locked
 from dcbench.runs.plan import Plan
-from dcbench.sweep.engines.base import Ended, Job, Outcome, Site, TransferOptions, failed, unbegun
+from dcbench.sweep.engines.base import Site, TransferOptions
+from dcbench.sweep.engines.jobs import Ended, Job, Outcome, failed, unbegun
 from dcbench.sweep.engines.parcel import Delivery, Parcel, code_files, versions_of
 from dcbench.sweep.grid import plan_of
 
@@ -74,6 +75,7 @@ class Dispatch:
         digest, bundle = self._bundle(job[0].split) if self._sends_data else (None, None)
         parcel = Parcel(
             job=job,
+            work=site.work,
             store=replace(site.store, root=site.store.root.absolute()),
             sends_back=self._gets_results,
             source=replace(site.source, path=site.source.path.absolute()),

@@ -15,7 +15,7 @@ from dcbench.data.parts import Source
 from dcbench.errors import RunError, UsageError
 from dcbench.records.store import Store
 from dcbench.runs.plan import Plan
-from dcbench.sweep.engines.base import Job, Outcome
+from dcbench.sweep.engines.jobs import Job, Outcome, Work
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,8 @@ class Parcel:
 
     Attributes
     ----------
+    work : Work
+        What is done with the job.
     store : Store
         The results folder, which the worker sees unless it sends its files back.
     sends_back : bool
@@ -53,6 +55,7 @@ class Parcel:
     """
 
     job: Job
+    work: Work
     store: Store
     source: Source
     device: str

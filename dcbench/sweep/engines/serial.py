@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from dcbench.sweep.engines.base import Ended, Endings, Engine, Job, Options, Site
-from dcbench.sweep.engines.work import perform, session_of
-from dcbench.sweep.grid import plan_of
+from dcbench.sweep.engines.base import Engine, Options, Site
+from dcbench.sweep.engines.jobs import Ended, Endings, Job
+from dcbench.sweep.engines.work import session_of
 
 
 class Serial(Engine[Options]):
@@ -25,16 +25,10 @@ class Serial(Engine[Options]):
         for job in jobs:
             left = site.seconds_left
             deadline = None if left is None else time.monotonic() + left
-            session = session_of(site.source, site.device, site.threads, compiled=site.compiled)
-            plans = [plan_of(request) for request in job]
-            yield Ended(
-                job,
-                perform(
-                    job,
-                    plans,
-                    site.store,
-                    session,
-                    progress=site.progress,
-                    deadline=deadline,
-                ),
+            session = session_of(
+                *(site.work, site.source, site.device, site.threads), compiled=site.compiled
             )
+            outcomes = site.work.perform(
+                job, site.store, session, progress=site.progress, deadline=deadline
+            )
+            yield Ended(job, outcomes)
