@@ -214,11 +214,11 @@ class Study:
 
     def _left_by_others(self, stack: contextlib.ExitStack) -> Trial | None:
         for frozen in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-            try:
-                stack.enter_context(locked(self._place(frozen.number), busy="it is trained there"))
-            except BusyError:
-                continue
-            return Trial(self._study, frozen._trial_id)
+            with contextlib.ExitStack() as taken, contextlib.suppress(BusyError):
+                taken.enter_context(locked(self._place(frozen.number), busy="it is trained there"))
+                if self.frozen(frozen.number).state == TrialState.RUNNING:  # and not ended since
+                    stack.push(taken.pop_all())
+                    return Trial(self._study, frozen._trial_id)
         return None
 
     def _new(self, stack: contextlib.ExitStack) -> Trial | None:
@@ -279,6 +279,24 @@ class Study:
                 f"{self.path}: cannot be used as a study: {in_brief(problem)}; begin again with "
                 "--restart, or choose another folder with --results"
             ) from None
+
+
+def remove_study(folder: Path) -> None:
+    """Remove the study that lies in a folder, if there is one.
+
+    Raises
+    ------
+    BusyError
+        Another process is at one of its trials.
+    """
+    if not (folder / DATABASE).exists():
+        return
+    busy = "stop it, or leave --restart out"
+    with locked(folder, busy=busy):
+        for place in (folder / _TRIALS).glob("*"):
+            if is_held(place):
+                raise BusyError(f"another process is at work in {place}; {busy}")
+        shutil.rmtree(folder)
 
 
 def _facts(trial: FrozenTrial) -> TrialFacts:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import shutil
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -26,7 +25,7 @@ from dcbench.sweep.engines.work import interruptible
 from dcbench.sweep.grid import Request
 from dcbench.tuning.halving import expected_epochs
 from dcbench.tuning.plan import Search, split_values
-from dcbench.tuning.study import DATABASE, Study, TrialFacts
+from dcbench.tuning.study import Study, TrialFacts, remove_study
 from dcbench.tuning.work import LIVES, OneMoreTrial
 
 RECIPE = "recipe.yaml"
@@ -95,7 +94,7 @@ def tune(
     folder = site.store.root / search.folder
     images = len(load_tuning_images(search.plan({}).split, site.source).test.labels)
     if restart:
-        _remove(folder)
+        remove_study(folder)
     study = Study(folder, search)
     _say_where(study, search)
     _try_all(study, search, site, engine)
@@ -126,12 +125,6 @@ def check_shares_results(name: str, engine: Engine[Any]) -> None:
         )
 
 
-def _remove(folder: Path) -> None:
-    if (folder / DATABASE).exists():
-        with locked(folder, busy="stop it, or leave --restart out"):
-            shutil.rmtree(folder)
-
-
 def _say_where(study: Study, search: Search) -> None:
     states = Counter(each.state for each in study.trials)
     there = ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
@@ -155,29 +148,34 @@ def _try_all(study: Study, search: Search, site: Site, engine: Engine[Any]) -> N
                 continue
             waits = False
             seen = _carried_out([(request,)] * standing.open, site, engine)
-            losses = 0 if seen - {"lost"} else losses + 1
+            losses = 0 if seen.keys() - {"lost"} else losses + 1
             if losses > LIVES:
-                raise RunError("no worker has lived long enough to end a trial; see the warnings")
+                raise RunError(f"no worker comes to the end of a trial: {seen['lost']}")
             if "left" in seen:
                 return
 
 
-def _carried_out(jobs: Sequence[Job], site: Site, engine: Engine[Any]) -> set[str]:
-    """Try as many trials as there are jobs, and tell of each; how the jobs ended.
+def _carried_out(jobs: Sequence[Job], site: Site, engine: Engine[Any]) -> dict[str, str]:
+    """Try as many trials as there are jobs, and tell of each.
+
+    Returns
+    -------
+    dict
+        The ways in which jobs ended, each with the last message that came with it.
 
     Raises
     ------
     RunError
         A worker cannot take part.
     """
-    seen: set[str] = set()
+    seen: dict[str, str] = {}
     with contextlib.closing(engine.carry_out(jobs, site)) as endings:
         for ended in endings:
             if ended.lost:
-                seen.add("lost")
+                seen["lost"] = ended.lost
                 _log.warning("%s; its trial goes on from its checkpoint", ended.lost)
             for outcome in ended.outcomes:
-                seen.add(outcome.state)
+                seen[outcome.state] = outcome.message
                 if outcome.state == "failed":
                     raise RunError(outcome.message)
                 if outcome.state == "done":

@@ -6,18 +6,20 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
-import torch
 from typer.testing import CliRunner
 
 from dcbench.cli import app
 from dcbench.config.tuned import TunedRecipe, recipe_text, tuned_recipe
-from dcbench.data.load import load_tuning_images
 from dcbench.data.source import Folder
-from dcbench.errors import RunError, UsageError
-from dcbench.runs.session import Session
+from dcbench.errors import BusyError, RunError, UsageError
+from dcbench.records.store import Store, locked
+from dcbench.sweep.engines.base import Site
+from dcbench.sweep.engines.serial import Serial
 from dcbench.tuning.plan import Search, plan_search
 from dcbench.tuning.study import DATABASE, Study
 from dcbench.tuning.tune import Found, tune
@@ -55,13 +57,13 @@ class TrainingPartAlone(Folder):
         return super().part(dataset, part)
 
 
-def session() -> Session:
+def a_site(results: Path, **changes: Any) -> Site:
     source = TrainingPartAlone(Path("nowhere"))
-    return Session(source, torch.device("cpu"), load=load_tuning_images)
+    return replace(Site(Store(results), source, "cpu", threads=1), **changes)
 
 
-def tuned(folder: Path, asked: Search | None = None, **options: object) -> Found:
-    return tune(asked or search(), folder, session(), **options)  # type: ignore[arg-type]
+def tuned(folder: Path, asked: Search | None = None, **options: Any) -> Found:
+    return tune(asked or search(), a_site(folder), Serial(), **options)
 
 
 def test_search_never_opens_the_test_part_and_scores_the_validation_images(tmp_path: Path):
@@ -116,7 +118,7 @@ def test_trial_that_diverges_has_failed_and_the_search_goes_on(tmp_path: Path):
 
 
 def test_no_time_leaves_all_trials_and_writes_no_recipe(tmp_path: Path):
-    found = tuned(tmp_path, deadline=time.monotonic())
+    found = tune(search(), a_site(tmp_path, deadline=time.time()), Serial())
     assert (found.trials, found.recipe, found.path) == ([], None, None)
 
 
@@ -125,6 +127,35 @@ def test_search_of_something_else_is_refused_until_it_is_thrown_away(tmp_path: P
     with pytest.raises(UsageError, match=r"study.db: is a search with another epochs: 1 and not 2"):
         tuned(tmp_path, search(trials=1, epochs=2))
     assert tuned(tmp_path, search(trials=1, epochs=2), restart=True).recipe is not None
+
+
+def test_search_that_others_are_at_is_not_thrown_away(tmp_path: Path):
+    folder = tmp_path / search().folder
+    with Study(folder, search()).held() as held:
+        assert held is not None
+        with pytest.raises(BusyError, match=r"0000; stop it, or leave --restart out"):
+            tuned(tmp_path, restart=True)
+    assert tuned(tmp_path, search(trials=1), restart=True).recipe is not None
+
+
+def test_trial_that_ends_while_another_process_looks_at_it_is_not_taken_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    folder, asked = tmp_path / "study", search(trials=1)
+    holding = Study(folder, asked).held()
+    held = holding.__enter__()
+    assert held is not None
+
+    def slow(place: Path, **given: Any) -> Any:
+        if place == held.folder and not held.ended:
+            held.end("complete", 0.5)
+            holding.__exit__(None, None, None)
+        return locked(place, **given)
+
+    monkeypatch.setattr("dcbench.tuning.study.locked", slow)
+    with Study(folder, asked).held() as other:
+        assert held.ended
+        assert other is None
 
 
 def test_damaged_study_is_one_line(tmp_path: Path):

@@ -9,7 +9,7 @@ import subprocess
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -17,9 +17,9 @@ import submitit
 from submitit.core.utils import pickle_load
 
 from dcbench.records.atomic import write_whole
-from dcbench.sweep.engines.base import Job, unbegun
+from dcbench.sweep.engines.base import Job
 from dcbench.sweep.engines.parcel import Delivery, Parcel
-from dcbench.sweep.engines.work import carry_out
+from dcbench.sweep.engines.work import carry_out_later
 
 _GONE = "gone from the queue"
 _ENDED = {
@@ -77,7 +77,7 @@ class Task:
         for item, parcel in self._work:
             if not item.delivery.exists():
                 item.begun.touch()
-                delivery = _carried_out(parcel, time.monotonic() - began)
+                delivery = carry_out_later(parcel, time.monotonic() - began)
                 if delivery.interrupted:
                     return _left(delivery.signal)
                 item.deliver(delivery)
@@ -86,15 +86,6 @@ class Task:
     def checkpoint(self) -> submitit.helpers.DelayedSubmission:
         """What the job does once it is requeued; submitit asks for it."""
         return submitit.helpers.DelayedSubmission(self)
-
-
-def _carried_out(parcel: Parcel, elapsed: float) -> Delivery:
-    if parcel.seconds_left is None:
-        return carry_out(parcel)
-    left = parcel.seconds_left - elapsed
-    if left <= 0:
-        return Delivery(unbegun(parcel.job).outcomes)
-    return carry_out(replace(parcel, seconds_left=left))
 
 
 def _left(number: int | None) -> str:

@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any, NoReturn
 
 from dcbench.data.parts import Source
@@ -20,7 +21,7 @@ from dcbench.runs.machine import find_device
 from dcbench.runs.session import Session
 from dcbench.sweep.engines import unpack
 from dcbench.sweep.engines.devices import claim_device
-from dcbench.sweep.engines.jobs import Outcome, Work, failed, first_line, told_to_leave
+from dcbench.sweep.engines.jobs import Outcome, Work, failed, first_line, told_to_leave, unbegun
 from dcbench.sweep.engines.parcel import Delivery, Parcel, check_versions
 from dcbench.sweep.grid import forget_code, plan_of
 from dcbench.training.loop import LEAVING
@@ -65,6 +66,16 @@ def carry_out(parcel: Parcel, bundle: bytes | None = None) -> Delivery:
     except KeyboardInterrupt as problem:  # before there was anything to store, or after all was
         number = next(iter(problem.args), None)
         return Delivery([*map(told_to_leave, parcel.job)], interrupted=True, signal=number)
+
+
+def carry_out_later(parcel: Parcel, elapsed: float) -> Delivery:
+    """Do the job of a parcel that was made `elapsed` seconds ago, which are off its time."""
+    if parcel.seconds_left is None:
+        return carry_out(parcel)
+    left = parcel.seconds_left - elapsed
+    if left <= 0:
+        return Delivery(unbegun(parcel.job).outcomes)
+    return carry_out(replace(parcel, seconds_left=left))
 
 
 def _as_sent(parcel: Parcel, outcomes: Sequence[Outcome]) -> list[Outcome]:
