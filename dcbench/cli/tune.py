@@ -29,7 +29,10 @@ if TYPE_CHECKING:
     from dcbench.tuning.study import TrialFacts
     from dcbench.tuning.tune import Found
 
-EXAMPLE = "Example:  dcbench tune --method ic-mixup --split digits --trials 20 --protocol v1-lite"
+EXAMPLE = (
+    "Example:  dcbench tune --method ic-mixup --split digits --protocol v1-lite --trials 20 "
+    "--engine loky"
+)
 
 _SHOWN = 10
 """Trials of the table, the best first."""

@@ -13,6 +13,7 @@ from typing import Any
 from uuid import uuid4
 
 from dcbench._version import __version__
+from dcbench.config.text import duration
 from dcbench.config.tuned import Budget, Score, TunedRecipe, recipe_text, space_sha256
 from dcbench.data.load import load_tuning_images
 from dcbench.errors import RunError, UsageError
@@ -169,6 +170,7 @@ def _carried_out(jobs: Sequence[Job], site: Site, engine: Engine[Any]) -> dict[s
         A worker cannot take part.
     """
     seen: dict[str, str] = {}
+    seconds: list[float] = []
     with contextlib.closing(engine.carry_out(jobs, site)) as endings:
         for ended in endings:
             if ended.lost:
@@ -179,7 +181,10 @@ def _carried_out(jobs: Sequence[Job], site: Site, engine: Engine[Any]) -> dict[s
                 if outcome.state == "failed":
                     raise RunError(outcome.message)
                 if outcome.state == "done":
-                    _log.info("%s", outcome.message)
+                    seconds.append(outcome.seconds)
+                    left = (len(jobs) - len(seconds)) * sum(seconds) / len(seconds)
+                    told = f"about {duration(left / engine.workers(site.device))} left"
+                    _log.info("%s; %s", outcome.message, told if left else "none left")
     return seen
 
 

@@ -1,10 +1,13 @@
 import os
 import signal
+import time
 from pathlib import Path
 
 import pytest
 
-from dcbench.sweep.engines.process import WorkerProcess, _interrupts_wait
+from dcbench.sweep.engines.dispatch import Dispatch, Sent
+from dcbench.sweep.engines.process import WorkerProcess, _carried_out, _interrupts_wait
+from tests.sweep.engines.runs import a_site, asked
 
 
 def starting(process: int) -> list[int]:
@@ -27,3 +30,10 @@ def test_worker_that_is_only_starting_does_not_hear_ctrl_c():
     os.kill(process, signal.SIGINT)
     assert found.result(timeout=120) == process
     worker.end()
+
+
+def test_start_of_a_process_is_off_the_time_of_its_job(tmp_path: Path):
+    sent = Dispatch(a_site(tmp_path, deadline=time.time() + 100)).sent(tuple(asked()))
+    assert isinstance(sent, Sent)
+    (outcome,) = _carried_out(sent.parcel, time.time() - 200).outcomes
+    assert (outcome.state, outcome.message) == ("left", "no time to begin")
