@@ -66,11 +66,11 @@ def python3_batch(rows: Any, labels: Any, key: str = "labels", protocol: int = 4
 
 
 def mnist_images(images: np.ndarray) -> bytes:
-    return gzip.compress(struct.pack(">IIII", 2051, *images.shape) + images.tobytes())
+    return gzip.compress(struct.pack(">IIII", 2051, *images.shape) + images.tobytes(), mtime=0)
 
 
 def mnist_labels(labels: Sequence[int]) -> bytes:
-    return gzip.compress(struct.pack(">II", 2049, len(labels)) + bytes(labels))
+    return gzip.compress(struct.pack(">II", 2049, len(labels)) + bytes(labels), mtime=0)
 
 
 def svhn_file(X: np.ndarray, y: Sequence[int]) -> bytes:

@@ -215,8 +215,8 @@ def test_mnist_labels_are_read_in_order():
         (fakes.mnist_images(np.zeros((2, 28, 28), np.uint8))[:-20], "gzip"),
         (fakes.mnist_labels([1, 2]), "idx header"),
         (fakes.mnist_images(np.zeros((2, 32, 32), np.uint8)), "idx header"),
-        (gzip.compress(b""), "idx header"),
-        (gzip.compress(b"\0\0\x08\3\0\0\0\2\0\0\0\x1c\0\0\0\x1cx"), "1 values where"),
+        (gzip.compress(b"", mtime=0), "idx header"),
+        (gzip.compress(b"\0\0\x08\3\0\0\0\2\0\0\0\x1c\0\0\0\x1cx", mtime=0), "1 values where"),
     ],
 )
 def test_mnist_file_of_another_form_is_refused_with_what_is_wrong(content, problem):
