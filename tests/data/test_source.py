@@ -242,7 +242,7 @@ def test_status_of_all_datasets_covers_every_file(tmp_path: Path):
     statuses = Folder(tmp_path).inventory()
     assert {s.dataset for s in statuses} == set(DATASETS) - {"digits"}
     assert all(s.state == "missing" and s.expected_md5 for s in statuses)
-    assert len(statuses) == 6 + 2 + 6 + 2 + 2 + 1 + 1 + 1 + 2 + 2 + 1
+    assert len(statuses) == 6 + 2 + 6 + 2 + 2 + 1 + 1 + 1 + 1 + 2 + 2 + 1
 
 
 def test_status_imports_no_heavy_library():
