@@ -305,6 +305,17 @@ def test_row_with_the_stored_predictions_of_another_run_is_named(made: Path, who
     assert "seed 2): its predictions are those of another run, v1/digits/0/erm/5" in found
 
 
+def test_row_whose_twin_alone_is_there_is_not_taken_for_a_copy(
+    made: Path, whole: Path, tmp_path: Path
+):
+    shutil.copytree(made / "results", tmp_path / "results")
+    [mixup] = (tmp_path / "results").rglob("mixup")
+    shutil.rmtree(mixup)
+    code, said, _ = command(whole, "--predictions", tmp_path / "results")
+    assert code == 0
+    assert "20 rows, 10 have none there" in said
+
+
 def as_of_old(run: Path) -> None:
     """Let a run's predictions go by the hash of their bytes, as those of older versions do."""
     record = read_record(run)

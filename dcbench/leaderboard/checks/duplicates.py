@@ -36,7 +36,7 @@ def twin_problems(
     for (file, number), *others in groups.values():
         for other, later in others:
             one, two = file.rows[number], other.rows[later]
-            if key_of(one) != key_of(two) and not (file is other and _may_agree(one, two, file)):
+            if key_of(one) != key_of(two) and not (file is other and may_agree(one, two, file)):
                 where = "" if other is file else f" on {file.split.name}"
                 yield (
                     f"{other.row_title(later)}: has the predictions of {run_title(key_of(one))}"
@@ -47,7 +47,8 @@ def twin_problems(
                 yield f"{other.row_title(later)}: has the predictions of a run on {file.split.name}"
 
 
-def _may_agree(one: Row, other: Row, file: RowsFile) -> bool:
+def may_agree(one: Row, other: Row, file: RowsFile) -> bool:
+    """Whether two runs of a table are one by construction, and may have the same predictions."""
     if (one["subset"], one["seed"]) != (other["subset"], other["seed"]):
         return False
     if _names(one, other) or _names(other, one):

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from dcbench.errors import DataError
 from dcbench.leaderboard.changelog import Run
+from dcbench.leaderboard.checks.duplicates import may_agree
 from dcbench.leaderboard.checks.evidence import (
     Stored,
     Used,
@@ -75,7 +76,11 @@ class Given:
         self, file: RowsFile, row: Row, used: list[Used], verify: Verify | None
     ) -> Iterator[str]:
         run = (file.rules.name, file.split.name, row["subset"], row["method"], row["seed"])
-        candidates = self._stored.get(row["predictions_sha256"], [])
+        candidates = [
+            each
+            for each in self._stored.get(row["predictions_sha256"], [])
+            if not _is_twin(each.record, row, file)
+        ]
         self.count += bool(candidates)
         own = next((each for each in candidates if _run_of(each.record) == run), None)
         if own is None:
@@ -143,6 +148,15 @@ def _metrics_problem(file: RowsFile, row: Row, folder: Path) -> str | None:
 
 def _run_of(record: Record) -> tuple[str, ...]:
     return (*(record.protocol, record.split, str(record.subset), record.label, str(record.seed)),)
+
+
+def _is_twin(record: Record, row: Row, file: RowsFile) -> bool:
+    """Whether a record is of another method that is one with the row's by construction."""
+    where = (record.protocol, record.split)
+    if where != (file.rules.name, file.split.name) or record.label == row["method"]:
+        return False
+    run = {"subset": str(record.subset), "seed": str(record.seed), "method": record.label}
+    return may_agree(run, row, file)
 
 
 def _agrees(cell: str, value: float | None) -> bool:
