@@ -67,6 +67,34 @@ def test_page_shows_another_number_than_the_leaderboard(page: str, rows: int):
             )
 
 
+CORRUPTED = {
+    "accuracy": "accuracy",
+    "corrupted": "shift.corruptions.accuracy",
+    "ECE-15": "ece15",
+    "ECE-15 corrupted": "shift.corruptions.ece15",
+}
+
+
+def test_page_shows_other_numbers_under_corruptions_than_the_rows():
+    path = ROOT / "leaderboard/v1-lite/runs/cifair10-common.csv"
+    with path.open(encoding="utf-8", newline="") as file:
+        runs = {
+            row["method"]: row
+            for row in csv.DictReader(file)
+            if (row["subset"], row["seed"]) == ("0", "0")
+        }
+    text = (ROOT / "docs/results.md").read_text(encoding="utf-8")
+    table = text[text.index("| method, seed 0 |") :].partition("\n\n")[0].splitlines()
+    head, _, *rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table]
+    shown = [dict(zip(head, cells, strict=True)) for cells in rows]
+    pairs = [(cells, runs[cells["method, seed 0"].strip("`")]) for cells in shown]
+    published = [(cells, row) for cells, row in pairs if row["shift.corruptions.accuracy"]]
+    assert (len(pairs), len(published)) == (10, 6), "four are of repeated runs, as the page says"
+    for cells, row in published:
+        for title, column in CORRUPTED.items():
+            assert float(cells[title]) == pytest.approx(100 * float(row[column]), abs=0.05 + 1e-9)
+
+
 def test_page_says_otherwise_on_which_splits_both_protocols_have_rows():
     text = (ROOT / "docs/results.md").read_text(encoding="utf-8")
     lite, full = (
