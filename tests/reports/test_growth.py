@@ -14,7 +14,7 @@ import pytest
 
 from dcbench.leaderboard.boards import Board, load_board
 from dcbench.leaderboard.statistics import differences_to
-from dcbench.metrics.table import METRICS
+from dcbench.metrics.table import METRICS, SHIFT_METRICS
 from dcbench.reports.against_reported import comparison_rows, side_by_side
 from dcbench.reports.figures import draw_figures
 from dcbench.reports.latex import to_latex
@@ -61,7 +61,8 @@ def test_terminal_shows_a_table_without_newer_columns(bare: Board):
 def test_paper_and_differences_of_a_table_without_newer_columns(bare: Board):
     assert "Accuracy" in to_latex(paper_table([bare], ["accuracy"], reported=load_reported()))
     _, rows = difference_rows(differences_to(bare, "erm"))
-    assert len(rows) == len(set(bare.runs["method"])) - 1
+    choices = set(bare.summary["subsets"])
+    assert len(rows) == len(choices) * (len(set(bare.runs["method"])) - 1)
 
 
 def test_figures_of_a_table_without_costs_leave_those_out(bare: Board, tmp_path: Path):
@@ -89,7 +90,7 @@ def test_reported_numbers_of_a_metric_that_was_not_measured_stand_alone(bare: Bo
 def test_definitions_on_the_page_are_named_as_the_columns_are(tmp_path: Path):
     page = write_page([load_board(SPLIT, "v1-lite")], (), tmp_path).read_text(encoding="utf-8")
     terms = re.findall(r"<dt>(.*?)</dt>", page.partition("<h4>Metrics</h4>")[2])
-    known = {metric.title for metric in METRICS} | {"AUROC"}
+    known = {metric.title for metric in (*METRICS, *SHIFT_METRICS)} | {"AUROC"}
     assert {"Accuracy", "NLL", "AUROC"} <= {term for each in terms for term in each.split("; ")}
     assert all(term in known for each in terms for term in each.split("; "))
 
