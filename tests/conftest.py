@@ -40,22 +40,19 @@ def cuda() -> torch.device:
 
 
 @pytest.fixture(autouse=True)
-def log_as_it_was() -> Iterator[None]:
-    """A command that was called in this process sets the log up for its own terminal."""
-    log = logging.getLogger("dcbench")
-    loggers = [
-        log,
-        *(
-            logging.getLogger(name)
-            for name in logging.root.manager.loggerDict
-            if name.startswith("dcbench.")
-        ),
-    ]
-    before = [(each, each.level, each.propagate, list(each.handlers)) for each in loggers]
+def log_untouched() -> Iterator[None]:
+    """A command that was called in this process, by a fixture too, sets the log up for itself."""
+    _reset_log()
     yield
-    for each, level, propagate, handlers in before:
-        each.level, each.propagate, each.handlers = level, propagate, handlers
-        each.setLevel(level)
+    _reset_log()
+
+
+def _reset_log() -> None:
+    for name in ["dcbench", *logging.root.manager.loggerDict]:
+        if name.partition(".")[0] == "dcbench":
+            log = logging.getLogger(name)
+            log.propagate, log.handlers = True, []
+            log.setLevel(logging.NOTSET)
 
 
 @pytest.fixture(autouse=True)

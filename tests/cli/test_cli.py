@@ -3,7 +3,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from dcbench.data.splits import load_split
 from dcbench.methods import registry
 from dcbench.training.trainer import Trainer
 from tests.records.test_store import disk_that_fills_at
+from tests.sweep.engines.runs import shown_in, until_trained
 
 SOURCE = Path(dcbench.__file__).parents[1]
 
@@ -288,29 +288,24 @@ def test_interrupted_run_ends_with_130_and_the_same_command_goes_on(
 
 
 def test_signal_to_the_process_ends_it_with_130_a_checkpoint_and_no_traceback(tmp_path: Path):
-    command = [sys.executable, "-m", "dcbench", "run", "--method", "erm", "--split", "digits"]
+    results, method = tmp_path / "results", shown_in(tmp_path / "shown")
+    command = [sys.executable, "-m", "dcbench", "run", "--method", method, "--split", "digits"]
     process = subprocess.Popen(
-        [*command, "--set", "epochs=100000", "--device", "cpu", "--results", str(tmp_path)],
+        [*command, "--set", "epochs=100000", "--device", "cpu", "--results", str(results)],
         cwd=SOURCE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
-    assert process.stderr is not None
-    said = []
-    for line in process.stderr:
-        said.append(line)
-        if line.startswith("about "):
-            break
-    time.sleep(0.5)
+    until_trained(tmp_path / "shown", 1)
     process.send_signal(signal.SIGINT)
-    out, rest = process.communicate(timeout=60)
+    out, said = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert rest.splitlines()[-1].startswith("interrupted; the same command goes on")
-    assert "Traceback" not in rest
+    assert said.splitlines()[-1].startswith("interrupted; the same command goes on")
+    assert "Traceback" not in said
     assert out == ""
-    assert len(list(tmp_path.rglob("checkpoint.pt"))) == 1
+    assert len(list(results.rglob("checkpoint.pt"))) == 1
 
 
 def test_json_of_runs_is_one_record_a_line_and_nothing_else(tmp_path: Path):

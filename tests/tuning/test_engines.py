@@ -17,7 +17,6 @@ from typer.testing import CliRunner
 
 from dcbench.cli import app
 from dcbench.errors import RunError
-from dcbench.records.store import LOCK
 from dcbench.sweep.engines.base import Ended, Engine, Options, WorkerOptions
 from dcbench.sweep.engines.loky import Loky
 from dcbench.sweep.engines.serial import Serial
@@ -25,6 +24,7 @@ from dcbench.sweep.grid import Request
 from dcbench.tuning.study import Study
 from dcbench.tuning.tune import tune
 from dcbench.tuning.work import OneMoreTrial
+from tests.sweep.engines.runs import shown_in, until_trained
 from tests.tuning.test_tune import KILLED_ONCE, a_site, search, tuned
 
 TALKATIVE = """
@@ -144,16 +144,14 @@ def test_search_whose_workers_all_die_before_they_begin_ends(tmp_path: Path):
 def test_interrupted_search_stores_what_its_workers_are_at_and_goes_on(
     tmp_path: Path, number: signal.Signals
 ):
-    words = ["--method", "erm", "--trials", "2", "--epochs", "3000", "--first-rung", "3000"]
+    results, method = tmp_path / "results", shown_in(tmp_path / "shown")
+    words = ["--method", method, "--trials", "2", "--epochs", "3000", "--first-rung", "3000"]
     process = subprocess.Popen(
-        command(tmp_path, *words, "--engine", "loky", "--jobs", "2"),
+        command(results, *words, "--engine", "loky", "--jobs", "2"),
         stderr=subprocess.PIPE,
         start_new_session=True,
     )
-    deadline = time.monotonic() + 120
-    while len(list(tmp_path.rglob(f".trials/*/{LOCK}"))) < 2 and time.monotonic() < deadline:
-        time.sleep(0.05)
-    time.sleep(1.0)  # both train, or are about to
+    until_trained(tmp_path / "shown", 2)
     if number == signal.SIGINT:
         os.killpg(process.pid, number)  # as a terminal does: the workers hear it too
     else:
@@ -161,11 +159,11 @@ def test_interrupted_search_stores_what_its_workers_are_at_and_goes_on(
     said = process.communicate(timeout=60)[1].decode()
     assert process.returncode == 130, said
     assert "Traceback" not in said
-    assert len(list(tmp_path.rglob("checkpoint.pt"))) == 2
-    asked = search(method="erm", trials=2, epochs=3000, first_rung=3000, reduction=3)
-    left = tune(asked, a_site(tmp_path, deadline=time.time() + 1), Serial())
+    assert len(list(results.rglob("checkpoint.pt"))) == 2
+    asked = search(method=method, trials=2, epochs=3000, first_rung=3000, reduction=3)
+    left = tune(asked, a_site(results, deadline=time.time() + 1), Serial())
     assert [each.state for each in left.trials] == ["running", "running"]
-    assert len(list(tmp_path.rglob("checkpoint.pt"))) == 2
+    assert len(list(results.rglob("checkpoint.pt"))) == 2
 
 
 def test_budget_stops_workers_in_time_and_stores_their_trials(tmp_path: Path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,20 @@ from dcbench.data.source import Folder
 from dcbench.records.store import Store
 from dcbench.sweep.engines.base import Outcome, Site
 from dcbench.sweep.grid import Block, Request, requests_of
+
+SHOWN = """
+import os, pathlib
+from torch.nn.functional import cross_entropy
+from dcbench.methods import Method
+
+class Shown(Method):
+    \"\"\"ERM that leaves a file named after its process once it has trained an epoch.\"\"\"
+
+    def loss(self, network, batch):
+        if batch.epoch >= 1:
+            pathlib.Path({folder!r}, str(os.getpid())).touch()
+        return cross_entropy(network(batch.images), batch.labels)
+"""
 
 WHEN_AND_WHERE = ("cost", "environment", "started", "finished")
 
@@ -24,6 +39,22 @@ def a_site(results: Path, **changes: Any) -> Site:
 def asked(**changes: Any) -> list[Request]:
     given = {"methods": ["erm"], "splits": ["digits"], "seeds": "0", "settings": {"epochs": 2}}
     return requests_of([Block.model_validate({**given, **changes})])
+
+
+def shown_in(folder: Path) -> str:
+    """The name of a method that tells `until_trained` of its trainings by files in a new folder."""
+    folder.mkdir()
+    file = folder.with_suffix(".py")
+    file.write_text(SHOWN.format(folder=str(folder)))
+    return f"{file}:Shown"
+
+
+def until_trained(folder: Path, processes: int, seconds: float = 120.0) -> None:
+    """Wait for so many processes to be in the middle of a training of the method `shown_in`."""
+    end = time.monotonic() + seconds
+    while len(list(folder.iterdir())) < processes:
+        assert time.monotonic() < end, "no training has begun"
+        time.sleep(0.05)
 
 
 def states(outcomes: list[Outcome]) -> dict[tuple[str, int], str]:

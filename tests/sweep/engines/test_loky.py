@@ -6,17 +6,22 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
-from dcbench.records.store import LOCK
 from dcbench.sweep.engines.base import Outcome, WorkerOptions
 from dcbench.sweep.engines.loky import Loky
 from dcbench.sweep.scheduler import sweep
 from tests.sweep.engines.conftest import Deadly
-from tests.sweep.engines.runs import a_site, asked, everything, states
+from tests.sweep.engines.runs import (
+    a_site,
+    asked,
+    everything,
+    shown_in,
+    states,
+    until_trained,
+)
 from tests.sweep.test_scheduler import SOURCE, hashes
 
 
@@ -49,19 +54,21 @@ def test_run_that_kills_its_worker_twice_fails_with_the_signal(swept):
 
 @pytest.mark.skipif(os.name != "posix", reason="processes are interrupted with signals")
 def test_sweep_that_is_interrupted_stores_what_its_workers_are_at(tmp_path: Path):
-    settings = "--splits digits --methods erm --seeds 0-1 --engine loky --jobs 2 --device cpu"
-    words = [sys.executable, "-m", "dcbench", "sweep", *settings.split(), "--results"]
+    results, method = tmp_path / "results", shown_in(tmp_path / "shown")
+    settings = "--splits digits --seeds 0-1 --engine loky --jobs 2 --device cpu"
+    words = [*settings.split(), "--methods", method, "--results", str(results)]
     process = subprocess.Popen(
-        [*words, str(tmp_path)], cwd=SOURCE, stderr=subprocess.PIPE, start_new_session=True
+        [sys.executable, "-m", "dcbench", "sweep", *words],
+        cwd=SOURCE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
     )
-    deadline = time.monotonic() + 120
-    while len(list(tmp_path.rglob(LOCK))) < 2 and time.monotonic() < deadline:
-        time.sleep(0.05)
-    time.sleep(1.0)  # both train, or are about to
+    until_trained(tmp_path / "shown", 2)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: the workers hear it too
     said = process.communicate(timeout=60)[1].decode()
     assert process.returncode == 130, said
     assert "Traceback" not in said
-    assert len(list(tmp_path.rglob("checkpoint.pt"))) == 2
-    sweep(asked(seeds="0-1", settings={}), a_site(tmp_path), Loky(WorkerOptions(workers=2)))
-    assert hashes(tmp_path)
+    assert len(list(results.rglob("checkpoint.pt"))) == 2
+    requests = asked(methods=[method], seeds="0-1", settings={})
+    sweep(requests, a_site(results), Loky(WorkerOptions(workers=2)))
+    assert len(hashes(results)) == 2
