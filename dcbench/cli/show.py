@@ -150,19 +150,14 @@ def _beside_reported(split: str | None, protocol: str, folder: Path | None) -> R
 
     from dcbench.errors import unknown
     from dcbench.leaderboard.boards import load_boards
-    from dcbench.leaderboard.tracks import DEFAULT
-    from dcbench.reports.against_reported import comparison_rows, side_by_side
+    from dcbench.reports.against_reported import comparison_rows, measured_by, side_by_side
     from dcbench.reports.reported import load_reported
 
     reported = [each for each in load_reported() if each.of_the_poster]
     splits = {each.split for each in reported}
     if split is not None and split not in splits:
         raise unknown("split of the published tables", split, splits)
-    runs = {
-        board.split: board.runs
-        for board in load_boards(folder)
-        if (board.protocol, board.track) == (protocol, DEFAULT)
-    }
+    runs = measured_by(load_boards(folder), protocol)
     found = side_by_side([each for each in reported if split in (None, each.split)], runs)
     rows = [
         asdict(each)

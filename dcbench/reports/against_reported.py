@@ -1,17 +1,33 @@
-"""What was measured beside what papers report, for the tables that protocol v1 reproduces."""
+"""What was measured beside what papers report, for the tables that protocol v1 reproduces.
+
+In a Markdown page a comment asks for the table of what one protocol has measured:
+
+    <!-- reported: v1 -->
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
+from dcbench.config.protocol import load_protocol
+from dcbench.errors import UsageError
+from dcbench.leaderboard.boards import Board
 from dcbench.leaderboard.summary import half_width_95
+from dcbench.leaderboard.tracks import DEFAULT
 from dcbench.metrics.table import Metric, find_metric
 from dcbench.reports.absent import values_of
-from dcbench.reports.reported import Reported
+from dcbench.reports.markdown_tables import name_text, table_lines
+from dcbench.reports.reported import Reported, load_reported
+
+BEGIN = "<!-- reported:"
+"""What a comment that asks for a table begins with."""
+
+_MARK = re.compile(rf"{BEGIN} (\S+) -->")
 
 
 @dataclass(frozen=True)
@@ -58,6 +74,15 @@ def side_by_side(
     return [_compared(each, runs.get(each.split)) for each in reported if each.of_the_poster]
 
 
+def measured_by(boards: Iterable[Board], protocol: str) -> dict[str, pd.DataFrame]:
+    """By split, the runs of a protocol that no settings were searched for."""
+    return {
+        board.split: board.runs
+        for board in boards
+        if (board.protocol, board.track) == (protocol, DEFAULT)
+    }
+
+
 def _compared(reported: Reported, runs: pd.DataFrame | None) -> ReportedComparison:
     if runs is None:
         return ReportedComparison(reported, 0, math.nan, math.nan)
@@ -92,6 +117,28 @@ def comparison_rows(comparisons: Iterable[ReportedComparison]) -> tuple[list[str
         ]
         for each in comparisons
     ]
+
+
+def reported_lines(mark: str, boards: Sequence[Board]) -> Iterator[str]:
+    """The lines of the table that a comment asks for: every number with a run, then how many lack.
+
+    Raises
+    ------
+    UsageError
+        The comment cannot be read, or names an unknown protocol.
+    """
+    asked = _MARK.fullmatch(mark)
+    if asked is None:
+        raise UsageError(f"write {BEGIN} PROTOCOL -->")
+    found = side_by_side(load_reported(), measured_by(boards, load_protocol(asked[1]).name))
+    titles, rows = comparison_rows(each for each in found if each.n)
+    cells = [
+        [*map(name_text, row[:2]), *(each.replace("-", "−") for each in row[2:])] for row in rows
+    ]
+    lacking = len(found) - len(rows)
+    if lacking:
+        cells.append([f"no run yet of {lacking} of the {len(found)} numbers"])
+    return table_lines(titles, cells)
 
 
 def _metric(comparison: ReportedComparison) -> Metric:

@@ -11,7 +11,7 @@ A comment says which protocols, and of what; the table follows it:
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from dcbench.config.names import split_list
@@ -29,6 +29,7 @@ from dcbench.reports.agreement import (
     significance_text,
 )
 from dcbench.reports.latex import escape_markdown
+from dcbench.reports.markdown_tables import name_text, table_lines
 from dcbench.reports.paper import column_title
 from dcbench.reports.terminal import PLUS_MINUS, difference_half
 
@@ -38,11 +39,12 @@ KINDS = (SPLITS, METHODS)
 
 ACCURACY = "accuracy"
 
-_BEGIN = "<!-- agreement"
+BEGIN = "<!-- agreement"
+"""What a comment that asks for a table begins with."""
+
 _MARK = re.compile(
     r"<!-- agreement of (splits|methods): (\S+)(?: on (\S+))?(?: against (\S+))?(?: by (\S+))? -->"
 )
-_PLAIN_NAME = re.compile(r"[\w.+=,\[\]-]+", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ class Mark:
     @property
     def text(self) -> str:
         """The comment that stands before the table."""
-        said = f"{_BEGIN} of {self.kind}: {self.protocols}"
+        said = f"{BEGIN} of {self.kind}: {self.protocols}"
         said += f" on {','.join(self.splits)}" if self.splits else ""
         said += f" against {self.against}" if self.against != PLAIN else ""
         return f"{said}{f' by {self.metric}' if self.metric != ACCURACY else ''} -->"
@@ -75,37 +77,15 @@ class Mark:
         return list(markdown_table(found, self.kind))
 
 
-def with_agreement(
-    lines: Sequence[str], page: str, load: Callable[[], Sequence[Board]]
-) -> list[str]:
-    """The lines of a page, with every marked table as the leaderboards have it.
-
-    Parameters
-    ----------
-    page
-        Its name, for messages.
-    load
-        Gives the leaderboards; asked where there is a mark.
+def agreement_lines(mark: str, boards: Sequence[Board]) -> list[str]:
+    """The lines of the table that a comment asks for.
 
     Raises
     ------
     UsageError
-        A mark that cannot be read, or that names what there is not.
+        The comment cannot be read, or names what there is not.
     """
-    filled: list[str] = []
-    in_table = False
-    for number, line in enumerate(lines, start=1):
-        in_table = in_table and line.startswith("|")
-        if in_table:
-            continue
-        filled.append(line)
-        if line.strip().startswith(_BEGIN):
-            try:
-                filled += _read(line.strip()).table(load())
-            except UsageError as error:
-                raise UsageError(f"{page}, line {number}: {error}") from None
-            in_table = True
-    return filled
+    return _read(mark).table(boards)
 
 
 def _read(line: str) -> Mark:
@@ -131,19 +111,12 @@ def to_markdown(found: Agreement, splits: Sequence[str] = ()) -> list[str]:
 def markdown_table(found: Agreement, kind: str) -> Iterator[str]:
     """A table with a row for each split, or for each method of each split."""
     titles, rows = (_split_table if kind == SPLITS else _method_table)(found)
-    yield _row(titles)
-    yield f"|{'---|' * len(titles)}"
-    yield from map(_row, rows)
-    empty = ["–"] * (len(titles) - 1)
     if not found.splits and (found.lacking or found.subsets):
         of_a_subset = " of the same subset" if found.subsets else ""
-        yield _row([f"no split has rows{of_a_subset} under both", *empty])
+        rows.append([f"no split has rows{of_a_subset} under both"])
     if kind == SPLITS or not found.lacking:
-        yield from (_row([each, *empty]) for each in lacking_sentences(found, _name))
-
-
-def _row(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
+        rows += [[each] for each in lacking_sentences(found, name_text)]
+    return table_lines(titles, rows)
 
 
 def _split_table(found: Agreement) -> tuple[list[str], list[list[str]]]:
@@ -159,7 +132,7 @@ def _split_table(found: Agreement) -> tuple[list[str], list[list[str]]]:
 
 
 def _method_table(found: Agreement) -> tuple[list[str], list[list[str]]]:
-    against = _name(found.against)
+    against = name_text(found.against)
     titles = ["split", "method"]
     titles += [f"{column_title(found.metric)}, `{name}`" for name in found.protocols]
     titles += [f"− {against}, `{name}`" for name in found.protocols]
@@ -167,11 +140,11 @@ def _method_table(found: Agreement) -> tuple[list[str], list[list[str]]]:
     rows = [
         [
             _split(each),
-            _name(method.method),
+            name_text(method.method),
             *(found.metric.text(mean, digits) for mean in method.means),
             *map(_difference, method.differences),
             sign_text(method),
-            significance_text(method, [_name(name) for name in found.protocols]),
+            significance_text(method, [name_text(name) for name in found.protocols]),
         ]
         for each in found.splits
         for method in each.methods
@@ -190,9 +163,4 @@ def _signed(value: float) -> str:
 
 
 def _split(each: SplitAgreement) -> str:
-    return _name(each.split) + ("" if each.subsets == "0" else ", all subsets")
-
-
-def _name(text: str) -> str:
-    """A name as code; one that would end the code or the cell is escaped."""
-    return f"`{text}`" if _PLAIN_NAME.fullmatch(text) else escape_markdown(text)
+    return name_text(each.split) + ("" if each.subsets == "0" else ", all subsets")

@@ -12,7 +12,8 @@ of subset 0. A column is filled if its title is `runs`, that of a metric, that o
 accuracy, with the number of runs where there are fewer than five), or a minus sign and the method,
 or `twin`, that it is compared with; others are kept.
 
-Tables that say whether two protocols agree have marks of their own: see `agreement_pages`.
+Tables that are written whole have marks of their own: whether two protocols agree
+(`agreement_pages`), and what was measured beside what papers report (`against_reported`).
 """
 
 from __future__ import annotations
@@ -37,8 +38,9 @@ from dcbench.metrics.table import (
     metrics_of,
     ood_key,
 )
-from dcbench.reports.agreement_pages import with_agreement
+from dcbench.reports import against_reported, agreement_pages
 from dcbench.reports.figures.palette import kinship
+from dcbench.reports.markdown_tables import Writer, with_tables
 from dcbench.reports.terminal import PLUS_MINUS, difference_half, mean_text
 
 ABSENT = "–"
@@ -46,6 +48,10 @@ ACCURACY = metrics_of(["accuracy"])[0]
 FEW = 5
 """Runs below which a mean is shown with their number."""
 
+_WHOLE: dict[str, Writer] = {
+    agreement_pages.BEGIN: agreement_pages.agreement_lines,
+    against_reported.BEGIN: against_reported.reported_lines,
+}
 _MARK = re.compile(r"<!-- measured: (\S+)(?: (\S+))? -->")
 _NAME = re.compile(r"`([^`]+)`")
 
@@ -110,7 +116,8 @@ def filled(text: str, page: str, folder: Path | None = None) -> str:
             continue
         source = _Source(f"{page}, line {number + 1}", mark[1], mark[2], load)
         _fill(lines, number + 1, source)
-    return "\n".join(with_agreement(lines, page, cache(lambda: load_boards(folder))))
+    boards = cache(lambda: load_boards(folder))
+    return "\n".join(with_tables(lines, page, _WHOLE, boards))
 
 
 def _fill(lines: list[str], start: int, source: _Source) -> None:

@@ -21,20 +21,22 @@ METRICS = {
 }
 
 
-def summary(split: str) -> dict[str, dict[str, str]]:
-    path = ROOT / "leaderboard" / "v1-lite" / f"{split}.csv"
+def summary(protocol: str, split: str) -> dict[str, dict[str, str]]:
+    path = ROOT / "leaderboard" / protocol / f"{split}.csv"
     with path.open(encoding="utf-8", newline="") as file:
         return {row["method"]: row for row in csv.DictReader(file) if row["subsets"] == "0"}
 
 
-def table_rows(page: str) -> Iterator[tuple[str, str, dict[str, str]]]:
-    """Split, method and cells of every row that shows a method's results."""
-    split, header = "", []
+def table_rows(page: str) -> Iterator[tuple[str, str, str, dict[str, str]]]:
+    """Protocol, split, method and cells of every row that shows a method's results."""
+    protocol, split, header = "", "", []
     for line in (ROOT / page).read_text(encoding="utf-8").replace("\u00a0", " ").splitlines():
         if heading := re.match(r"## .*`([\w-]+)`$", line):
             split = heading[1]
         if named := re.search(r"`v1-lite` on `([\w-]+)`", line):
             split = named[1]
+        if mark := re.match(r"<!-- measured: (\S+)", line):
+            protocol = mark[1]
         cells = [cell.strip() for cell in line.strip("|").split(" | ")]
         if not line.startswith("|"):
             header = []
@@ -44,15 +46,15 @@ def table_rows(page: str) -> Iterator[tuple[str, str, dict[str, str]]]:
             names = re.findall(r"`([\w-]+)`", cells[0])
             of = names.pop(0) if names and header[0] == "split, method" else split
             for method in names:
-                yield of, method, dict(zip(header, cells, strict=True))
+                yield protocol, of, method, dict(zip(header, cells, strict=True))
 
 
 @pytest.mark.parametrize(("page", "rows"), [("README.md", 5), ("docs/results.md", 62)])
 def test_page_shows_another_number_than_the_leaderboard(page: str, rows: int):
     found = list(table_rows(page))
     assert len(found) == rows
-    for split, method, cells in found:
-        published = summary(split)[method]
+    for protocol, split, method, cells in found:
+        published = summary(protocol, split)[method]
         assert cells.get("runs", published["n"]) == published["n"]
         for title in METRICS.keys() & cells.keys():
             mean, spread = (published[f"{METRICS[title]}_{what}"] for what in ("mean", "ci95"))
