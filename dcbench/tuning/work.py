@@ -34,6 +34,7 @@ class OneMoreTrial(Work):
     search: Search
     command: str
     load = staticmethod(load_tuning_images)
+    on_one_disk = True
 
     def perform(
         self,

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,14 +18,18 @@ from typer.testing import CliRunner
 
 from dcbench.cli import app
 from dcbench.errors import RunError
+from dcbench.records.store import Store
 from dcbench.sweep.engines.base import Ended, Engine, Options, WorkerOptions
+from dcbench.sweep.engines.dispatch import Dispatch
 from dcbench.sweep.engines.loky import Loky
 from dcbench.sweep.engines.serial import Serial
+from dcbench.sweep.engines.work import carry_out
 from dcbench.sweep.grid import Request
 from dcbench.tuning.study import Study
 from dcbench.tuning.tune import tune
 from dcbench.tuning.work import OneMoreTrial
 from tests.sweep.engines.runs import shown_in, until_trained
+from tests.sweep.engines.test_parcel import sent
 from tests.tuning.test_tune import KILLED_ONCE, a_site, search, tuned
 
 TALKATIVE = """
@@ -181,6 +186,9 @@ def test_worker_that_does_not_share_the_folder_says_so(tmp_path: Path):
     job = (Request("mixup", "digits", 0, 0, "v1-lite", "{}"),)
     with pytest.raises(RunError, match=r"study.db: the worker sees no such study; .* share with"):
         next(Serial().carry_out([job], site))
+    parcel = replace(sent(Dispatch(site), job), store=Store(tmp_path / "elsewhere"))
+    (outcome,) = carry_out(parcel).outcomes
+    assert outcome.message.endswith("share with the command"), "a search cannot send results"
 
 
 def test_trial_that_was_left_in_order_counts_no_death(tmp_path: Path):

@@ -63,9 +63,12 @@ class Work(ABC):
     ----------
     load : callable
         How the images of a split are read; see `dcbench.runs.session.Session`.
+    on_one_disk : bool
+        Whether its jobs have to share a results folder, so that none can send its files back.
     """
 
     load: ClassVar[Callable[..., Any]]
+    on_one_disk: ClassVar[bool] = False
 
     @abstractmethod
     def perform(

@@ -96,9 +96,10 @@ def results(parcel: Parcel) -> Iterator[Store]:
     """The results folder; where its files are sent back, one for this job alone."""
     if not parcel.sends_back:
         if not parcel.store.root.is_dir():
+            otherwise = "" if parcel.work.on_one_disk else ", or choose results: sent"
             raise RunError(
-                f"{parcel.store.root}: the worker sees no such results folder; share it, or choose "
-                "results: sent"
+                f"{parcel.store.root}: the worker sees no such results folder; put it on a disk "
+                f"that the workers share with the command{otherwise}"
             )
         yield parcel.store
         return

@@ -167,6 +167,7 @@ def test_results_folder_that_the_worker_does_not_see_is_not_made(tmp_path: Path)
     (outcome,) = carry_out(replace(parcel, store=unseen)).outcomes
     assert outcome.state == "failed"
     assert "the worker sees no such results folder" in outcome.message
+    assert outcome.message.endswith("share with the command, or choose results: sent")
     assert not (tmp_path / "of-another-machine").exists()
 
 
