@@ -12,6 +12,7 @@ from dcbench.leaderboard.diff import BoardDiff, Cell, Diff, Move
 from dcbench.leaderboard.rows import Key, Row
 from dcbench.metrics.table import find_metric
 from dcbench.reports.latex import escape_markdown
+from dcbench.reports.markdown_tables import table_lines
 
 MOST_CHANGED = 50
 """Rows whose cells are listed; of more, their number is told."""
@@ -77,12 +78,8 @@ def to_markdown(found: Diff) -> str:
     """The difference as Markdown, such as for a comment on a pull request."""
     lines = [escape_markdown(summary_line(found)), ""]
     for table in tables(found):
-        lines += [f"**{escape_markdown(table.title)}**", ""]
-        for number, row in enumerate([table.columns, *table.rows]):
-            lines.append(f"| {' | '.join(map(escape_cell, row))} |")
-            if number == 0:
-                lines.append(f"|{'---|' * len(row)}")
-        lines.append("")
+        titles, *rows = ([*map(escape_cell, row)] for row in (table.columns, *table.rows))
+        lines += [f"**{escape_markdown(table.title)}**", "", *table_lines(titles, rows), ""]
     lines += [f"- {escape_markdown(line)}" for line in remarks(found)]
     return "\n".join(lines).rstrip() + "\n"
 

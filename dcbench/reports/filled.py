@@ -40,7 +40,7 @@ from dcbench.metrics.table import (
 )
 from dcbench.reports import against_reported, agreement_pages
 from dcbench.reports.figures.palette import kinship
-from dcbench.reports.markdown_tables import Writer, with_tables
+from dcbench.reports.markdown_tables import Writer, table_line, with_tables
 from dcbench.reports.terminal import PLUS_MINUS, difference_half, mean_text
 
 ABSENT = "–"
@@ -137,7 +137,7 @@ def _fill(lines: list[str], start: int, source: _Source) -> None:
         for index, column in enumerate(columns[1:], start=1):
             if column is not None:
                 cells[index] = column(split, method)
-        lines[number] = f"| {' | '.join(cells)} |"
+        lines[number] = table_line(cells)
 
 
 def _table(lines: Sequence[str], start: int) -> Iterator[int]:

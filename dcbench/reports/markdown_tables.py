@@ -57,13 +57,14 @@ def with_tables(
 
 def table_lines(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
     """A head, and rows with a cell under each title or with fewer, the last of them dashes."""
-    yield _line(titles)
+    yield table_line(titles)
     yield f"|{'---|' * len(titles)}"
     for row in rows:
-        yield _line([*row, *["–"] * (len(titles) - len(row))])
+        yield table_line([*row, *["–"] * (len(titles) - len(row))])
 
 
-def _line(cells: Iterable[str]) -> str:
+def table_line(cells: Iterable[str]) -> str:
+    """A row of a table."""
     return f"| {' | '.join(cells)} |"
 
 

@@ -6,6 +6,7 @@ import csv
 import hashlib
 import json
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,16 @@ def asked(**changes: Any) -> list[Request]:
     return requests_of([Block.model_validate({**given, **changes})])
 
 
+def until(
+    holds: Callable[[], object], seconds: float = 30.0, said: str = "it did not come about in time"
+) -> None:
+    """Wait for something to hold; it fails with what is said if it does not in time."""
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end, said
+        time.sleep(0.05)
+
+
 def shown_in(folder: Path) -> str:
     """The name of a method that tells `until_trained` of its trainings by files in a new folder."""
     folder.mkdir()
@@ -51,10 +62,7 @@ def shown_in(folder: Path) -> str:
 
 def until_trained(folder: Path, processes: int, seconds: float = 120.0) -> None:
     """Wait for so many processes to be in the middle of a training of the method `shown_in`."""
-    end = time.monotonic() + seconds
-    while len(list(folder.iterdir())) < processes:
-        assert time.monotonic() < end, "no training has begun"
-        time.sleep(0.05)
+    until(lambda: len(list(folder.iterdir())) >= processes, seconds, "no training has begun")
 
 
 def states(outcomes: list[Outcome]) -> dict[tuple[str, int], str]:

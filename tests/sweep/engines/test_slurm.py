@@ -22,7 +22,7 @@ from dcbench.sweep.engines.serial import Serial
 from dcbench.sweep.grid import Request, packs, plan_of
 from dcbench.sweep.scheduler import sweep
 from tests.sweep.engines.conftest import Deadly
-from tests.sweep.engines.runs import a_site, asked, everything, states
+from tests.sweep.engines.runs import a_site, asked, everything, states, until
 from tests.sweep.engines.slurm_node import missing, slurm_node
 
 submitit = pytest.importorskip("submitit")
@@ -160,11 +160,11 @@ def test_interrupted_sweep_cancels_its_jobs_which_store_their_states(executor, t
     carried_out = engine(executor, tmp_path, runs_per_job=2).carry_out(packs(requests, 1), site)
     assert next(carried_out).outcomes[0].state == "done"
     checkpoint = site.store.folder(plan_of(requests[1]).identity) / CHECKPOINT
-    _until(checkpoint.parent.is_dir)
+    until(checkpoint.parent.is_dir)
     carried_out.close()
-    _until(checkpoint.exists)
+    until(checkpoint.exists)
     if executor == "slurm":
-        _until(lambda: not _queued())
+        until(lambda: not _queued())
 
 
 def test_jobs_that_are_cancelled_by_hand_are_left(node, tmp_path: Path):
@@ -341,13 +341,6 @@ def _warnings() -> Iterator[list[str]]:
         yield lines
     finally:
         log.removeHandler(handler)
-
-
-def _until(holds, seconds: float = 30.0) -> None:
-    end = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < end, "it did not come about in time"
-        time.sleep(0.1)
 
 
 def _queued() -> str:
