@@ -12,7 +12,7 @@ from dcbench.config.garbage import garbage_kept
 from dcbench.config.text import duration
 from dcbench.records.store import Finished
 from dcbench.sweep.attempts import settled
-from dcbench.sweep.engines.base import Engine, Outcome, Site
+from dcbench.sweep.engines.base import Engine, Outcome, Site, at_once
 from dcbench.sweep.grid import Request, packs, plan_of
 
 _log = logging.getLogger(__name__)
@@ -126,4 +126,4 @@ class _Clock:
             return f"{missing} left"
         mean = self._all.seconds / done
         seconds = self._known_seconds + (missing - self._known_runs) * mean
-        return f"about {duration(seconds / self._workers)} left"
+        return f"about {duration(seconds / at_once(self._workers, missing))} left"

@@ -68,10 +68,11 @@ def test_time_left_is_the_mean_of_a_kind_and_of_all_for_a_kind_not_seen(tmp_path
     ]
 
 
-def test_time_left_is_shared_by_the_workers(tmp_path, caplog):
+@pytest.mark.parametrize("workers", [4, 64])
+def test_time_left_is_shared_by_the_workers_that_have_a_run(tmp_path, caplog, workers):
     erm = runs_of("erm", 5)
     with caplog.at_level(logging.INFO, logger="dcbench.sweep"):
-        swept(erm, [Outcome(erm[0], "done", 10.0, 0.5)], tmp_path, workers=4)
+        swept(erm, [Outcome(erm[0], "done", 10.0, 0.5)], tmp_path, workers=workers)
     assert told(caplog) == ["about 10 s left"]
 
 

@@ -39,6 +39,7 @@ __all__ = [
     "TransferOptions",
     "Work",
     "WorkerOptions",
+    "at_once",
     "failed",
     "unbegun",
 ]
@@ -78,6 +79,11 @@ class Site:
     def seconds_left(self) -> float | None:
         """Until the deadline; None without one. A clock of another machine may differ."""
         return None if self.deadline is None else self.deadline - time.time()
+
+
+def at_once(workers: int, jobs: int) -> int:
+    """How many of the workers have a job; 1 where there is none, for times are divided by it."""
+    return max(1, min(workers, jobs))
 
 
 class Options(Config):

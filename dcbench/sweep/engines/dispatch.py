@@ -14,7 +14,7 @@ from dcbench.data.gather import gather
 from dcbench.data.parts import Source
 from dcbench.data.splits import split_config
 from dcbench.errors import BusyError, DcbenchError
-from dcbench.records.atomic import write_bytes
+from dcbench.records.atomic import write_bytes, writing
 from dcbench.records.collect import collect
 from dcbench.records.files import CHECKPOINT, RECORD
 from dcbench.records.store import Finished, locked
@@ -54,7 +54,8 @@ class Dispatch:
         self._bundles: dict[str, tuple[str, Path]] = {}
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         if not self._gets_results:
-            site.store.root.mkdir(parents=True, exist_ok=True)
+            with writing(site.store.root):
+                site.store.root.mkdir(parents=True, exist_ok=True)
 
     def sent(self, job: Job) -> Sent | Ended:
         """The parcel of a job, made when it is sent, for it says how much time is left.

@@ -8,7 +8,15 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from typing import NamedTuple
 
 from dcbench.runs.machine import allowed_cores, count_devices
-from dcbench.sweep.engines.base import Ended, Endings, Engine, Job, Site, WorkerOptions
+from dcbench.sweep.engines.base import (
+    Ended,
+    Endings,
+    Engine,
+    Job,
+    Site,
+    WorkerOptions,
+    at_once,
+)
 from dcbench.sweep.engines.dispatch import Dispatch
 from dcbench.sweep.engines.parcel import Delivery, Parcel
 from dcbench.sweep.engines.process import TO_CHECKPOINT, WorkerProcess, concluded
@@ -33,7 +41,7 @@ class Loky(Engine[WorkerOptions]):
     def carry_out(self, jobs: Sequence[Job], site: Site) -> Endings:
         """Keep every worker at one job; see `Engine`."""
         dispatch, waiting = Dispatch(site, claim=True), deque(jobs)
-        count = max(1, min(self.workers(site.device), len(jobs)))
+        count = at_once(self.workers(site.device), len(jobs))
         cores = max(1, allowed_cores() // count)
         idle = [WorkerProcess(cores) for _ in range(count)]
         at_work: dict[Future[Delivery], _AtWork] = {}

@@ -17,6 +17,7 @@ import torch
 from dcbench._version import __version__
 from dcbench.data.bundle import Bundle
 from dcbench.data.source import open_source
+from dcbench.errors import RunError
 from dcbench.methods.registry import forget_files
 from dcbench.records import files
 from dcbench.records.files import CHECKPOINT, RECORD
@@ -169,6 +170,12 @@ def test_results_folder_that_the_worker_does_not_see_is_not_made(tmp_path: Path)
     assert "the worker sees no such results folder" in outcome.message
     assert outcome.message.endswith("share with the command, or choose results: sent")
     assert not (tmp_path / "of-another-machine").exists()
+
+
+def test_results_folder_that_cannot_be_made_is_told_as_by_other_commands(tmp_path: Path):
+    (tmp_path / "results").touch()
+    with pytest.raises(RunError, match=r"cannot write .*results: .*stands in its place"):
+        Dispatch(a_site(tmp_path / "results"))
 
 
 def test_job_has_the_seconds_that_were_left_when_it_was_sent(tmp_path: Path):
