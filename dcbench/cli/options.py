@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from dcbench.config.keep import Weights
+from dcbench.errors import UsageError
 
 DataOption = Annotated[
     Path | None,
@@ -82,7 +83,18 @@ Pattern = Annotated[str, typer.Argument(help="Wildcard, such as 'ic-*'.")]
 
 
 def with_tuned(settings: dict[str, Any], recipe: Path | None) -> dict[str, Any]:
-    """The settings of --set, and the tuned recipe of --recipe among them."""
+    """The settings of --set, and the tuned recipe of --recipe among them.
+
+    Raises
+    ------
+    UsageError
+        Both name one.
+    """
     from dcbench.config.tuned import SETTING
 
-    return settings if recipe is None else {**settings, SETTING: str(recipe)}
+    if recipe is None:
+        return settings
+    if SETTING in settings:
+        given = f"--set {SETTING}={settings[SETTING]}"
+        raise UsageError(f"{given} beside --recipe {recipe}: leave one of them out")
+    return {**settings, SETTING: str(recipe)}

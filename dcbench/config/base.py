@@ -7,17 +7,42 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, ValidationError
 
 from dcbench.errors import DcbenchError, UsageError
 
 
+def _without_coercion(schema: Any) -> Any:
+    """A schema of pydantic's whose numbers and truth values are made of nothing else.
+
+    Keys of mappings are left as they are: JSON has no others than text.
+    """
+    if isinstance(schema, list | tuple):
+        return type(schema)(map(_without_coercion, schema))
+    if not isinstance(schema, dict):
+        return schema
+    strict = {"strict": True} if schema.get("type") in ("bool", "int", "float") else {}
+    return strict | {
+        key: each if key == "keys_schema" else _without_coercion(each)
+        for key, each in schema.items()
+    }
+
+
 class Config(BaseModel):
-    """Base of everything read from a file or the command line: immutable, no unknown keys."""
+    """Base of everything read from a file or the command line: immutable, no unknown keys.
+
+    A number or truth value is what is written as one: `true` is not 1, nor `"2"` a number, nor
+    `yes` true. A field whose file has text alone says `strict=False`.
+    """
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", allow_inf_nan=False, protected_namespaces=()
     )
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> Any:
+        """The checks of the fields; a `strict` model would refuse lists for tuples as well."""
+        return _without_coercion(handler(source))
 
 
 AnyConfig = TypeVar("AnyConfig", bound=BaseModel)
@@ -48,10 +73,13 @@ def _finding(model: type[BaseModel], finding: Mapping[str, Any]) -> str:
         return f"unknown key '{key}'; {hint}"
     if finding["type"] == "missing":
         return f"key '{key}' is missing"
-    message: str = finding["msg"].removeprefix("Value error, ")
+    message: str = _PLAINLY.get(finding["type"]) or finding["msg"].removeprefix("Value error, ")
     if finding["type"] == "value_error" and not finding["loc"]:
         return message
     return f"{key}={_short(finding['input'])}: {message[0].lower()}{message[1:]}"
+
+
+_PLAINLY = {"bool_type": "should be true or false"}
 
 
 def _short(value: object, limit: int = 60) -> str:

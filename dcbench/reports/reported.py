@@ -47,10 +47,13 @@ class Reported(Config):
 
     table: str
     split: str
-    subsets: Annotated[tuple[int, ...], BeforeValidator(lambda text: tuple(text.split()))]
+    subsets: Annotated[
+        tuple[Annotated[int, Field(strict=False)], ...],
+        BeforeValidator(lambda text: tuple(text.split())),
+    ]
     method: str
     metric: str
-    value: Annotated[float | None, BeforeValidator(_fraction)] = Field(ge=0)
+    value: Annotated[float | None, BeforeValidator(_fraction)] = Field(ge=0, strict=False)
     averaged: str
     recipe_differs: Annotated[bool, BeforeValidator(_yes_or_no)]
     source: str = Field(min_length=1)

@@ -9,7 +9,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 from dcbench.config.base import validated
-from dcbench.config.names import EXTRA, EXTRA_DEPARTURE, as_text, parse_method
+from dcbench.config.names import (
+    EXTRA,
+    EXTRA_DEPARTURE,
+    MethodSpec,
+    as_text,
+    parse_method,
+    shortened,
+)
 from dcbench.config.plugins import Origin
 from dcbench.config.protocol import Entry, Protocol, load_protocol
 from dcbench.config.recipe import Recipe
@@ -111,14 +118,15 @@ def plan_run(
     Raises
     ------
     UsageError
-        An unknown name or key, or a value out of its range; a tuned recipe of something else.
+        An unknown name or key, or a value out of its range; a tuned recipe of something else; a
+        setting in the method's brackets that `settings` has with another value.
     RunError
         A third party's network does not do what a network has to.
     """
     spec = parse_method(method)
     rules = load_protocol(protocol)
     listed = load_split(split, subset)
-    asked = with_named_model({**spec.settings, **(settings or {})})
+    asked = with_named_model(asked_together(spec, settings or {}))
     found = method_class(spec.name)
     tuned = tuned_recipe(asked.pop(SETTING)) if SETTING in asked else None
     if tuned is not None:
@@ -138,6 +146,23 @@ def plan_run(
             "training images"
         )
     return plan
+
+
+def asked_together(spec: MethodSpec, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings in a method's brackets and those beside it.
+
+    Raises
+    ------
+    UsageError
+        They say different things of a key.
+    """
+    for key, value in spec.settings.items():
+        if settings.get(key, value) != value:
+            raise UsageError(
+                f"{key}={shortened(str(settings[key]))} beside {spec.name}[{key}={value}]: leave "
+                "one of them out"
+            )
+    return {**spec.settings, **settings}
 
 
 def with_named_model(asked: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from dcbench.config.base import Config, validated
 from dcbench.config.names import parse_method, parse_seeds
@@ -25,18 +25,19 @@ from dcbench.errors import UsageError
 from dcbench.methods import method_names
 from dcbench.methods.registry import forget_files as forget_methods
 from dcbench.models.registry import forget_files as forget_networks
-from dcbench.runs.plan import Plan, plan_run
+from dcbench.runs.plan import Plan, asked_together, plan_run
 
 
-def _numbers(text: str | int) -> str:
+def _numbers(value: object) -> str:
+    text = str(value)
     try:
         parse_seeds(text)
     except UsageError as problem:
         raise ValueError(str(problem)) from None
-    return str(text)
+    return text
 
 
-Numbers = Annotated[str | int, AfterValidator(_numbers)]
+Numbers = Annotated[str, BeforeValidator(_numbers)]
 """A number, a range as 0-9, or a list as 0,2,5."""
 
 
@@ -100,6 +101,8 @@ class Request(NamedTuple):
 def read_queue(path: Path, changes: Mapping[str, Any]) -> Queue:
     """The queue of a file; `changes`, from the command line, stand in every block.
 
+    Settings of a block that `changes` does not name stay.
+
     Raises
     ------
     UsageError
@@ -107,8 +110,12 @@ def read_queue(path: Path, changes: Mapping[str, Any]) -> Queue:
     """
     content = read_yaml(path)
     queue = validated(Queue, content if isinstance(content, dict) else {"blocks": content}, path)
-    blocks = [validated(Block, {**block.model_dump(), **changes}, path) for block in queue.blocks]
-    return queue.model_copy(update={"blocks": tuple(blocks)})
+
+    def changed(block: Block) -> Block:
+        settings = {**block.settings, **changes.get("settings", {})}
+        return validated(Block, {**block.model_dump(), **changes, "settings": settings}, path)
+
+    return queue.model_copy(update={"blocks": tuple(map(changed, queue.blocks))})
 
 
 def required_blocks(
@@ -154,7 +161,7 @@ def with_recipe(method: str, settings: Mapping[str, Any]) -> tuple[str, str]:
     Wherever the request is sent, it then needs no file.
     """
     spec = parse_method(method)
-    asked = {**settings, **spec.settings} if SETTING in spec.settings else dict(settings)
+    asked = asked_together(spec, settings) if SETTING in spec.settings else dict(settings)
     if SETTING in asked:
         recipe = tuned_recipe(asked[SETTING])
         asked[SETTING] = recipe.model_dump(mode="json")

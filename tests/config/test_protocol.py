@@ -6,7 +6,7 @@ import pytest
 import torch
 import yaml
 
-from dcbench.config.names import parse_seeds
+from dcbench.config.names import parse_seeds, parse_settings
 from dcbench.config.paths import shipped_root
 from dcbench.config.protocol import load_protocol, protocol_names
 from dcbench.config.recipe import Recipe
@@ -391,12 +391,13 @@ def test_label_does_not_depend_on_the_order_of_the_settings():
 
 
 def test_asking_for_the_protocols_own_value_changes_nothing():
-    choice = chosen("cifair100", "regmixup", alpha=10, epochs="500")
+    choice = chosen("cifair100", "regmixup", alpha=10, epochs=500)
     assert (choice.label, choice.departures) == ("regmixup", ())
 
 
-def test_settings_may_be_strings_as_on_a_command_line():
-    choice = chosen("digits", "mixup", alpha="0.3", learning_rate="1e-3", flip="true")
+def test_settings_may_be_written_as_on_a_command_line():
+    asked = parse_settings(["alpha=0.3", "learning_rate=1e-3", "flip=true"])
+    choice = chosen("digits", "mixup", **asked)
     assert choice.method.alpha == 0.3
     assert choice.recipe.learning_rate == 1e-3
     assert choice.recipe.flip is True

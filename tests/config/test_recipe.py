@@ -94,6 +94,12 @@ def test_cosine_after_a_warm_up_goes_on_where_it_would_be_without_one():
     [
         ({"epochs": 0}, "epochs=0"),
         ({"epochs": 1.5}, r"epochs=1\.5"),
+        ({"epochs": True}, "epochs=True: input should be a valid integer"),
+        ({"epochs": "2"}, "epochs='2'"),
+        ({"learning_rate": True}, "learning_rate=True: input should be a valid number"),
+        ({"flip": "yes"}, "flip='yes': should be true or false"),
+        ({"flip": 1}, "flip=1: should be true or false"),
+        ({"schedule": "steps", "milestones": [True, 50]}, r"milestones\.0=True"),
         ({"batch_size": 0}, "batch_size=0"),
         ({"learning_rate": 0}, "learning_rate=0"),
         ({"learning_rate": float("nan")}, "learning_rate"),
@@ -121,6 +127,10 @@ def test_cosine_after_a_warm_up_goes_on_where_it_would_be_without_one():
 def test_recipe_that_cannot_be_trained_is_refused_by_its_key(changes, message):
     with pytest.raises(UsageError, match=message):
         recipe(**changes)
+
+
+def test_whole_number_is_a_number():
+    assert recipe(learning_rate=1).learning_rate == 1.0
 
 
 def test_recipe_without_a_network_is_refused_by_the_missing_key():

@@ -66,6 +66,13 @@ def test_recipe_of_something_else_is_refused(recipe: TunedRecipe, asked, message
         plan_run(**{**known, **asked}, settings={"tuned": recipe})
 
 
+def test_tuned_recipe_is_named_once(tmp_path: Path):
+    asked = ["--method", "erm", "--split", "digits", "--results", str(tmp_path)]
+    result = CliRunner().invoke(app, ["run", *asked, "--set", "tuned=b.yaml", "--recipe", "a.yaml"])
+    assert result.exit_code == 2
+    assert "--set tuned=b.yaml beside --recipe a.yaml: leave one of them out" in result.stderr
+
+
 def test_recipe_that_was_tuned_on_other_images_is_refused():
     other = a_recipe(5, protocol="v1-lite", index_sha256="0" * 64)
     with pytest.raises(UsageError, match="is of other images of split digits"):

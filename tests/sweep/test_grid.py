@@ -4,6 +4,7 @@ import pytest
 
 from dcbench.config.paths import shipped_root
 from dcbench.errors import UsageError
+from dcbench.runs.plan import plan_run
 from dcbench.sweep.grid import Block, Request, packs, plan_of, read_queue, requests_of
 
 QUEUE = shipped_root() / "baselines" / "queue.yaml"
@@ -62,6 +63,8 @@ def test_packs_hold_neighbours_of_one_split_and_subset():
         ("blocks: [{methods: [erm], splits: [digits], seeds: 4-2}]", r"seeds=.*runs backwards"),
         ("blocks: [{methods: erm, splits: [digits]}]", r"blocks.0.methods='erm'"),
         ("- {methods: [erm], splits: [digits], seeds: x}", r"write a number, a range"),
+        ("- {methods: [erm], splits: [digits], seeds: true}", r"seeds=True: .*write a number"),
+        ("- {methods: [erm], splits: [digits], subsets: 1.0}", r"subsets=1\.0: .*write a number"),
         ("blocks: [", "not valid YAML"),
     ],
 )
@@ -94,6 +97,32 @@ def test_command_line_wins_over_the_file(tmp_path: Path):
     path.write_text("blocks: [{methods: [erm], splits: [digits], seeds: 0-4, protocol: v1}]")
     plan = read_queue(path, {"seeds": "7", "protocol": "v1-lite"})
     assert titles(requests_of(plan.blocks)) == ["v1-lite/digits/subset-0/erm/seed-7"]
+
+
+def test_settings_of_the_command_line_leave_the_others_of_a_block(tmp_path: Path):
+    path = tmp_path / "plan.yaml"
+    settings = "{alpha: 0.5, epochs: 1}"
+    path.write_text(f"blocks: [{{methods: [mixup], splits: [digits], settings: {settings}}}]")
+    plan = read_queue(path, {"settings": {"epochs": 2}})
+    assert titles(requests_of(plan.blocks)) == [
+        "v1/digits/subset-0/mixup,alpha=0.5,epochs=2/seed-0"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("method", "settings", "message"),
+    [
+        ("mixup[alpha=0.3]", {"alpha": 0.5}, r"alpha=0\.5 beside mixup\[alpha=0\.3\]: leave one"),
+        ("erm[tuned=b.yaml]", {"tuned": "a.yaml"}, r"tuned=a\.yaml beside erm\[tuned=b\.yaml\]"),
+    ],
+)
+def test_setting_in_brackets_and_beside_them_is_said_once_or_alike(method, settings, message):
+    with pytest.raises(UsageError, match=message):
+        requests_of([a_block(methods=[method], settings=settings)])
+    with pytest.raises(UsageError, match=message):
+        plan_run(method, "digits", settings=settings)
+    plan = plan_run("mixup[alpha=0.3]", "digits", settings={"alpha": 0.3})
+    assert plan.choice.label == "mixup[alpha=0.3]"
 
 
 def test_every_run_of_the_queue_is_a_run_of_the_protocol():
