@@ -26,7 +26,9 @@ from dcbench.errors import UsageError
 if TYPE_CHECKING:
     from dcbench.metrics.values import Metrics
     from dcbench.records.schema import Record
+    from dcbench.records.store import Store
     from dcbench.runs.plan import Plan
+    from dcbench.runs.session import Session
 
 RUN_EXAMPLE = "Example:  dcbench run --method ic-regmixup --split digits --seeds 0-2"
 MEASURE_EXAMPLE = "Example:  dcbench measure results/v1/digits/subset-0/erm/seed-0"
@@ -74,7 +76,7 @@ def run(
     from dcbench.errors import DcbenchError
     from dcbench.records.schema import Record
     from dcbench.records.store import Store
-    from dcbench.runs.execute import estimate, execute_together
+    from dcbench.runs.execute import execute_together
     from dcbench.runs.machine import find_device
     from dcbench.runs.plan import plan_run
     from dcbench.runs.session import Session
@@ -89,10 +91,7 @@ def run(
     session = Session(source, find_device(device), threads, compiled=compiled)
     if dry_run:
         for plan in plans:
-            _announce(plan)
-            said = str(estimate(plan, session))
-            folder = str(store.folder(plan.identity))
-            yield Report(data={"folder": folder, "estimate": said}, lines=[said])
+            yield _forecast(plan, store, session, restart=restart)
         return
     for first in range(0, len(plans), pack):
         together = plans[first : first + pack]
@@ -122,6 +121,24 @@ def _chosen_seeds(seed: str | None, seeds: str | None) -> tuple[int, ...]:
     if len(chosen) > 1:
         raise UsageError(f"--seed {seed}: is for one seed; several: --seeds {seed}")
     return chosen
+
+
+def _forecast(plan: Plan, store: Store, session: Session, *, restart: bool) -> Report:
+    """What would become of a run, and how long it would take; nothing is written."""
+    from dcbench.records.store import Differs, Finished
+    from dcbench.runs.prepare import prepare
+
+    _announce(plan)
+    folder = store.folder(plan.identity)
+    there = None if restart else store.find(plan.identity)
+    if isinstance(there, Finished):
+        said = f"found {folder / 'record.json'}; not run again"
+        return Report(data={"folder": str(folder), "estimate": None}, lines=[said])
+    if isinstance(there, Differs):
+        raise there.error
+    with session.threads_of(plan):
+        said = str(prepare(plan, folder, session, resume=not restart).estimate)
+    return Report(data={"folder": str(folder), "estimate": said}, lines=[said])
 
 
 def _announce(plan: Plan) -> None:

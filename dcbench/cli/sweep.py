@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -167,6 +168,7 @@ def _outcomes(outcomes: list[Outcome]) -> Report:
         if each.state in ("failed", "left")
     ]
     notes = [", ".join(f"{count} {state}" for state, count in counts.items())]
+    notes += _restarting(message for _, _, message in unfinished)
     if counts["left"]:
         notes.append("the same command goes on with what is left")
     return Report(
@@ -196,6 +198,7 @@ def _named_settings(request: Request) -> dict[str, Any]:
 def _forecast(requests: list[Request], site: Site, workers: int) -> Report:
     from dcbench.runs.machine import device_title, find_device
     from dcbench.runs.session import Session
+    from dcbench.sweep.engines.base import at_once
     from dcbench.sweep.forecast import forecast
     from dcbench.sweep.grid import plan_of
 
@@ -204,20 +207,45 @@ def _forecast(requests: list[Request], site: Site, workers: int) -> Report:
     found = forecast(requests, site.store, session)
     with session.threads_of(plan_of(requests[0])):
         title = device_title(device)
-    rows = [asdict(each) | {"seconds": each.seconds} for each in found]
+    workers = at_once(workers, sum(each.to_do for each in found))
+    problems = [problem for each in found for problem in each.problems]
+    rows = [
+        asdict(each) | {"seconds": each.seconds, "problems": [*map(str, each.problems)]}
+        for each in found
+    ]
+    # Of runs that are refused alike, one is told.
+    told = dict.fromkeys(str(p) for each in found for p in (each.problems[:1] + each.problems[-1:]))
     return Report(
         data={"device": title, "workers": workers, "runs": rows},
         tables=[_forecast_table(found)],
-        notes=[_total(found, f"on {title}", workers)],
+        notes=[*told, *_restarting(told), _total(found, f"on {title}", workers)],
+        exit_code=max((each.exit_code for each in problems), default=0),
     )
 
 
+def _restarting(problems: Iterable[str]) -> list[str]:
+    """How to follow an advice that sweeps have no option for."""
+    if not any("--restart" in each for each in problems):
+        return []
+    return ["--restart is an option of `dcbench run`; a sweep finds what it has made anew"]
+
+
 def _forecast_table(found: list[Forecast]) -> Table:
-    columns = ("protocol", "split", "method", "recorded", "half-done", "missing", "a run", "all")
+    columns = (
+        "protocol",
+        "split",
+        "method",
+        "recorded",
+        "half-done",
+        "missing",
+        "refused",
+        "a run",
+        "all",
+    )
     rows = [
         (
             *(each.protocol, each.split, each.method),
-            *(each.recorded, each.half_done, each.missing),
+            *(each.recorded, each.half_done, each.missing, each.refused),
             duration(each.seconds_each) if each.seconds_each else None,
             duration(each.seconds) if each.seconds else None,
         )
@@ -227,6 +255,10 @@ def _forecast_table(found: list[Forecast]) -> Table:
 
 
 def _total(found: list[Forecast], where: str, workers: int) -> str:
-    runs = sum(each.half_done + each.missing for each in found)
-    seconds = sum(each.seconds for each in found)
-    return f"{runs} runs to do: about {duration(seconds)} {where}{as_workers(seconds, workers)}"
+    runs = sum(each.to_do for each in found)
+    unknown = sum(each.to_do for each in found if each.seconds is None)
+    seconds = sum(each.seconds or 0 for each in found)
+    told = f"{runs} runs to do: about {duration(seconds)} {where}{as_workers(seconds, workers)}"
+    return (
+        f"{told}; {unknown} of them are not in it, for none could be measured" if unknown else told
+    )

@@ -279,9 +279,12 @@ def test_interrupted_run_ends_with_130_and_the_same_command_goes_on(
     assert "interrupted; the same command goes on from the last checkpoint" in found.words
     assert [path.name for path in tmp_path.rglob("checkpoint.pt")] == ["checkpoint.pt"]
     monkeypatch.setattr(Trainer, "events", events)
+    planned = run(*QUICK, "--dry-run")
     again = run(*QUICK, "--json")
     assert again.code == 0
     assert "going on from epoch 0, step 3" in again.words
+    assert "going on from epoch 0, step 3" in planned.words
+    assert ": 3 steps of" in planned.out  # of 6
     whole = run(*QUICK, "--json", "--results", tmp_path / "whole")
     one, other = json.loads(again.out), json.loads(whole.out)
     assert one["predictions"] == other["predictions"]
@@ -346,6 +349,23 @@ def test_dry_run_says_how_long_and_writes_nothing(tmp_path: Path):
     assert found.code == 0
     assert found.out.count("6 steps of") == 2
     assert list(tmp_path.iterdir()) == []
+
+
+def test_dry_run_finds_and_refuses_what_the_run_would(tmp_path: Path):
+    path = tmp_path / "results/v1/digits/subset-0/erm,epochs=1/seed-0/record.json"
+    run(*QUICK)
+    found = run(*QUICK, "--dry-run")
+    assert (found.code, found.out) == (0, f"found {path}; not run again\n")
+    path.write_text(path.read_text().replace('"weight_decay": 0.0005', '"weight_decay": 0.25'))
+    planned, refused = run(*QUICK, "--dry-run"), run(*QUICK)
+    assert planned.code == refused.code == 1
+    assert planned.err == refused.err
+    assert "was made with" in planned.words
+    swept = ("sweep", "--methods", "erm", *QUICK[2:], "--splits", "digits", "--device", "cpu")
+    for found in (Outcome(*swept, "--dry-run"), Outcome(*swept)):
+        assert found.code == 1
+        assert "--restart is an option of `dcbench run`" in found.words
+    assert "6 steps of" in run(*QUICK, "--dry-run", "--restart").out
 
 
 def test_measure_says_as_recorded_or_what_differs(tmp_path: Path):

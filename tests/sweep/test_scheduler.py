@@ -160,6 +160,32 @@ def test_forecast_counts_what_is_there_and_writes_nothing(tmp_path: Path):
     assert erm.seconds_each > 0
 
 
+def test_forecast_counts_runs_in_whose_place_something_else_stands(tmp_path: Path):
+    sweep(asked(seeds="0", methods=["erm"]), a_site(tmp_path), Serial())
+    (path,) = tmp_path.rglob("record.json")
+    path.write_text(path.read_text().replace('"weight_decay": 0.0005', '"weight_decay": 0.25'))
+    requests = asked(methods=["erm"])
+    (erm,) = forecast(requests, Store(tmp_path), Session(Folder(tmp_path), CPU))
+    assert (erm.recorded, erm.half_done, erm.missing, erm.refused) == (0, 0, 1, 1)
+    (failed, done) = sweep(requests, a_site(tmp_path), Serial())
+    assert (failed.state, done.state) == ("failed", "done")
+    assert [*map(str, erm.problems)] == [failed.message]
+
+
+def test_dry_run_tells_of_all_splits_though_one_lacks_its_images(tmp_path: Path):
+    words = ["--methods", "erm", "--splits", "cifar10-lt-100,digits", "--seeds", "0-1", "--dry-run"]
+    words += ["--set", "epochs=1", "--engine", "loky", "--jobs", "64", "--json"]
+    done = run_cli("sweep", *words, "--data", str(tmp_path / "no-data"), results=tmp_path / "r")
+    assert done.returncode == 3, done.stderr
+    report = json.loads(done.stdout)
+    cifar, digits = report["runs"]
+    assert (cifar["missing"], cifar["seconds"]) == (2, None)
+    assert "no-data" in cifar["problems"][0]
+    assert (digits["missing"], digits["problems"]) == (2, [])
+    assert digits["seconds"] > 0
+    assert report["workers"] == 4  # that have a run
+
+
 def run_cli(*words: str, results: Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "dcbench", *words, "--results", str(results)]
     environment = {**os.environ, "PYTHONPATH": str(SOURCE)}
