@@ -8,8 +8,16 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, ValidationError
+from pydantic_core import PydanticKnownError, core_schema
 
 from dcbench.errors import DcbenchError, UsageError
+
+
+def _whole_number(value: object) -> object:
+    """What may be a whole number: 2, or the 2.0 of an old record."""
+    if isinstance(value, bool | str | bytes):
+        raise PydanticKnownError("int_type")
+    return value
 
 
 def _without_coercion(schema: Any) -> Any:
@@ -21,7 +29,10 @@ def _without_coercion(schema: Any) -> Any:
         return type(schema)(map(_without_coercion, schema))
     if not isinstance(schema, dict):
         return schema
-    strict = {"strict": True} if schema.get("type") in ("bool", "int", "float") else {}
+    if schema.get("type") == "int" and "strict" not in schema:
+        lax = {**schema, "strict": False}
+        return core_schema.no_info_before_validator_function(_whole_number, lax)
+    strict = {"strict": True} if schema.get("type") in ("bool", "float") else {}
     return strict | {
         key: each if key == "keys_schema" else _without_coercion(each)
         for key, each in schema.items()

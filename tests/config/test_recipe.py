@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import torch
 
@@ -129,8 +130,9 @@ def test_recipe_that_cannot_be_trained_is_refused_by_its_key(changes, message):
         recipe(**changes)
 
 
-def test_whole_number_is_a_number():
-    assert recipe(learning_rate=1).learning_rate == 1.0
+def test_whole_numbers_are_numbers_however_they_are_written():
+    ours = recipe(learning_rate=1, epochs=2.0, batch_size=np.int64(3))
+    assert (ours.learning_rate, ours.epochs, ours.batch_size) == (1.0, 2, 3)
 
 
 def test_recipe_without_a_network_is_refused_by_the_missing_key():
