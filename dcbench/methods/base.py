@@ -193,7 +193,7 @@ class Method(Config):
         Parameters
         ----------
         images : iterable of float32 [batch, 3, height, width]
-            The training images, normalized and not augmented, in their order.
+            The training images, normalized and not augmented, shuffled by the run's seed.
         """
 
     def logits(self, network: nn.Module, images: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from safetensors.torch import save as safetensors_bytes
 from dcbench.config.keep import Weights
 from dcbench.config.progress import NoProgress, Progress
 from dcbench.data.parts import ImageSet
-from dcbench.draws import NUMERICS
+from dcbench.draws import NUMERICS, stream
 from dcbench.methods.failures import named
 from dcbench.metrics.measure import measure
 from dcbench.records import files
@@ -79,10 +79,14 @@ def finish(
 
 
 def finish_training(run: ReadyRun) -> None:
-    """What the method does once training is over, with the training images before it."""
+    """What the method does once training is over, with the training images before it.
+
+    They are shuffled: a split lists class after class, and variances within a class are smaller.
+    """
     data, device, method = run.data, run.session.device, run.plan.choice.method
-    size = run.plan.choice.recipe.batch_size
-    batches = normalized_batches(data.images.fit.images, data.mean, data.std, device, size)
+    images, size = data.images.fit.images, run.plan.choice.recipe.batch_size
+    order = stream(run.plan.seed, "finish").permutation(len(images))
+    batches = normalized_batches(images[order], data.mean, data.std, device, size)
     with named(method):
         method.finish(run.trainer.network, batches)
 
