@@ -231,17 +231,8 @@ def _restarting(problems: Iterable[str]) -> list[str]:
 
 
 def _forecast_table(found: list[Forecast]) -> Table:
-    columns = (
-        "protocol",
-        "split",
-        "method",
-        "recorded",
-        "half-done",
-        "missing",
-        "refused",
-        "a run",
-        "all",
-    )
+    states = ("recorded", "half-done", "missing", "refused")
+    columns = ("protocol", "split", "method", *states, "a run", "all")
     rows = [
         (
             *(each.protocol, each.split, each.method),
@@ -259,6 +250,4 @@ def _total(found: list[Forecast], where: str, workers: int) -> str:
     unknown = sum(each.to_do for each in found if each.seconds is None)
     seconds = sum(each.seconds or 0 for each in found)
     told = f"{runs} runs to do: about {duration(seconds)} {where}{as_workers(seconds, workers)}"
-    return (
-        f"{told}; {unknown} of them are not in it, for none could be measured" if unknown else told
-    )
+    return f"{told}, without {unknown} that could not be measured" if unknown else told
