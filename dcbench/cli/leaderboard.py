@@ -62,8 +62,11 @@ def build_leaderboard(
     boards = []
     for board in built.boards:
         written = {"protocol": board.protocol, "split": board.split, "path": str(board.path)}
-        other = [dict(zip(("subset", "method", "seed"), key, strict=True)) for key in board.other]
-        boards.append(written | {"rows": board.rows, "added": board.added, "other": other})
+        left = {
+            name: [dict(zip(("subset", "method", "seed"), key, strict=True)) for key in keys]
+            for name, keys in (("other", board.other), ("withdrawn", board.withdrawn))
+        }
+        boards.append(written | {"rows": board.rows, "added": board.added, **left})
         title = f"{board.split}, protocol {board.protocol}"
         of_tracks = by_track(board.summary)
         shown = summaries([(each, titled(title, track)) for track, each in of_tracks])
@@ -74,6 +77,8 @@ def build_leaderboard(
                 f"runs, and stay: {runs_in_brief(board.other)}; to have the rows of these records, "
                 "build into another folder (-o)"
             )
+        if board.withdrawn:
+            said.append(f"left out, withdrawn: {runs_in_brief(board.withdrawn)}")
         yield Report(
             tables=shown.tables, lines=shown.lines, notes=said, exit_code=int(bool(board.other))
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,13 +17,16 @@ from dcbench.leaderboard.changelog import (
     CHANGELOG,
     Run,
     entries_for,
+    on_one_line,
     read_changelog,
     with_entries,
 )
 from dcbench.leaderboard.files import (
+    is_withdrawn,
     protocol_files,
     remove_old_files,
     retired_in,
+    retired_with,
     rows_in,
     write_files,
 )
@@ -37,7 +41,7 @@ from dcbench.leaderboard.rules_lock import (
     used_by,
 )
 from dcbench.leaderboard.standing import SUPERSEDED
-from dcbench.leaderboard.tables import read_summary, runs_path, summary_path
+from dcbench.leaderboard.tables import read_summary, retired_path, runs_path, summary_path
 from dcbench.leaderboard.tracks import is_taken, provenance_problem
 from dcbench.metrics.table import find_metric
 from dcbench.records.store import distinct_records, locked
@@ -52,6 +56,8 @@ class BoardUpdate(NamedTuple):
         Rows that there are now, and how many of them are of runs that had none.
     other : tuple of Key
         Runs whose row stays although a record has other predictions.
+    withdrawn : tuple of Key
+        Runs that are left out, for their rows were withdrawn.
     """
 
     protocol: str
@@ -60,6 +66,7 @@ class BoardUpdate(NamedTuple):
     rows: int
     added: int
     other: tuple[Key, ...]
+    withdrawn: tuple[Key, ...]
     summary: pd.DataFrame
     replaced: list[Run]
 
@@ -86,7 +93,7 @@ def build(
     """Add the records under `results` to the leaderboards under `output`.
 
     Rows that are there already stay, those of the same run with other predictions too: they are
-    told, and all other records are added. Custom runs are left out.
+    told, and all other records are added. Custom runs are left out, and those that were withdrawn.
 
     Parameters
     ----------
@@ -104,10 +111,11 @@ def build(
     Raises
     ------
     UsageError
-        There is no record.
+        There is no record, or the reason is blank.
     RunError
-        The rules are not those that the rows obey.
+        The rules are not those that the rows obey, or no row would be left of a table.
     """
+    reason = on_one_line(reason) if reason else ""
     found: dict[str, dict[str, list[Row]]] = defaultdict(lambda: defaultdict(list))
     custom = []
     protocols: dict[str, Protocol] = {}
@@ -160,14 +168,19 @@ def _update(
 ) -> list[BoardUpdate]:
     """Bring the folder of a protocol up to date; nothing is written before all is known to fit."""
     old = rows_in(folder)
+    retired = retired_in(folder)
     merged = {
-        split: _with_new_rows(old.get(split, []), rows, replace) for split, rows in new.items()
+        split: _with_new_rows(old.get(split, []), rows, retired.get(split, []), replace)
+        for split, rows in new.items()
     }
     rows = old | {split: each.rows for split, each in merged.items()}
-    retired = retired_in(folder)
-    for split, each in merged.items():
-        if each.replaced:
-            retired[split] = [*retired.get(split, []), *each.replaced]
+    empty = next((split for split in merged if not rows[split]), None)
+    if empty is not None:
+        raise RunError(
+            f"{runs_path(folder, empty)}: would have no row: {retired_path(folder, empty)} says "
+            "that all of these runs were withdrawn"
+        )
+    retired = retired_with(folder, {split: each.replaced for split, each in merged.items()})
     frozen = read_frozen(folder)
     changed = changed_rules(frozen, rules) if frozen else []
     if changed:
@@ -192,6 +205,7 @@ def _update(
             len(rows[split]),
             merged[split].added,
             merged[split].other,
+            merged[split].withdrawn,
             read_summary(summary_path(folder, split)),
             [Run(f"{rules.name}/{split}", key_of(row)) for row in merged[split].replaced],
         )
@@ -202,21 +216,27 @@ def _update(
 class _Merged(NamedTuple):
     """Old and new rows in order, how many runs are new, and what became of the others.
 
-    `other` are the runs whose records were left for the rows that are there; `replaced` are the
-    rows whose places were taken.
+    `other` are the runs whose records were left for the rows that are there, `withdrawn` those
+    whose rows count no more; `replaced` are the rows whose places were taken.
     """
 
     rows: list[Row]
     added: int
     other: tuple[Key, ...]
+    withdrawn: tuple[Key, ...]
     replaced: list[Row]
 
 
-def _with_new_rows(old: list[Row], new: list[Row], replace: bool) -> _Merged:
+def _with_new_rows(
+    old: list[Row], new: list[Row], retired: Sequence[Row], replace: bool
+) -> _Merged:
     by_key = {key_of(row): row for row in old}
-    added, other, replaced = 0, [], []
+    added, other, withdrawn, replaced = 0, [], [], []
     for row in new:
         key = key_of(row)
+        if is_withdrawn(row, retired):
+            withdrawn.append(key)
+            continue
         before = by_key.get(key)
         same = before is not None and before["predictions_sha256"] == row["predictions_sha256"]
         if before is not None and not same and not replace:
@@ -228,7 +248,7 @@ def _with_new_rows(old: list[Row], new: list[Row], replace: bool) -> _Merged:
         kept = _kept(before, row) if before is not None and same else {}
         by_key[key] = {**row, **kept}
     ordered = in_order(by_key[key] for key in sorted(by_key))
-    return _Merged(ordered, added, tuple(sorted(other)), replaced)
+    return _Merged(ordered, added, tuple(sorted(other)), tuple(sorted(withdrawn)), replaced)
 
 
 def _kept(before: Row, row: Row) -> Row:

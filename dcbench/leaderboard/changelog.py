@@ -131,12 +131,37 @@ def standings_from(entries: Iterable[Entry]) -> dict[Run, Standing]:
     return found
 
 
+def on_one_line(reason: str) -> str:
+    """A reason that somebody gives, as an entry can have it.
+
+    Raises
+    ------
+    UsageError
+        It says nothing.
+    """
+    words = reason.split()
+    if not words:
+        raise UsageError("--reason: say why; it becomes a line of the changelog")
+    return " ".join(words)
+
+
 def entries_for(runs: Iterable[Run], event: str, reason: str) -> list[Entry]:
-    """Entries of today that name these runs, one a board, subset and method."""
+    """Entries of today that name these runs, one a board, subset and method.
+
+    Raises
+    ------
+    UsageError
+        One could not be read again: there is no reason, or a name that no run can have.
+    """
     seeds: dict[tuple[str, int, str], list[int]] = {}
     for board, (subset, method, seed) in sorted(runs):
         seeds.setdefault((board, subset, method), []).append(seed)
-    return [Entry(today(), *where, tuple(each), event, reason) for where, each in seeds.items()]
+    reason = on_one_line(reason)
+    entries = [Entry(today(), *where, tuple(each), event, reason) for where, each in seeds.items()]
+    _, problems = entries_of(entry.line for entry in entries)
+    if problems:
+        raise UsageError(problems[0])
+    return entries
 
 
 def with_entries(text: str, entries: Iterable[Entry]) -> str:

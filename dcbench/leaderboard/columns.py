@@ -37,17 +37,18 @@ class Kind(NamedTuple):
         return whole and (self.largest is None or float(cell) <= self.largest)
 
 
-_SIX = r"\d+\.\d{6}"
+_WHOLE = r"(0|[1-9]\d*)"
+_SIX = rf"{_WHOLE}\.\d{{6}}"
 TEXT = Kind(
     r"(?![=+\-@ ])[^\x00-\x1f\x7f-\x9f]*", "text on one line that does not begin with = + - @"
 )
-WHOLE = Kind(r"\d+", "a whole number", numeric=True)
+WHOLE = Kind(_WHOLE, "a whole number", numeric=True)
 FRACTION = Kind(_SIX, "a fraction from 0 to 1 with six decimals", 1, numeric=True)
 POSITIVE = Kind(_SIX, "a number of 0 or more with six decimals", numeric=True)
-TENTHS = Kind(r"\d+\.\d", "a number of 0 or more with one decimal", numeric=True)
+TENTHS = Kind(rf"{_WHOLE}\.\d", "a number of 0 or more with one decimal", numeric=True)
 SHA256 = Kind(r"[0-9a-f]{64}", "64 hexadecimal digits in lower case")
 STATE = Kind("ranked|provisional", "ranked or provisional")
-KEY = Kind(r"\d+", "a whole number, which is a name")
+KEY = Kind(_WHOLE, "a whole number, which is a name")
 TIER = Kind("|".join(TIERS), "claimed, recomputed or rerun")
 ROW_STATE = Kind("|".join(STATES), "current, disputed, superseded or withdrawn")
 STATUS = Kind("protocol|custom", "protocol or custom")

@@ -17,15 +17,16 @@ from dcbench.leaderboard.changelog import (
     entries_for,
     entries_of,
     list_lines,
+    on_one_line,
     read_changelog,
     standings_from,
 )
 from dcbench.leaderboard.checks.read import RowsFile, read_folder
 from dcbench.leaderboard.checks.recomputed import Given, Verify, run_problems
-from dcbench.leaderboard.files import retired_in
+from dcbench.leaderboard.files import held, retired_in
 from dcbench.leaderboard.marks import say
 from dcbench.leaderboard.rows import Row, key_of, row_of, run_title
-from dcbench.leaderboard.standing import RECOMPUTED, RERUN, TIERS, Standing
+from dcbench.leaderboard.standing import RECOMPUTED, RERUN, SUPERSEDED, TIERS, Standing
 from dcbench.records.schema import Record
 from dcbench.records.store import distinct_records
 
@@ -65,17 +66,19 @@ def confirm_recomputed(
     Raises
     ------
     UsageError
-        There is no such folder, or no run of any row under `results`.
+        There is no reason, no such folder, or no run of any row under `results`.
     DataError
         A record is damaged.
     """
-    files = _files(folder, results)
-    given = Given(files, results)
-    problems = list(given.problems(verify))
-    if not given.founded and not problems:
-        raise UsageError(f"{results}: holds no run of any row in {folder}")
-    below = _below(folder, given.founded, RECOMPUTED)
-    return _said(folder, entries_for(below, RECOMPUTED, reason), problems, dry_run)
+    reason = on_one_line(reason)
+    with held(folder, dry_run=dry_run):
+        files = _files(folder, results)
+        given = Given(files, results)
+        problems = list(given.problems(verify))
+        if not given.founded and not problems:
+            raise UsageError(f"{results}: holds no run of any row in {folder}")
+        below = _below(folder, given.founded, RECOMPUTED)
+        return _said(folder, entries_for(below, RECOMPUTED, reason), problems, dry_run)
 
 
 def confirm_rerun(
@@ -100,27 +103,30 @@ def confirm_rerun(
     UsageError
         As for `confirm_recomputed`; or the spread of a split is not known.
     """
-    files = {file.board: file for file in _files(folder, results)}
-    problems, within = [], defaultdict(list)
-    for path, record in distinct_records(results):
-        file = files.get(f"{record.protocol}/{record.split}")
-        row = next((row for _, row in file.keyed() if _is_of(record, row)), None) if file else None
-        if file is None or row is None:
-            continue
-        limit = spread if spread is not None else measured_spread(file)
-        found = list(_against(file, row, path.parent, record, limit))
-        problems += [f"{path}: {problem}" for problem in found]
-        if not found:
-            difference = record.metrics.accuracy - float(row["accuracy"])
-            within[file.board, limit].append((Run(file.board, key_of(row)), abs(difference)))
-    if not within and not problems:
-        raise UsageError(f"{results}: holds no run of any row in {folder}")
-    entries = []
-    for (_, limit), runs in within.items():
-        most = max(difference for _, difference in runs)
-        said = f"{reason}; accuracy differs by up to {most:.4f}, machines by {limit:.4f}"
-        entries += entries_for(_below(folder, {run for run, _ in runs}, RERUN), RERUN, said)
-    return _said(folder, entries, problems, dry_run)
+    reason = on_one_line(reason)
+    with held(folder, dry_run=dry_run):
+        files = {file.board: file for file in _files(folder, results)}
+        problems, within = [], defaultdict(list)
+        for path, record in distinct_records(results):
+            file = files.get(f"{record.protocol}/{record.split}")
+            rows = file.keyed() if file else []
+            row = next((row for _, row in rows if _is_of(record, row)), None)
+            if file is None or row is None:
+                continue
+            limit = spread if spread is not None else measured_spread(file)
+            found = list(_against(file, row, path.parent, record, limit))
+            problems += [f"{path}: {problem}" for problem in found]
+            if not found:
+                difference = record.metrics.accuracy - float(row["accuracy"])
+                within[file.board, limit].append((Run(file.board, key_of(row)), abs(difference)))
+        if not within and not problems:
+            raise UsageError(f"{results}: holds no run of any row in {folder}")
+        entries = []
+        for (_, limit), runs in within.items():
+            most = max(difference for _, difference in runs)
+            said = f"{reason}; accuracy differs by up to {most:.4f}, machines by {limit:.4f}"
+            entries += entries_for(_below(folder, {run for run, _ in runs}, RERUN), RERUN, said)
+        return _said(folder, entries, problems, dry_run)
 
 
 class _Pair(NamedTuple):
@@ -148,7 +154,9 @@ def measured_spread(file: RowsFile) -> float:
     pairs = [
         _Pair(now[key_of(row)], row)
         for row in retired
-        if key_of(row) in now and now[key_of(row)]["device"] != row["device"]
+        if row["state"] == SUPERSEDED
+        and key_of(row) in now
+        and now[key_of(row)]["device"] != row["device"]
     ]
     if len(pairs) < FEWEST_PAIRS:
         raise UsageError(
@@ -193,9 +201,8 @@ def _is_of(record: Record, row: Row) -> bool:
 
 
 def _files(folder: Path, results: Path) -> list[RowsFile]:
-    for each in (folder, results):
-        if not each.is_dir():
-            raise UsageError(f"{each}: there is no such folder")
+    if not results.is_dir():
+        raise UsageError(f"{results}: there is no such folder")
     problems: list[str] = []
     files = read_folder(folder, problems)
     if problems:

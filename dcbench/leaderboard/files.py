@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import pandas as pd
@@ -10,6 +11,7 @@ import pandas as pd
 from dcbench.config.paths import files_in
 from dcbench.config.protocol import Protocol
 from dcbench.data.splits import split_config
+from dcbench.errors import UsageError
 from dcbench.leaderboard.changelog import (
     Run,
     entries_of,
@@ -17,9 +19,9 @@ from dcbench.leaderboard.changelog import (
     read_changelog,
     standings_from,
 )
-from dcbench.leaderboard.rows import Row, in_order, key_of
+from dcbench.leaderboard.rows import Key, Row, in_order, key_of
 from dcbench.leaderboard.rules_lock import FROZEN, frozen_text
-from dcbench.leaderboard.standing import Standing
+from dcbench.leaderboard.standing import WITHDRAWN, Standing
 from dcbench.leaderboard.summary import summarize
 from dcbench.leaderboard.tables import (
     is_rows,
@@ -32,6 +34,22 @@ from dcbench.leaderboard.tables import (
     with_numbers,
 )
 from dcbench.records.atomic import write_bytes, writing
+from dcbench.records.store import locked
+
+
+@contextmanager
+def held(folder: Path, *, dry_run: bool) -> Iterator[None]:
+    """Hold leaderboards against other processes, from what is read to what is written of it.
+
+    Raises
+    ------
+    UsageError
+        There is no such folder.
+    """
+    if not folder.is_dir():
+        raise UsageError(f"{folder}: there is no such folder")
+    with nullcontext() if dry_run else locked(folder):
+        yield
 
 
 def rows_in(folder: Path) -> dict[str, list[Row]]:
@@ -45,6 +63,32 @@ def rows_in(folder: Path) -> dict[str, list[Row]]:
 def retired_in(folder: Path) -> dict[str, list[Row]]:
     """The rows of every split that count no more."""
     return {path.stem: read_retired(path) for path in files_in(folder / "retired", "*.csv")}
+
+
+def retired_with(folder: Path, further: Mapping[str, list[Row]]) -> dict[str, list[Row]]:
+    """The rows of every split that count no more, and further ones.
+
+    A run that is there with the same predictions keeps its cells, and has the new state.
+    """
+    retired = retired_in(folder)
+    for split, rows in further.items():
+        known = {_run_of(row): row for row in retired.get(split, [])}
+        for row in rows:
+            before = {name: cell for name, cell in known.get(_run_of(row), {}).items() if cell}
+            known[_run_of(row)] = {**row, **before, "state": row["state"]}
+        if known:
+            retired[split] = list(known.values())
+    return retired
+
+
+def is_withdrawn(row: Row, retired: Iterable[Row]) -> bool:
+    """Whether a row's run, with the same predictions, is among the rows that were withdrawn."""
+    withdrawn = (_run_of(each) for each in retired if each["state"] == WITHDRAWN)
+    return _run_of(row) in withdrawn
+
+
+def _run_of(row: Row) -> tuple[Key, str]:
+    return key_of(row), row["predictions_sha256"]
 
 
 def protocol_files(

@@ -15,8 +15,8 @@ from dcbench.leaderboard.changelog import (
     read_changelog,
     with_entries,
 )
-from dcbench.leaderboard.files import protocol_files, retired_in, rows_in, write_files
-from dcbench.leaderboard.rows import Row, key_of, run_title
+from dcbench.leaderboard.files import held, protocol_files, retired_with, rows_in, write_files
+from dcbench.leaderboard.rows import Key, Row, key_of, run_title
 from dcbench.leaderboard.rules_lock import freeze, read_frozen, used_by
 from dcbench.leaderboard.standing import (
     CORRECTED,
@@ -25,7 +25,6 @@ from dcbench.leaderboard.standing import (
     MISSING,
     WITHDRAWN,
 )
-from dcbench.records.store import locked
 
 MARKS = (WITHDRAWN, DISPUTED, CURRENT, CORRECTED, MISSING)
 """Events that somebody may say; the others are said by `build` and `confirm`."""
@@ -56,40 +55,42 @@ def mark(
     Raises
     ------
     UsageError
-        There is no such table or row, no reason, or no row would be left.
+        There is no such folder, table or row, no reason, or no row would be left.
     """
     if event not in MARKS:
         raise unknown("event", event, MARKS)
-    if not reason.strip():
-        raise UsageError("--reason: say why; it becomes a line of the changelog")
     keys = [(subset, method, seed) for seed in seeds]
-    runs = [Run(board, key) for key in keys]
-    [entry] = entries_for(runs, event, " ".join(reason.split()))
+    [entry] = entries_for([Run(board, key) for key in keys], event, reason)
     protocol, _, split = board.partition("/")
-    rows = rows_in(folder / protocol) if (folder / protocol).is_dir() else {}
-    if split not in rows:
-        raise unknown("leaderboard", board, _boards(folder))
-    there = {key_of(row) for row in rows[split]}
-    for run in runs:
-        if (run.key in there) == (event == MISSING):
-            what = "is there" if event == MISSING else "has no row"
-            raise UsageError(f"{board}: the run of {run_title(run.key)} {what}")
-    if event == WITHDRAWN and there == set(keys):
-        raise UsageError(f"{board}: no row would be left; remove the table with its rows instead")
-    if not dry_run:
-        with locked(folder):
+    with held(folder, dry_run=dry_run):
+        rows = rows_in(folder / protocol) if (folder / protocol).is_dir() else {}
+        if split not in rows:
+            raise unknown("leaderboard", board, _boards(folder))
+        _refuse_wrong(board, {key_of(row) for row in rows[split]}, keys, event)
+        if not dry_run:
             apart = [row for row in rows[split] if event == WITHDRAWN and key_of(row) in keys]
             rows[split] = [row for row in rows[split] if row not in apart]
             _write(folder, protocol, rows, {split: apart}, [entry])
     return entry
 
 
+def _refuse_wrong(board: str, there: set[Key], keys: Sequence[Key], event: str) -> None:
+    for key in keys:
+        if (key in there) == (event == MISSING):
+            what = "is there" if event == MISSING else "has no row"
+            raise UsageError(f"{board}: the run of {run_title(key)} {what}")
+    if event == WITHDRAWN and there == set(keys):
+        raise UsageError(f"{board}: no row would be left; remove the table with its rows instead")
+
+
 def say(folder: Path, entries: Sequence[Entry]) -> None:
-    """Add lines to the changelog, and let the tables of their protocols follow from them."""
-    with locked(folder):
-        for protocol in sorted({entry.board.partition("/")[0] for entry in entries}):
-            of_protocol = [each for each in entries if each.board.startswith(f"{protocol}/")]
-            _write(folder, protocol, rows_in(folder / protocol), {}, of_protocol)
+    """Add lines to the changelog, and let the tables of their protocols follow from them.
+
+    The folder is `held`.
+    """
+    for protocol in sorted({entry.board.partition("/")[0] for entry in entries}):
+        of_protocol = [each for each in entries if each.board.startswith(f"{protocol}/")]
+        _write(folder, protocol, rows_in(folder / protocol), {}, of_protocol)
 
 
 def _write(
@@ -100,11 +101,8 @@ def _write(
     entries: Sequence[Entry],
 ) -> None:
     place = folder / protocol
-    retired = retired_in(place)
-    for split, more in apart.items():
-        if more:
-            gone = [{**row, "state": WITHDRAWN} for row in more]
-            retired[split] = [*retired.get(split, []), *gone]
+    gone = {split: [{**row, "state": WITHDRAWN} for row in more] for split, more in apart.items()}
+    retired = retired_with(place, gone)
     rules = read_frozen(place) or freeze(load_protocol(protocol), used_by(rows))
     text = with_entries(read_changelog(folder), entries)
     contents = protocol_files(place, rows, rules, retired, text)

@@ -9,6 +9,7 @@ from dcbench.config.paths import folders_in
 from dcbench.config.protocol import load_protocol
 from dcbench.errors import UsageError
 from dcbench.leaderboard.files import (
+    held,
     old_files,
     protocol_files,
     remove_old_files,
@@ -18,7 +19,6 @@ from dcbench.leaderboard.files import (
 from dcbench.leaderboard.readme import readme
 from dcbench.leaderboard.rules_lock import freeze, read_frozen, used_by
 from dcbench.records.files import read_whole
-from dcbench.records.store import locked
 
 
 @dataclass(frozen=True)
@@ -47,12 +47,8 @@ def migrate(folder: Path, *, dry_run: bool = False) -> list[FileChange]:
     DataError
         A table is damaged. Nothing is written then.
     """
-    if not folder.is_dir():
-        raise UsageError(f"{folder}: there is no such folder")
-    if dry_run:
-        return _migrated(folder, write=False)
-    with locked(folder):
-        return _migrated(folder, write=True)
+    with held(folder, dry_run=dry_run):
+        return _migrated(folder, write=not dry_run)
 
 
 def _migrated(folder: Path, *, write: bool) -> list[FileChange]:

@@ -97,6 +97,23 @@ def better_run(board: Published) -> None:
     board.set(PUBLISHED, 0, accuracy="0.910000", predictions_sha256="e" * 64)
 
 
+def with_sets_never_predicted(board: Published, method: str = SUBMITTED) -> None:
+    """Numbers of image sets in a row whose run has predictions of none of them."""
+
+    def change(rows: list[dict[str, str]]) -> None:
+        for row in rows:
+            own = (row["method"], row["seed"]) == (method, "0")
+            for name in ("ood.near.msp.auroc", "shift.corruptions.accuracy"):
+                row[name] = "0.950000" if own else ""
+
+    board.rows(change)
+
+
+def published_row_filled(board: Published) -> None:
+    with_sets_never_predicted(board, PUBLISHED)
+    shutil.rmtree(board.run(PUBLISHED, 0))
+
+
 def tampered_before_the_last_commit(board: Published) -> None:
     board.set(PUBLISHED, 0, accuracy="0.910000")
     board.commit("tidied")
@@ -331,6 +348,18 @@ EDITS = (
         "another method's predictions", with_the_predictions_of_erm, "rows", "has the predictions"
     ),
     Edit("a row of no run", invented_row, "predictions", "its predictions are not there"),
+    Edit(
+        "numbers of image sets that were never predicted",
+        with_sets_never_predicted,
+        "predictions",
+        r"ood.near.msp.auroc='0.950000' and 1 more, the predictions give none",
+    ),
+    Edit(
+        "empty cells of a published row filled, without its run",
+        published_row_filled,
+        "predictions",
+        r"erm, seed 0\): its predictions are not there",
+    ),
     Edit("a better run in a published row's place", better_run, "rows", "but it was"),
     Edit(
         "tampering one commit back",

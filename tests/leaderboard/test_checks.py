@@ -17,7 +17,7 @@ from dcbench.leaderboard.checks.duplicates import twin_problems
 from dcbench.leaderboard.checks.read import RowsFile
 from dcbench.leaderboard.readme import readme
 from dcbench.records.arrays import unpack
-from dcbench.records.files import read_record, write_record
+from dcbench.records.files import read_record, write_arrays, write_record
 from dcbench.records.prune import prune
 from dcbench.records.schema import Record
 from dcbench.records.store import address_of
@@ -66,6 +66,9 @@ def test_readme_that_ships_describes_the_columns_of_this_version():
         ("nll", "inf", "a number of 0 or more with six decimals"),
         ("brier", "2.100000", "a number from 0 to 2 with six decimals"),
         ("seed", "1.5", "a whole number"),
+        ("seed", "03", "a whole number"),
+        ("subset", "00", "a whole number"),
+        ("nll", "00.500000", "a number of 0 or more with six decimals"),
         ("subset", "", "a whole number"),
         ("method", "=cmd()", "lower-case words joined by hyphens"),
         ("method", "<script>", "lower-case words joined by hyphens"),
@@ -296,6 +299,23 @@ def test_metric_that_the_stored_predictions_do_not_give_is_named(made: Path, who
     [line] = [line for line in found if "the predictions give" in line]
     assert line.startswith(f"{runs(whole)}, line 4 (subset 0, method erm, seed 2)")
     assert line.endswith(f"nll='0.000001', the predictions give {true}")
+
+
+def test_number_of_a_set_that_the_record_says_was_not_there_is_named(tmp_path: Path):
+    results, board = tmp_path / "results", tmp_path / "leaderboard"
+    put(results, "erm", 0, 7)
+    record = read_record(results / "erm/0")
+    ood = {**record.metrics.ood, "uniform": None}
+    metrics = {**record.metrics.model_dump(mode="json"), "ood": ood}
+    arrays = unpack((results / "erm/0/predictions.npz").read_bytes())
+    del arrays["ood_uniform"]
+    stored = write_arrays(results / "erm/0", arrays)
+    changes = {"metrics": metrics, "predictions": stored.model_dump()}
+    write_record(results / "erm/0", Record.model_validate({**record.model_dump(), **changes}))
+    build(results, board)
+    set_cell(runs(board), 0, **{"ood.uniform.msp.auroc": "0.990000"})
+    found = "\n".join(problems(board, predictions=results))
+    assert "ood.uniform.msp.auroc='0.990000', the predictions give none" in found
 
 
 def test_row_with_the_stored_predictions_of_another_run_is_named(made: Path, whole: Path):

@@ -3,17 +3,20 @@
 import json
 import re
 import shutil
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from dcbench.cli import app
-from dcbench.errors import UsageError
+from dcbench.errors import RunError, UsageError
+from dcbench.leaderboard import files as board_files
 from dcbench.leaderboard.build import build
 from dcbench.leaderboard.changelog import entries_of, list_lines, parse_entry, standings_from
 from dcbench.leaderboard.checks import check
 from dcbench.leaderboard.confirm import confirm_recomputed, confirm_rerun
+from dcbench.leaderboard.marks import mark
 from dcbench.leaderboard.migrate import migrate
 from dcbench.metrics.measure import measure
 from dcbench.records import files
@@ -143,6 +146,104 @@ def test_mark_of_what_is_not_there_is_wrong_use(whole: Path, options, message):
     assert message in error
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("mark", "v1/digits", "--method", "erm", "--seeds", "0", "--state", "disputed"),
+        ("confirm", "--results", "{results}"),
+        ("confirm", "--results", "{results}", "--rerun", "--spread", "0.1"),
+        ("build", "--results", "{results}", "--replace"),
+    ],
+)
+def test_reason_becomes_one_line_of_the_changelog_or_is_refused(whole: Path, tmp_path: Path, words):
+    again(tmp_path / "again", 0, share=0.01)
+    if words[0] == "confirm" and "--rerun" not in words:
+        build(tmp_path / "again", whole, replace=True)
+    words = [word.format(results=tmp_path / "again") for word in words]
+    code, _, error = command(*words, "--reason", " \n", "-o", whole)
+    assert (code, "--reason: say why" in error) == (2, True)
+    assert not (whole / "CHANGELOG.md").exists()
+    assert command(*words, "--reason", "one\n- two", "-o", whole)[0] == 0
+    [entry], unread = entries_of(list_lines((whole / "CHANGELOG.md").read_text()))
+    assert entry.reason.startswith("one - two")
+    assert not unread
+
+
+def test_line_for_a_run_that_none_can_be_is_refused(whole: Path):
+    with pytest.raises(UsageError, match=r"method a b, .*should read"):
+        mark(whole, "v1/digits", "a b", [0], "missing", "why")
+
+
+def test_row_that_is_built_while_a_mark_waits_stays(whole: Path, tmp_path: Path, monkeypatch):
+    put(tmp_path / "more", "cutmix", 0, 300)
+
+    @contextmanager
+    def waiting(folder: Path):
+        build(tmp_path / "more", folder)
+        yield
+
+    monkeypatch.setattr(board_files, "locked", waiting)
+    mark(whole, "v1/digits", "erm", [3], "withdrawn", "why")
+    assert cells(whole, "seed", "cutmix") == ["0"]
+    assert "3" not in cells(whole, "seed")
+
+
+def test_row_that_is_replaced_while_a_confirmation_waits_is_not_confirmed(
+    made: Path, whole: Path, tmp_path: Path, monkeypatch
+):
+    put(tmp_path / "other", "erm", 3, 700)
+
+    @contextmanager
+    def waiting(folder: Path):
+        build(tmp_path / "other", folder, replace=True)
+        yield
+
+    monkeypatch.setattr(board_files, "locked", waiting)
+    found = confirm_recomputed(whole, made / "results", "why")
+    assert any("seed 3): the record in" in each for each in found.problems)
+    assert set(cells(whole, "tier")) == {"claimed"}
+
+
+def test_run_that_was_withdrawn_is_not_built_again(made: Path, whole: Path):
+    mark(whole, "v1/digits", "erm", [3], "withdrawn", "why")
+    before = runs(whole).read_bytes()
+    for replace in (False, True):
+        [board] = build(made / "results", whole, replace=replace).boards
+        assert (board.withdrawn, board.other, board.added) == (((0, "erm", 3),), (), 0)
+        assert runs(whole).read_bytes() == before
+    code, _, aside = command("build", "--results", made / "results", "-o", whole)
+    assert code == 0
+    assert "left out, withdrawn: erm (seed 3)" in aside
+    runs(whole).unlink()
+    put(whole.parent / "alone", "erm", 3, 3)
+    with pytest.raises(RunError, match=r"runs/digits\.csv: would have no row"):
+        build(whole.parent / "alone", whole)
+
+
+def test_withdrawn_row_that_is_back_is_named_and_can_be_withdrawn_again(whole: Path):
+    before = runs(whole).read_bytes()
+    mark(whole, "v1/digits", "erm", [3], "withdrawn", "why")
+    runs(whole).write_bytes(before)
+    migrate(whole)
+    [found] = problems(whole)
+    assert found.startswith(f"{runs(whole)} (subset 0, method erm, seed 3): is in retired/ too")
+    mark(whole, "v1/digits", "erm", [3], "withdrawn", "why")
+    assert problems(whole) == []
+    assert [row["seed"] for row in rows_of(whole / "v1/retired/digits.csv")] == ["3"]
+
+
+def test_run_that_is_replaced_twice_is_kept_once(whole: Path, tmp_path: Path):
+    put(tmp_path / "b", "erm", 0, 700)
+    put(tmp_path / "a", "erm", 0, 0)
+    for name in ("b", "a", "b"):
+        build(tmp_path / name, whole, replace=True, reason="why")
+    assert problems(whole) == []
+    mark(whole, "v1/digits", "erm", [0], "withdrawn", "why")
+    assert problems(whole) == []
+    states = [row["state"] for row in rows_of(whole / "v1/retired/digits.csv")]
+    assert sorted(states) == ["superseded", "withdrawn"]
+
+
 def test_tier_that_nobody_has_said_is_named(whole: Path):
     set_cell(runs(whole), 0, tier="rerun")
     [found] = problems(whole)
@@ -246,6 +347,8 @@ def test_spread_between_machines_is_measured_on_rows_that_were_superseded(
         accuracy = f"{float(row['accuracy']) + difference:.6f}"
         changes = {"accuracy": accuracy, "device": "an old machine", "state": "superseded"}
         apart.append({**row, **changes, "predictions_sha256": f"{seed:064d}"})
+    # A row that was withdrawn is no measurement.
+    apart.append({**apart[0], "accuracy": "0.100000", "state": "withdrawn", "seed": "3"})
     (whole / "v1/retired").mkdir()
     shutil.copy(runs(whole), whole / "v1/retired/digits.csv")
     edit(whole / "v1/retired/digits.csv", lambda rows: (rows.clear(), rows.extend(apart)))

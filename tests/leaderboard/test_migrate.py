@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -17,7 +18,6 @@ from tests.leaderboard.tampering import edit, put, rows_of, runs, set_cell, summ
 
 SAMPLES = Path(__file__).parent / "samples"
 NEWER = ("temperature", "nll_ts", "brier_ts", "ece15_ts")
-KEYS = {"subset", "method", "seed", "predictions_sha256"}
 
 
 @pytest.fixture
@@ -144,16 +144,28 @@ def test_folder_without_leaderboards_is_wrong_use(tmp_path: Path):
         assert str(folder) in said.replace("\n", "")
 
 
-def test_any_column_but_the_keys_and_the_hash_may_be_absent(whole: Path):
-    names = [name for name in rows_of(runs(whole))[0] if name not in KEYS]
-    kept = runs(whole).read_bytes()
-    for name in (*names[:6], "ood.gaussian.msp.auroc", "index_sha256", "commit", "footnote"):
-        runs(whole).write_bytes(kept)
-        without(runs(whole), name)
-        load_board("digits", "v1", whole)
-        found = [line for line in check(whole).problems if str(summary(whole)) not in line]
-        assert all("the row is gone" not in line for line in found)
-        assert [line for line in found if "column" in line or "should" in line] == []
+def of_the_rows(board: Path, **options) -> list[str]:
+    found = check(board, **options).problems
+    return [line for line in found if line.startswith(str(runs(board)))]
+
+
+@pytest.mark.parametrize("name", ["unverified_data", "nll_ts", "commit", "tier", "footnote"])
+def test_column_after_the_first_version_may_be_absent(whole: Path, name):
+    without(runs(whole), name)
+    load_board("digits", "v1", whole)
+    assert of_the_rows(whole) == []
+
+
+@pytest.mark.parametrize("name", ["status", "accuracy", "ood.gaussian.msp.auroc", "index_sha256"])
+def test_column_of_the_first_version_is_full_though_no_row_fills_it(made, whole: Path, name):
+    edit(runs(whole), lambda rows: [row.update({name: ""}) for row in rows])
+    said = [line for line in of_the_rows(whole) if "should" in line and name in line]
+    assert len({line.partition(")")[0] for line in said}) == 30
+    given = of_the_rows(whole, predictions=made / "results")
+    assert len([line for line in given if re.search(f"{name}=''.* gives? ", line)]) == 30
+    without(runs(whole), name)
+    load_board("digits", "v1", whole)
+    assert len(of_the_rows(whole)) >= 30
 
 
 def test_rows_with_nothing_but_keys_and_hash_are_read_built_on_and_shown(tmp_path: Path):

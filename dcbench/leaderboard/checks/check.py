@@ -144,10 +144,10 @@ def _published(folder: Path, files: list[RowsFile], problems: list[str]) -> Publ
 
 
 def _unfounded(now: Published, earlier: Earlier, runs: Given | None) -> Iterator[str]:
-    """New rows whose predictions are not given."""
+    """Rows that are new, or not as they were, whose predictions are not given."""
     found = runs.founded if runs else set()
     for run in now.rows:
-        if run not in found and now.is_new(run, earlier):
+        if run not in found and (now.is_new(run, earlier) or now.is_fuller(run, earlier)):
             yield (
                 f"{now.title(run)}: its predictions are not there; name the results folder that "
                 "has them with --predictions"

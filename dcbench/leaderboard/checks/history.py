@@ -26,7 +26,7 @@ from dcbench.leaderboard.changelog import (
 from dcbench.leaderboard.checks.earlier import Earlier
 from dcbench.leaderboard.checks.read import RowsFile
 from dcbench.leaderboard.columns import DEFAULTS
-from dcbench.leaderboard.files import retired_in
+from dcbench.leaderboard.files import is_withdrawn, retired_in
 from dcbench.leaderboard.rows import Row, key_of, run_title
 from dcbench.leaderboard.rules_lock import FROZEN, changed_rules, read_frozen
 from dcbench.leaderboard.standing import (
@@ -74,6 +74,11 @@ class Published:
         """Whether the nearest earlier state lacks the row, or has another."""
         old = earlier.states[0].rows.get(run) if earlier.states else None
         return old is None or _change_of(old, self.rows.get(run)) is not None
+
+    def is_fuller(self, run: Run, earlier: Earlier) -> bool:
+        """Whether cells of the row are filled that were empty in the nearest earlier state."""
+        old = earlier.states[0].rows.get(run) if earlier.states else None
+        return old is not None and _change_of(self.rows[run], old) is not None
 
 
 def history_problems(now: Published, earlier: Earlier) -> Iterator[str]:
@@ -178,9 +183,14 @@ def _of_entry(entry: Entry, now: Published, known: set[Run]) -> Iterator[str]:
 
 
 def standing_problems(now: Published) -> Iterator[str]:
-    """Where tier and state of a row are not what the changelog says."""
+    """Where tier and state of a row are not what the changelog says, or a row should be gone."""
     expected = standings_from(now.entries)
     for run, row in now.rows.items():
+        if is_withdrawn(row, now.retired.get(run, ())):
+            yield (
+                f"{now.title(run)}: is in retired/ too, as withdrawn; `dcbench leaderboard mark "
+                "--state withdrawn` takes the row out again"
+            )
         for column, should in zip(_BY_THE_CHANGELOG, expected.get(run, Standing()), strict=True):
             cell = row.get(column) or DEFAULTS[column]
             if cell != (should if should not in RETIRED else Standing().state):

@@ -14,6 +14,7 @@ from dcbench.leaderboard.column_order import further_columns, ood_columns
 from dcbench.leaderboard.columns import COLUMNS, LAST_COLUMNS, TRACK_COLUMN, Column
 from dcbench.leaderboard.rows import Row, is_whole, key_of, run_title
 from dcbench.leaderboard.tables import is_rows, read_cells, runs_path, summary_path
+from dcbench.metrics.table import find_metric
 
 
 @dataclass(frozen=True)
@@ -47,8 +48,8 @@ class RowsFile:
 
     @cached_property
     def empty_columns(self) -> frozenset[str]:
-        """The columns that no row fills, or that are not there: the rows are older than they."""
-        names = [column.name for column in self.columns]
+        """The columns after the first version that no row fills: the rows are older than they."""
+        names = [column.name for column in self.columns if not _is_first(column)]
         return frozenset(name for name in names if not any(row.get(name) for row in self.rows))
 
     @cached_property
@@ -67,6 +68,12 @@ class RowsFile:
     def keyed(self) -> list[tuple[int, Row]]:
         """The rows whose keys are whole numbers, with their numbers from 0."""
         return [pair for pair in enumerate(self.rows) if has_key(pair[1])]
+
+
+def _is_first(column: Column) -> bool:
+    """Whether tables of rows have had a column since the first version, and full."""
+    metric = find_metric(column.name)
+    return metric.required if metric else not (column.empty or column.default)
 
 
 def has_key(row: Row) -> bool:

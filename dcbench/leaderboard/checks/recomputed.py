@@ -23,6 +23,7 @@ from dcbench.leaderboard.checks.read import RowsFile
 from dcbench.leaderboard.checks.training import strange_losses, training_problems
 from dcbench.leaderboard.rows import Row, key_of
 from dcbench.metrics.measure import flatten
+from dcbench.metrics.table import find_metric
 from dcbench.records.arrays import arrays_sha256
 from dcbench.records.files import read_arrays
 from dcbench.records.recompute import measure_again
@@ -134,15 +135,19 @@ def _metrics_problem(file: RowsFile, row: Row, folder: Path) -> str | None:
         again = measure_again(folder)
     except DataError as problem:
         return str(problem)
-    newer = {*again.new, *again.later}
+    newer, given = {*again.new, *again.later}, flatten(again.metrics)
     wrong = [
         f"{name}='{row.get(name, '')}', the predictions give {_text(value)}"
-        for name, value in flatten(again.metrics).items()
+        for name, value in given.items()
         if not _agrees(row.get(name, ""), value)
         # An empty cell is right where the record, or every row, is older than the metric, or the
         # row is older than the predictions of an image set.
         and not (row.get(name, "") == "" and (name in newer or name in file.empty_columns))
     ]
+    lacking = [name for name in row if row[name] and find_metric(name) and name not in given]
+    if lacking:
+        others = f" and {len(lacking) - 1} more" if len(lacking) > 1 else ""
+        wrong.append(f"{lacking[0]}='{row[lacking[0]]}'{others}, the predictions give none")
     return "; ".join(wrong) or None
 
 

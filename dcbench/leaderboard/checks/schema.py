@@ -12,7 +12,7 @@ from dcbench.data.splits import load_split
 from dcbench.errors import UsageError
 from dcbench.leaderboard.checks.read import RowsFile
 from dcbench.leaderboard.column_order import ood_columns
-from dcbench.leaderboard.columns import METHOD, REQUIRED
+from dcbench.leaderboard.columns import METHOD
 from dcbench.leaderboard.rows import Key, Row, is_whole, key_of
 from dcbench.leaderboard.tracks import COLUMN, DEFAULT, FURTHER, track_of_label
 from dcbench.metrics.table import METRICS, find_metric
@@ -23,7 +23,8 @@ _GROUPS = tuple(metric.key for metric in METRICS if metric.long_tailed)
 def row_problems(file: RowsFile) -> Iterator[str]:
     """One line for each departure of a table of rows from what it should be.
 
-    A column that is not there, or that no row fills, is newer than the rows, and no problem.
+    A column after the first version that is not there, or that no row fills, is newer than the
+    rows, and no problem.
     """
     names = [column.name for column in file.columns]
     header = list(file.rows[0]) if file.rows else names
@@ -44,25 +45,21 @@ def row_problems(file: RowsFile) -> Iterator[str]:
 
 
 def _cell_problems(row: Row, file: RowsFile) -> Iterator[str]:
-    lacking = file.empty_columns.difference(REQUIRED)
     for column in file.columns:
         cell = row.get(column.name, "")
-        empty = column.empty or column.name in lacking
+        empty = column.empty or column.name in file.empty_columns
         if not (empty if cell == "" else column.kind.holds(cell)):
             yield f"{column.name}='{cell}': should be {column.kind.words}"
 
 
 def _required_ood_columns(file: RowsFile) -> dict[str, list[str]]:
     """The columns of each OOD set that every row with the set fills."""
-    header = file.rows[0].keys() if file.rows else ()
     return {
         image_set: [
             column.name
             for column in ood_columns(image_set)
-            if column.name in header
-            and column.name not in file.empty_columns
             # Rows may be older than a score or a metric that came later.
-            and _is_required(column.name)
+            if _is_required(column.name)
         ]
         for image_set in file.split.ood
     }
@@ -70,7 +67,7 @@ def _required_ood_columns(file: RowsFile) -> dict[str, list[str]]:
 
 def _ood_problems(row: Row, columns: dict[str, list[str]], file: RowsFile) -> Iterator[str]:
     for image_set, names in columns.items():
-        empty = [name for name in names if not row[name]]
+        empty = [name for name in names if not row.get(name)]
         if len(empty) == len(names) and image_set in file.rules.optional_ood:
             continue
         if empty:
@@ -115,7 +112,7 @@ def _settings_problems(label: str, file: RowsFile) -> list[str]:
 
 
 def _index_problems(row: Row, file: RowsFile) -> Iterator[str]:
-    if not is_whole(row["subset"]) or "index_sha256" in file.empty_columns:
+    if not is_whole(row["subset"]):
         return
     try:
         listed = _index_sha256(file.split.name, int(row["subset"]))

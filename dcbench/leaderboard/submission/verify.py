@@ -123,8 +123,10 @@ def _unused(records: Sequence[tuple[Path, Record]], submission: Submission) -> I
 
 
 def _rivals(built: BuildResult) -> Iterator[str]:
-    """Runs that have a row already, of other predictions."""
+    """Runs that have a row already, of other predictions, or whose row was withdrawn."""
     for board in built.boards:
+        for key in board.withdrawn:
+            yield f"{board.path} ({run_title(key)}): was withdrawn, and is not taken again"
         for key in board.other:
             yield (
                 f"{board.path} ({run_title(key)}): has other predictions than the run that is "

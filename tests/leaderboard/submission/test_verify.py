@@ -13,6 +13,8 @@ import pytest
 from typer.testing import CliRunner
 
 from dcbench.cli import app
+from dcbench.leaderboard.build import build
+from dcbench.leaderboard.marks import mark
 from dcbench.leaderboard.submission import pack, unpacked, verify
 from dcbench.leaderboard.submission.manifest import Submission
 from dcbench.leaderboard.tables import read_rows
@@ -64,6 +66,15 @@ def test_two_commands_do_not_lead_to_a_row(made: Made, tmp_path: Path):
     rows = read_rows(tmp_path / "boards/v1-lite/runs/digits.csv")
     assert [row for row in rows if row["method"] == "halved"] == added
     assert {row["footnote"] for row in added} == {"https://example.org/halved 1.0"}
+
+
+def test_run_that_was_withdrawn_is_taken_again(made: Made, opened, tmp_path: Path):
+    boards = shutil.copytree(made.boards, tmp_path / "published")
+    build(made.results, boards)
+    [method] = {row["method"] for row in read_rows(boards / "v1-lite/runs/digits.csv")} - {"erm"}
+    mark(boards, "v1-lite/digits", method, [1], "withdrawn", "why")
+    found = verify(*opened, tmp_path / "scratch", boards).problems
+    assert "leaderboard/v1-lite/runs/digits.csv (subset 0, method halved, seed 1): was" in found[0]
 
 
 def test_raised_accuracy_is_believed(made: Made, opened, tmp_path: Path):
