@@ -18,7 +18,7 @@ from dcbench.data.new_own import describe_named, describe_own, tested_name_in
 from dcbench.data.own import is_own
 from dcbench.data.parts import MissingData, Part, Source
 from dcbench.data.places import split_files
-from dcbench.data.rules import Rows, Selection
+from dcbench.data.rules import LongTailed, Rows, Selection
 from dcbench.data.splits import SplitConfig, in_place, split_config
 from dcbench.errors import DataError, DcbenchError, UsageError
 from dcbench.records.atomic import write_bytes
@@ -79,6 +79,8 @@ def new_split(
     config = validated(SplitConfig, described, f"split {name}")
     placed = in_place(config, folder)
     whole = source.taking_unverified().part(placed.dataset, "train")
+    if isinstance(config.rule, LongTailed):
+        _check_shares(config.rule, whole.labels, config.class_names)
     rows = {each: _rows(config, whole, each, chosen) for each in config.subsets}
     tested = tested_images(placed, source)
     folder.mkdir(parents=True, exist_ok=True)
@@ -132,6 +134,18 @@ def _described(
         "source": f"Made by `dcbench splits new`: {how} on {images['dataset']}. "
         f"{images['images']}".strip(),
     }
+
+
+def _check_shares(rule: LongTailed, labels: Rows, class_names: Sequence[str]) -> None:
+    """Refuse a tail other than the rule says, or without a class; `select` takes what there is."""
+    counts = np.bincount(labels, minlength=len(class_names))
+    shares = rule.shares(len(labels), len(class_names))
+    for name, count, share in zip(class_names, counts, shares, strict=False):
+        if not 0 < share <= count:
+            raise UsageError(
+                f"class {name}: its share of the long tail is {share} of {count} images; should "
+                f"be 1 to {count}: choose another imbalance, or rows of your own with --indices"
+            )
 
 
 def _rows(config: SplitConfig, whole: Part, subset: int, chosen: Path | None) -> Selection:

@@ -90,16 +90,23 @@ class LongTailed(Config):
 
     def select(self, labels: Rows, num_classes: int, subset: int) -> Selection:
         """Rows of a subset."""
-        largest = len(labels) / num_classes
         generator = np.random.RandomState(subset)
         chosen, held_out = [], []
-        for label in range(num_classes):
+        for label, share in enumerate(self.shares(len(labels), num_classes)):
             rows = np.flatnonzero(labels == label)
             generator.shuffle(rows)
-            rows = rows[: int(largest * self.ratio ** self._power(label, num_classes))]
+            rows = rows[:share]
             chosen.append(rows)
             held_out.append(rows[len(rows) - max(len(rows) // HELD_OUT, int(len(rows) > 1)) :])
         return Selection(np.concatenate(chosen), NO_ROWS, np.concatenate(held_out))
+
+    def shares(self, num_images: int, num_classes: int) -> list[int]:
+        """Number of images that each class keeps, if it has them; n_max is that of even classes."""
+        largest = num_images / num_classes
+        return [
+            int(largest * self.ratio ** self._power(label, num_classes))
+            for label in range(num_classes)
+        ]
 
     def _power(self, label: int, num_classes: int) -> float:
         if self.shape == "step":

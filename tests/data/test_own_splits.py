@@ -160,6 +160,9 @@ def test_wrong_list_of_rows_is_told_by_its_line(tmp_path: Path, content: str, me
         ([], "one of --per-class, --imbalance"),
         (["--per-class", "3", "--val", "3"], "--val 3: should be less than --per-class 3"),
         (["--per-class", "500"], "subset 0 needs 500 images of each class"),
+        # 600 images, of which 57 are of class 4: n_max is 60, and int(60 / 61) is none.
+        (["--imbalance", "2", "--shape", "step"], "class 4: its share of the long tail is 60"),
+        (["--imbalance", "61"], "class 9: its share of the long tail is 0 of 59 images"),
     ],
 )
 def test_rule_that_does_not_fit_writes_nothing(tmp_path: Path, arguments, message: str):
