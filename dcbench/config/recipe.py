@@ -18,6 +18,15 @@ OPEN_KEYS = ("model", "padding", "border", "flip", "rotation")
 """What of a recipe is another one on the open track: the network, and how images are augmented."""
 
 
+IDLE = {
+    "milestones": ("schedule", "cosine"),
+    "factor": ("schedule", "cosine"),
+    "border": ("padding", 0),
+    "nesterov": ("momentum", 0),
+}
+"""Keys that no number depends on where another key has this value."""
+
+
 class Recipe(Config):
     """Hyper-parameters of a run. The fields are the keys of a protocol's `training`."""
 

@@ -203,8 +203,8 @@ class Method(Config):
 
     @classmethod
     def default_settings(cls) -> dict[str, Any]:
-        """Every setting at its default, as a plain value."""
-        return {key: field.get_default() for key, field in cls.model_fields.items()}
+        """Every setting that has a default, at it, as a plain value."""
+        return cls.model_construct().model_dump(mode="json")
 
     @property
     def settings(self) -> dict[str, Any]:

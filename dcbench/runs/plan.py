@@ -19,7 +19,7 @@ from dcbench.config.names import (
 )
 from dcbench.config.plugins import Origin
 from dcbench.config.protocol import Entry, Protocol, load_protocol
-from dcbench.config.recipe import Recipe
+from dcbench.config.recipe import IDLE, Recipe
 from dcbench.config.tuned import SETTING, TunedRecipe, tuned_recipe
 from dcbench.data.catalogue import get_dataset
 from dcbench.data.splits import Split, load_split
@@ -220,7 +220,7 @@ def choose(
     Raises
     ------
     UsageError
-        A key that neither has, or a value out of its range.
+        A key that neither has, a value out of its range, or another one of a key without effect.
     """
     shared = sorted(method.model_fields.keys() & {*Recipe.model_fields, EXTRA})
     if shared:
@@ -243,7 +243,10 @@ def choose(
     defaults = method.default_settings()
     before = {**training, **defaults, **given}
     after = {**recipe.model_dump(mode="json"), **chosen.settings}
-    differing = {key: after[key] for key in sorted(asked) if after[key] != before[key]}
+    differing = {
+        key: after[key] for key in sorted(asked) if key not in before or after[key] != before[key]
+    }
+    _refuse_idle(differing, after)
     extra = {EXTRA: method.extra_data} if method.extra_data else {}
     shown = {**differing, **_of_name(tuned), **extra}
     pairs = [f"{key}={as_text(shown[key])}" for key in sorted(shown)]
@@ -273,6 +276,13 @@ def _refuse_beside(tuned: TunedRecipe, own: Mapping[str, Any]) -> None:
                 f"{key}={as_text(value)} beside tuned recipe {tuned.name}, which has "
                 f"{has}: leave one of them out"
             )
+
+
+def _refuse_idle(differing: Mapping[str, Any], after: Mapping[str, Any]) -> None:
+    """A key without effect would make another run, by its name, of the same numbers."""
+    for key, (other, value) in IDLE.items():
+        if key in differing and after[other] == value:
+            raise UsageError(f"recipe: {key} has no effect with {other}={value}: leave it out")
 
 
 def _of_name(tuned: TunedRecipe | None) -> dict[str, Any]:

@@ -1,10 +1,11 @@
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import torch
 import yaml
+from pydantic import Field
 
 from dcbench.config.names import parse_seeds, parse_settings
 from dcbench.config.paths import shipped_root
@@ -12,7 +13,7 @@ from dcbench.config.protocol import load_protocol, protocol_names
 from dcbench.config.recipe import Recipe
 from dcbench.data.splits import split_config, split_names
 from dcbench.errors import UsageError
-from dcbench.methods import build_method, method_class, method_names
+from dcbench.methods import Method, build_method, method_class, method_names
 from dcbench.models import build_model
 from dcbench.runs.plan import choose
 
@@ -393,6 +394,47 @@ def test_label_does_not_depend_on_the_order_of_the_settings():
 def test_asking_for_the_protocols_own_value_changes_nothing():
     choice = chosen("cifair100", "regmixup", alpha=10, epochs=500)
     assert (choice.label, choice.departures) == ("regmixup", ())
+
+
+def test_default_of_any_type_is_the_same_run_asked_or_not():
+    class Mine(Method):
+        name: ClassVar[str] = "mine"
+        needed: float
+        pair: tuple[float, ...] = (1.0, 2.0)
+        made: list[float] = Field(default_factory=lambda: [1.0])
+
+    entry = load_protocol("v1").entry("digits")
+    choice = choose(entry, Mine, {"needed": 3.0, "pair": [1.0, 2.0], "made": [1.0]})
+    assert choice.label == "mine[needed=3.0]"
+    assert Mine.default_settings() == {"pair": [1.0, 2.0], "made": [1.0]}
+
+
+@pytest.mark.parametrize(
+    ("recipe", "asked", "message"),
+    [
+        ("digits", {"milestones": [1]}, "milestones has no effect with schedule=cosine: leave it"),
+        ("digits", {"factor": 0.01}, "factor has no effect with schedule=cosine"),
+        ("cifar100", {"schedule": "cosine", "milestones": []}, "milestones has no effect"),
+        ("digits", {"padding": 0, "border": "reflect"}, "border has no effect with padding=0"),
+        ("digits", {"momentum": 0, "nesterov": True}, "nesterov has no effect with momentum=0"),
+    ],
+)
+def test_key_without_effect_makes_no_other_run(recipe, asked, message):
+    with pytest.raises(UsageError, match=f"recipe: {message}"):
+        chosen(recipe, "erm", **asked)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "asked", "label"),
+    [
+        ("cifar100", {"schedule": "cosine"}, "erm[schedule=cosine]"),
+        ("cifar100", {"schedule": "cosine", "factor": 0.2}, "erm[schedule=cosine]"),
+        ("cifair10", {"padding": 0}, "erm[padding=0]"),
+        ("digits", {"border": "reflect"}, "erm[border=reflect]"),
+    ],
+)
+def test_keys_of_the_protocol_may_lose_their_effect(recipe, asked, label):
+    assert chosen(recipe, "erm", **asked).label == label
 
 
 def test_settings_may_be_written_as_on_a_command_line():
