@@ -16,7 +16,7 @@ def methods(pattern: Pattern = "*") -> Report:
         {
             "name": name,
             "summary": (method.__doc__ or "").strip().partition("\n")[0],
-            "settings": {key: field.default for key, field in method.model_fields.items()},
+            "settings": dict.fromkeys(method.model_fields) | method.default_settings(),
         }
         for name, method in listed.items()
     ]
