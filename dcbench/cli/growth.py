@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from dcbench.cli.options import DeviceOption
+from dcbench.cli.options import DeviceOption, only_for
 from dcbench.cli.report import Report
 
 EXAMPLE = "Example:  dcbench growth --runs 100,1000,10000"
@@ -18,7 +18,9 @@ EXAMPLE = "Example:  dcbench growth --runs 100,1000,10000"
 
 def growth(
     device: DeviceOption = "auto",
-    threads: Annotated[int, typer.Option(min=1, help="On a CPU; commands are run on one.")] = 1,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="On a CPU; commands are run on one.", show_default="1")
+    ] = None,
     runs: Annotated[
         str | None, typer.Option(help="Measure commands on so many runs, as in 100,1000,10000.")
     ] = None,
@@ -34,7 +36,10 @@ def growth(
     10,000.
     """
     if runs is not None:
+        of_trainings = {"--device": None if device == "auto" else device, "--threads": threads}
+        only_for("growth without --runs", of_trainings)
         return _of_commands(runs, folder)
+    only_for("--runs", {"--folder": folder})
     import torch
 
     from dcbench.bench.growth import markdown, measure_growth
@@ -42,7 +47,7 @@ def growth(
 
     found = find_device(device)
     if found.type == "cpu":
-        torch.set_num_threads(threads)
+        torch.set_num_threads(threads or 1)
     measured = measure_growth(found)
     return Report(data=dataclasses.asdict(measured), lines=[markdown(measured)])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -80,6 +81,26 @@ NOT_WRITTEN = "nothing is written yet; run it again without --dry-run"
 """What is said where --dry-run has found something to write."""
 
 Pattern = Annotated[str, typer.Argument(help="Wildcard, such as 'ic-*'.")]
+
+
+def only_for(needed: str, given: Mapping[str, object]) -> None:
+    """Refuse options that have no effect without another one.
+
+    Parameters
+    ----------
+    needed
+        The other one.
+    given
+        By name, the values of the options; None where one is not given.
+
+    Raises
+    ------
+    UsageError
+        One is given.
+    """
+    for name, value in given.items():
+        if value is not None:
+            raise UsageError(f"{name} {value}: is for {needed}")
 
 
 def with_tuned(settings: dict[str, Any], recipe: Path | None) -> dict[str, Any]:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from dcbench.cli.options import only_for
 from dcbench.cli.report import Report, Table
-from dcbench.errors import UsageError
 
 if TYPE_CHECKING:
     from dcbench.selftest.trial import Outcome, Trial
@@ -49,9 +49,8 @@ def selftest(
     """
     from dcbench.selftest.trials import trials_of_faults, trials_of_installation
 
-    for name, value in (("--signals", signals), ("--files", files)):
-        if value is not None and not faults:
-            raise UsageError(f"{name} {value}: is for --faults")
+    if not faults:
+        only_for("--faults", {"--signals": signals, "--files": files})
     trials = trials_of_installation()
     if faults:
         trials += trials_of_faults(signals or _SIGNALS, files or _FILES)

@@ -5,12 +5,19 @@ from __future__ import annotations
 import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dcbench.cli.options import BoardsOption, DataOption, DeviceOption, ThreadsOption
+from dcbench.cli.options import (
+    BoardsOption,
+    DataOption,
+    DeviceOption,
+    ThreadsOption,
+    only_for,
+)
 from dcbench.cli.report import Report, Table
 from dcbench.cli.reporting import reporting
 from dcbench.errors import RunError, UsageError
@@ -174,6 +181,11 @@ def verify_submission(
     """
     from dcbench.leaderboard.submission import unpacked, verify
 
+    if not rerun:
+        of_reruns: dict[str, object] = {"--method": method, "--model": model}
+        of_reruns |= {"--tolerance": tolerance, "--rerun-results": rerun_results, "--data": data}
+        of_reruns |= {"--device": None if device == "auto" else device, "--threads": threads}
+        only_for("--rerun", of_reruns)
     if unpack is not None and unpack.exists() and (not unpack.is_dir() or any(unpack.iterdir())):
         raise UsageError(f"--unpack {unpack}: is there already; name a new folder")
     with tempfile.TemporaryDirectory(prefix="dcbench-") as scratch:
@@ -181,7 +193,8 @@ def verify_submission(
         submission = unpacked(file, folder)
         found = verify(submission, folder, Path(scratch, "boards"), boards)
         found.problems.extend(_unknown_networks(found))
-        yield _verified_report(found)
+        checked = _verified_report(found)
+        yield replace(checked, data=None)
         if unpack is not None:
             _copy(folder, unpack)
             yield _unpacked_report(found, unpack)
@@ -200,6 +213,8 @@ def verify_submission(
                 data=data,
             )
             yield _again_report(again)
+    reruns = [vars(each) | {"within": each.within} for each in again]
+    yield Report(data=checked.data | {"reruns": reruns})
     far = [each.title for each in again if not each.within]
     problems = len(found.problems) + len(far)
     if problems:
@@ -290,7 +305,7 @@ def _again_report(again: Sequence[Again]) -> Report:
             each.title,
             f"{100 * each.accuracy:.2f}",
             f"{100 * each.again:.2f}",
-            f"{100 * (each.again - each.accuracy):+.2f}",
+            f"{100 * (each.again - each.accuracy):+z.2f}",
             f"{100 * each.equal_classes:.2f}",
             "the same to the bit"
             if each.same
@@ -300,10 +315,7 @@ def _again_report(again: Sequence[Again]) -> Report:
         )
         for each in again
     ]
-    return Report(
-        data={"reruns": [vars(each) | {"within": each.within} for each in again]},
-        tables=[Table("trained again", columns, rows)],
-    )
+    return Report(tables=[Table("trained again", columns, rows)])
 
 
 def _unpacked_report(found: Verified, target: Path) -> Report:

@@ -122,9 +122,15 @@ def train_again(
     Raises
     ------
     DcbenchError
-        The run fails, or predictions are damaged.
+        The run fails, or predictions are damaged; or what is in `store` is no repetition.
     """
     repeated = execute(plan, store, session, progress=progress)
+    # Repetitions have other times, even where they are the same to the bit.
+    if repeated.as_recorded == record.as_recorded:
+        raise RunError(
+            f"{store.folder(plan.identity)}: is the run itself, or a copy of it; name another "
+            "folder with --rerun-results"
+        )
     old = read_predictions(folder, record)
     new = read_predictions(store.folder(plan.identity), repeated)
     if old.logits.shape != new.logits.shape or not np.array_equal(old.labels, new.labels):

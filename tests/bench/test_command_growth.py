@@ -119,6 +119,19 @@ def test_numbers_of_runs_that_do_not_rise_are_wrong_use(runs, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--folder", "runs"], "--folder runs: is for --runs"),
+        (["--runs", "100,1000", "--threads", "2"], "--threads 2: is for growth without --runs"),
+        (["--runs", "100,1000", "--device", "cpu"], "--device cpu: is for growth without --runs"),
+    ],
+)
+def test_option_of_the_other_measurement_is_wrong_use(words, said):
+    done = CliRunner().invoke(app, ["growth", *words])
+    assert (done.exit_code, said in done.output) == (2, True)
+
+
 def test_command_prints_the_table(monkeypatch, tmp_path):
     asked = []
     report = CommandReport("a CPU", "2026-11-27", (grown(2.1, 3.0, 12.0),))

@@ -170,6 +170,23 @@ def test_rerun_is_of_other_code_or_does_not_give_the_bits(made: Made, tmp_path: 
     assert len(list((tmp_path / "again").rglob("record.json"))) == 1
 
 
+def test_run_itself_passes_for_its_rerun(made: Made):
+    words = ("verify", made.file, "--from", made.boards, "--rerun", "1", "--device", "cpu")
+    forget_files()
+    words = (*words, "--method", f"{made.code}:Halved", "--rerun-results", made.results)
+    code, shown, said = command(*words)
+    assert code == 1
+    assert "is the run itself, or a copy of it; name another folder with --rerun-results" in said
+    assert "trained again" not in shown
+
+
+@pytest.mark.parametrize("option", ["--method", "--rerun-results", "--device", "--data"])
+def test_option_of_reruns_is_ignored_without_one(made: Made, option: str):
+    code, _, said = command("verify", made.file, option, "x")
+    assert code == 2
+    assert f"{option} x: is for --rerun" in said
+
+
 def test_rerun_that_is_off_passes(made: Made, tmp_path: Path, monkeypatch):
     from dcbench.runs import again
 
@@ -194,6 +211,10 @@ def test_rerun_that_is_off_passes(made: Made, tmp_path: Path, monkeypatch):
     assert code == 1
     assert "more than 2 points off" in shown
     assert "2 problems" in said
+    code, shown, _ = command(*words, "--json")
+    found = json.loads(shown)
+    assert (found["runs"], found["problems"]) == (2, [])
+    assert [each["within"] for each in found["reruns"]] == [False, False]
     code, shown, _ = command(*words, "--tolerance", "0.04")
     assert code == 0
     assert shown.count("within 4 points") == 2
