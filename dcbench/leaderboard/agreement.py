@@ -16,10 +16,9 @@ from dcbench.errors import UsageError, unknown
 from dcbench.leaderboard.boards import Board
 from dcbench.leaderboard.comparison import PLAIN
 from dcbench.leaderboard.hierarchical import DECIMALS
-from dcbench.leaderboard.ranks import LEVEL
 from dcbench.leaderboard.statistics import Difference, differences_to
 from dcbench.leaderboard.tracks import DEFAULT
-from dcbench.metrics.table import METRICS, Metric, find_metric
+from dcbench.metrics.table import Metric, metric_of
 
 FEWEST = 3
 """Methods below which no rank correlation is given: that of two is 1 or -1 whatever they are."""
@@ -56,7 +55,7 @@ class MethodAgreement(NamedTuple):
         None where there is no test, for want of a difference or of the runs that a rank needs.
         """
         one, other = self.differences
-        return _significant(one), _significant(other)
+        return one.significant if one else None, other.significant if other else None
 
     @property
     def same_significance(self) -> bool | None:
@@ -194,9 +193,7 @@ def agreement(
     """
     for split in splits:
         split_config(split)
-    found = find_metric(metric)
-    if found is None:
-        raise unknown("metric", metric, [each.key for each in METRICS])
+    found = metric_of(metric)
     own = {
         (board.split, board.protocol): board
         for board in boards
@@ -324,10 +321,6 @@ def rank_correlation(one: Sequence[float], other: Sequence[float]) -> RankCorrel
 
     tau = kendalltau(one, other, variant="b").statistic
     return RankCorrelation(float(tau), float(spearmanr(one, other).statistic))
-
-
-def _significant(each: Difference | None) -> bool | None:
-    return None if each is None or each.p_holm is None else each.p_holm < LEVEL
 
 
 def _sign(value: float) -> int:

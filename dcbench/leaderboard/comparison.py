@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
 
+from dcbench.config.text import span
 from dcbench.errors import UsageError, unknown
 from dcbench.leaderboard.boards import Board
 from dcbench.leaderboard.rows import row_of
@@ -15,7 +16,8 @@ from dcbench.leaderboard.sides import Sides, StoredRun, find_sides, what_differs
 from dcbench.leaderboard.statistics import Difference, differences_to_one, holm_corrected
 from dcbench.leaderboard.summary import spread_of
 from dcbench.leaderboard.tables import with_numbers
-from dcbench.metrics.table import METRICS, find_metric
+from dcbench.metrics.table import metric_of
+from dcbench.records.schema import Record
 
 PLAIN = "erm"
 """What methods are compared with where nobody says otherwise."""
@@ -34,7 +36,8 @@ class Comparison:
     sides : dict
         The runs of each side, by name.
     differences : tuple of Difference
-        By metric, then by side; p is corrected over all tests of the metric in one `compare`.
+        By metric, then by side, also of no pair; p is corrected over all tests of the metric in one
+        `compare`.
     """
 
     board: Board
@@ -80,8 +83,7 @@ def compare(
         A record is damaged.
     """
     for key in metrics:
-        if find_metric(key) is None:
-            raise unknown("metric", key, [each.key for each in METRICS])
+        metric_of(key)
     groups = find_sides(roots)
     chosen = _chosen(against, groups.values())
     found = [
@@ -92,9 +94,26 @@ def compare(
     if not found:
         raise UsageError(f"there is nothing to compare with {chosen}: no other method, or no split")
     for metric in metrics:
-        if not any(each.metric == metric for group in found for each in group.differences):
-            raise UsageError(f"metric {metric}: no two runs of equal subset and seed have it")
+        pairs = (each.n for group in found for each in group.differences if each.metric == metric)
+        if not any(pairs):
+            sides = "; ".join(side for group in found for side in _runs_with(group, metric))
+            raise UsageError(
+                f"metric {metric}: no two runs of equal subset and seed have it: {sides}"
+            )
     return _corrected(found, metrics)
+
+
+def _runs_with(comparison: Comparison, metric: str) -> Iterator[str]:
+    """Which runs of each side have a metric: `erm has subset 0 (seeds 0-2)`."""
+    runs = comparison.board.runs
+    known = runs[runs[metric].notna()] if metric in runs.columns else runs[:0]
+    for side in comparison.sides:
+        of_subsets = known[known["method"] == side].groupby("subset")["seed"]
+        listed = [
+            f"subset {subset} (seeds {span(tuple(sorted(map(int, seeds))))})"
+            for subset, seeds in of_subsets
+        ]
+        yield f"{side} on {comparison.board.split} has {', '.join(listed) or 'no run with it'}"
 
 
 def _chosen(against: str | None, groups: Iterable[Sides]) -> str:
@@ -135,15 +154,32 @@ def _means(name: str, runs: pd.DataFrame, metrics: Sequence[str]) -> dict[str, o
 
 
 def _check_images(sides: Sides, against: str, split: str) -> None:
-    """Runs of a subset are paired: they have to be of the same images."""
-    images = {run.record.subset: run.record.index_sha256 for run in sides[against]}
+    """Runs of a subset are paired: they have to be of the same images, as far as both say."""
+    there: dict[tuple[int, str], str] = {}
+    for run in sides[against]:
+        for what, digest in _images(run.record).items():
+            there.setdefault((run.record.subset, what), digest)
     for name, runs in sides.items():
         for run in runs:
-            if images.get(run.record.subset, run.record.index_sha256) != run.record.index_sha256:
-                raise UsageError(
-                    f"{run.folder}: subset {run.record.subset} of {split} has other images than "
-                    f"that of {against}; {name} cannot be compared with it"
-                )
+            subset = run.record.subset
+            for what, digest in _images(run.record).items():
+                if there.get((subset, what), digest) != digest:
+                    raise UsageError(
+                        f"{run.folder}: subset {subset} of {split} has other {what} than that of "
+                        f"{against}; {name} cannot be compared with it"
+                    )
+
+
+def _images(record: Record) -> dict[str, str]:
+    """The hashes that a record has of its images, by what they are of."""
+    fit, test = record.data.get("fit"), record.data.get("test")
+    hashes = {
+        "images": record.index_sha256,
+        "training images": fit and fit.sha256,
+        "test images": test and test.sha256,
+        "images or labels": record.data_sha256,
+    }
+    return {what: digest for what, digest in hashes.items() if digest}
 
 
 def _corrected(comparisons: Sequence[Comparison], metrics: Sequence[str]) -> list[Comparison]:

@@ -121,16 +121,20 @@ def what_differs(one: Sequence[StoredRun], other: Sequence[StoredRun]) -> list[s
     Settings are compared where the method is the same. Device and PyTorch are no part of a recipe,
     but decide the last bits of a run.
     """
-    kinds: list[tuple[Callable[[Record], Facts], str]] = [(_recipe, "="), (_surroundings, " ")]
+    kinds: list[tuple[Callable[[Record], Facts], str]] = [
+        (_recipe, "="),
+        (_network_file, " "),
+        (_surroundings, " "),
+    ]
     if one[0].record.method == other[0].record.method:
-        kinds[1:1] = [(_settings, "="), (_file, " ")]
+        kinds[1:1] = [(_settings, "="), (_method_file, " ")]
     found = []
     for facts, sign in kinds:
         here, there = _collected(one, facts), _collected(other, facts)
         found += [
-            f"{key}{sign}{here[key]} instead of {there[key]}"
-            for key in here
-            if here[key] != there.get(key, "none")
+            f"{key}{sign}{here.get(key, 'none')} instead of {there.get(key, 'none')}"
+            for key in {**here, **there}
+            if here.get(key) != there.get(key)
         ]
     return found
 
@@ -146,7 +150,8 @@ def _collected(runs: Sequence[StoredRun], facts: Callable[[Record], Facts]) -> F
 
 def _decisive(record: Record) -> Facts:
     """What decides the numbers of a run besides its method, its data and its seed."""
-    return {**_recipe(record), **_settings(record), **_file(record)}
+    files = {**_method_file(record), **_network_file(record)}
+    return {**_recipe(record), **_settings(record), **files}
 
 
 def _recipe(record: Record) -> Facts:
@@ -169,9 +174,12 @@ def _defaults(method: str) -> Mapping[str, Any]:
         return {}
 
 
-def _file(record: Record) -> Facts:
-    files = {"method file": record.method_sha256, "network file": record.network_sha256}
-    return {title: digest[:8] for title, digest in files.items() if digest}
+def _method_file(record: Record) -> Facts:
+    return {"method file": record.method_sha256[:8]} if record.method_sha256 else {}
+
+
+def _network_file(record: Record) -> Facts:
+    return {"network file": record.network_sha256[:8]} if record.network_sha256 else {}
 
 
 def _surroundings(record: Record) -> Facts:

@@ -10,8 +10,9 @@ import pandas as pd
 
 from dcbench.errors import UsageError, unknown
 from dcbench.leaderboard.boards import Board
-from dcbench.leaderboard.ranks import holm, paired_p, pairwise
+from dcbench.leaderboard.ranks import LEVEL, holm, paired_p, pairwise
 from dcbench.leaderboard.summary import half_width_95
+from dcbench.metrics.table import metric_of
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,8 @@ class Difference:
         Paired t-test, two-sided.
     p_holm : float or None
         After Holm's correction over the tests that it is shown with; None where it is none of them.
+    no_test : str or None
+        Why it is none of them: `provisional`, `erm is provisional`, `too few pairs`.
     """
 
     method: str
@@ -41,6 +44,12 @@ class Difference:
     high: float
     p: float
     p_holm: float | None = None
+    no_test: str | None = None
+
+    @property
+    def significant(self) -> bool | None:
+        """Whether the corrected p lies below the level; None where there is no test."""
+        return None if self.p_holm is None else self.p_holm < LEVEL
 
 
 def paired_difference(
@@ -70,7 +79,11 @@ def difference_of(values: pd.DataFrame, method: str, against: str, metric: str) 
     differences = both.dropna().tolist()
     if not differences:
         raise UsageError(f"{method} and {against} have no {metric} of equal subset and seed")
-    mean = math.fsum(differences) / len(differences)
+    return _of_pairs(differences, method, against, metric)
+
+
+def _of_pairs(differences: Sequence[float], method: str, against: str, metric: str) -> Difference:
+    mean = math.fsum(differences) / len(differences) if differences else math.nan
     half = half_width_95(differences)
     return Difference(
         method=method,
@@ -78,10 +91,10 @@ def difference_of(values: pd.DataFrame, method: str, against: str, metric: str) 
         metric=metric,
         n=len(differences),
         mean=mean,
-        sd=float(pd.Series(differences).std(ddof=1)),
+        sd=float(pd.Series(differences, dtype=float).std(ddof=1)),
         low=mean - half,
         high=mean + half,
-        p=float(paired_p(differences)),
+        p=float(paired_p(differences)) if differences else math.nan,
     )
 
 
@@ -122,22 +135,32 @@ def _differences_within(
     values = values_by_method(runs, metric)
     whole = [str(name) for name in values if name in ranked and values[name].notna().all()]
     corrected = pairwise(values.loc[:, whole])[against].to_dict() if against in whole else {}
-    return [
-        replace(each, p_holm=corrected.get(each.method))
-        for each in _differences_from(values, against, metric)
-    ]
+
+    def tested(each: Difference) -> Difference:
+        if each.method in corrected:
+            return replace(each, p_holm=corrected[each.method])
+        if each.method not in ranked:
+            return replace(each, no_test="provisional")
+        if against not in ranked:
+            return replace(each, no_test=f"{against} is provisional")
+        lacking = against if against not in whole else each.method
+        return replace(each, no_test=f"a run of {lacking} lacks {metric}")
+
+    return [tested(each) for each in _differences_from(values, against, metric) if each.n]
 
 
 def differences_to_one(runs: pd.DataFrame, against: str, metric: str) -> list[Difference]:
-    """The difference of every other method to one, where they share a run; p is not corrected."""
+    """The difference of every other method to one, also of no pair; p is not corrected."""
     return list(_differences_from(values_by_method(runs, metric), against, metric))
 
 
 def _differences_from(values: pd.DataFrame, against: str, metric: str) -> Iterator[Difference]:
+    if against not in values:
+        return
     for method in map(str, values):
-        shared = against in values and (values[method] - values[against]).notna().any()
-        if method != against and shared:
-            yield difference_of(values, method, against, metric)
+        if method != against:
+            differences = (values[method] - values[against]).dropna().tolist()
+            yield _of_pairs(differences, method, against, metric)
 
 
 def holm_corrected(differences: Sequence[Difference]) -> list[Difference]:
@@ -145,7 +168,9 @@ def holm_corrected(differences: Sequence[Difference]) -> list[Difference]:
     tests = [number for number, each in enumerate(differences) if each.n > 1]
     corrected = dict(zip(tests, holm([differences[number].p for number in tests]), strict=True))
     return [
-        replace(each, p_holm=float(corrected[number]) if number in corrected else None)
+        replace(each, p_holm=float(corrected[number]))
+        if number in corrected
+        else replace(each, no_test="too few pairs" if each.n else "no pairs")
         for number, each in enumerate(differences)
     ]
 
@@ -156,9 +181,8 @@ def values_by_method(runs: pd.DataFrame, metric: str) -> pd.DataFrame:
     Raises
     ------
     UsageError
-        An unknown metric.
+        An unknown metric, such as a cost, or one that the runs lack.
     """
-    if metric not in runs.columns or not pd.api.types.is_numeric_dtype(runs[metric]):
-        numbers = runs.select_dtypes("number").columns.difference(["subset", "seed"])
-        raise unknown("metric", metric, numbers)
+    if metric_of(metric).key not in runs.columns:
+        raise UsageError(f"metric {metric}: no run has it")
     return runs.pivot(index=["subset", "seed"], columns="method", values=metric)

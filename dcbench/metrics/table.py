@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from dcbench.errors import unknown
 from dcbench.metrics.accuracy import accuracy, balanced_accuracy, group_accuracy
 from dcbench.metrics.calibration import (
     adaptive_calibration_error,
@@ -380,6 +381,20 @@ def find_metric(key: str) -> Metric | None:
     if score is None or metric is None:
         return None
     return replace(metric, key=key, required=metric.required and score.required)
+
+
+def metric_of(key: str) -> Metric:
+    """The row of a metric, as `find_metric` finds it.
+
+    Raises
+    ------
+    UsageError
+        There is no such metric.
+    """
+    found = find_metric(key)
+    if found is None:
+        raise unknown("metric", key, _BY_KEY)
+    return found
 
 
 def metrics_of(keys: Iterable[str]) -> list[Metric]:

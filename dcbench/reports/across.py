@@ -16,7 +16,7 @@ from dcbench.leaderboard.across import (
 from dcbench.leaderboard.hierarchical import DRAWS, Interval
 from dcbench.leaderboard.ranks import LEVEL
 from dcbench.reports.paper import Line, PaperCell, PaperTable
-from dcbench.reports.terminal import p_text
+from dcbench.reports.terminal import p_text, with_minus
 
 
 class AcrossColumn(NamedTuple):
@@ -47,7 +47,7 @@ class AcrossCell(NamedTuple):
 
 
 def _points(value: float) -> str:
-    return f"{100 * value:+.1f}"
+    return f"{100 * value:+z.1f}"
 
 
 COLUMNS = (
@@ -229,7 +229,7 @@ def across_table(found: Across) -> PaperTable:
         cells = [cell(column, each) for column in columns]
         paper = [
             PaperCell(
-                f"{one.text} ({one.spread})" if one.spread else one.text.replace("–", ""),
+                with_minus(f"{one.text} ({one.spread})" if one.spread else one.text.strip("–")),
                 best=column is columns[0] and each.method in best,
             )
             for column, one in zip(columns, cells, strict=True)
@@ -239,9 +239,7 @@ def across_table(found: Across) -> PaperTable:
     said = [*across_sentences(found), *bold]
     return PaperTable(
         splits=("all",),
-        titles=tuple(
-            f"{column.title[0].upper()}{column.title[1:].replace('−', '-')}" for column in columns
-        ),
+        titles=tuple(f"{column.title[0].upper()}{column.title[1:]}" for column in columns),
         measured=tuple(lines),
         caption=f"dcbench, protocol {found.block.protocol}. {prose(said)}",
     )

@@ -23,6 +23,7 @@ from dcbench.metrics.table import Metric, find_metric
 from dcbench.reports.absent import values_of
 from dcbench.reports.markdown_tables import name_text, table_lines
 from dcbench.reports.reported import Reported, load_reported
+from dcbench.reports.terminal import with_minus
 
 BEGIN = "<!-- reported:"
 """What a comment that asks for a table begins with."""
@@ -132,9 +133,7 @@ def reported_lines(mark: str, boards: Sequence[Board]) -> Iterator[str]:
         raise UsageError(f"write {BEGIN} PROTOCOL -->")
     found = side_by_side(load_reported(), measured_by(boards, load_protocol(asked[1]).name))
     titles, rows = comparison_rows(each for each in found if each.n)
-    cells = [
-        [*map(name_text, row[:2]), *(each.replace("-", "−") for each in row[2:])] for row in rows
-    ]
+    cells = [[*map(name_text, row[:2]), *map(with_minus, row[2:])] for row in rows]
     lacking = len(found) - len(rows)
     if lacking:
         cells.append([f"no run yet of {lacking} of the {len(found)} numbers"])
@@ -156,4 +155,4 @@ def _text(metric: Metric, mean: float, half_width: float = math.nan) -> str:
 
 
 def _signed(metric: Metric, difference: float) -> str:
-    return f"{metric.shown(difference):+.{max(metric.decimals, 2)}f}"
+    return f"{metric.shown(difference):+z.{max(metric.decimals, 2)}f}"

@@ -78,14 +78,21 @@ def sign_text(method: MethodAgreement) -> str:
     return {None: "–", True: "same", False: "different"}[method.same_sign]
 
 
-def significance_text(method: MethodAgreement, protocols: Sequence[str]) -> str:
-    """Under which of the protocols a difference is significant, or that there is no test."""
+def significance_text(
+    method: MethodAgreement, protocols: Sequence[str], escape: Callable[[str], str] = str
+) -> str:
+    """Under which of the protocols a difference is significant, or why there is no test."""
     if None in method.differences:
         return "–"
-    tests = dict(zip(protocols, method.significant, strict=True))
-    if untested := [name for name, test in tests.items() if test is None]:
-        return f"provisional under {' and '.join(untested)}"
-    significant = [name for name, test in tests.items() if test]
+    untested: dict[str, list[str]] = {}
+    for name, each in zip(protocols, method.differences, strict=True):
+        if each is not None and each.no_test is not None:
+            untested.setdefault(each.no_test, []).append(name)
+    if untested:
+        said = (f"{escape(why)} under {' and '.join(names)}" for why, names in untested.items())
+        return "; ".join(said)
+    tests = zip(protocols, method.significant, strict=True)
+    significant = [name for name, test in tests if test]
     if len(significant) == 1:
         return f"under {significant[0]} alone"
     return "both" if significant else "neither"

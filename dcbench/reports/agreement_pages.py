@@ -31,7 +31,7 @@ from dcbench.reports.agreement import (
 from dcbench.reports.latex import escape_markdown
 from dcbench.reports.markdown_tables import name_text, table_lines
 from dcbench.reports.paper import column_title
-from dcbench.reports.terminal import PLUS_MINUS, difference_half
+from dcbench.reports.terminal import PLUS_MINUS, difference_half, with_minus
 
 SPLITS, METHODS = "splits", "methods"
 KINDS = (SPLITS, METHODS)
@@ -144,7 +144,9 @@ def _method_table(found: Agreement) -> tuple[list[str], list[list[str]]]:
             *(found.metric.text(mean, digits) for mean in method.means),
             *map(_difference, method.differences),
             sign_text(method),
-            significance_text(method, [name_text(name) for name in found.protocols]),
+            significance_text(
+                method, [name_text(name) for name in found.protocols], escape_markdown
+            ),
         ]
         for each in found.splits
         for method in each.methods
@@ -159,7 +161,7 @@ def _difference(each: Difference | None) -> str:
 
 
 def _signed(value: float) -> str:
-    return f"{value:.2f}".replace("-", "−")
+    return with_minus(f"{value:z.2f}")
 
 
 def _split(each: SplitAgreement) -> str:

@@ -154,7 +154,7 @@ def _difference(column: str, cell: Cell) -> str:
     before, after = _number(cell.before), _number(cell.after)
     if find_metric(column) is None or before is None or after is None:
         return ""
-    return f"{after - before:+.6f}"
+    return f"{after - before:+z.6f}"
 
 
 def _moves(found: BoardDiff) -> list[list[str]]:

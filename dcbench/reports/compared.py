@@ -56,10 +56,8 @@ def _test_cells(each: Difference, metric: Metric) -> list[str]:
 
 def verdict(each: Difference, metric: Metric) -> str:
     """What a test says of a method, in the field's words."""
-    if each.p_holm is None:
-        return "too few pairs"
-    if each.p_holm >= LEVEL:
-        return "not significantly different"
+    if not each.significant:
+        return each.no_test or "not significantly different"
     if metric.best == "none":
         return f"significantly {'higher' if each.mean > 0 else 'lower'}"
     better = (each.mean < 0) == metric.lower_is_better
@@ -144,7 +142,7 @@ def comparison_table(comparisons: Sequence[Comparison]) -> PaperTable:
             for each in comparisons
         ),
         titles=tuple(
-            title for metric in metrics for title in (column_title(metric), f"- {against}")
+            title for metric in metrics for title in (column_title(metric), f"− {against}")
         ),
         measured=tuple(lines),
         caption=f"dcbench, protocol {', '.join(sorted(protocols))}; ± half of the 95 % interval; "
@@ -170,9 +168,8 @@ def _paper_cells(
 def _paper_difference(each: Difference | None, metric: Metric) -> PaperCell:
     if each is None:
         return PaperCell()
-    sign = "+" if each.mean >= 0 else ""
     return PaperCell(
-        f"{sign}{in_paper(metric, each.mean)}",
+        in_paper(metric, each.mean, "+"),
         in_paper(metric, each.high - each.mean),
-        each.p_holm is not None and each.p_holm < LEVEL,
+        bool(each.significant),
     )

@@ -22,6 +22,7 @@ _LATEX = {
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
     "±": r"$\pm$",
+    "−": "$-$",
 }
 
 
@@ -86,7 +87,8 @@ def _latex_line(line: Line, mark: str = "") -> str:
 
 
 def _latex_cell(cell: PaperCell) -> str:
-    mean = f"\\textbf{{{cell.text}}}" if cell.best else cell.text or "--"
+    text = escape_latex(cell.text) or "--"
+    mean = f"\\textbf{{{text}}}" if cell.best else text
     return f"{mean} $\\pm$ {cell.spread}" if cell.spread else mean
 
 

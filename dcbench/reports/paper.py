@@ -5,14 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any, Literal, NamedTuple
 
-from dcbench.errors import UsageError, unknown
+from dcbench.errors import UsageError
 from dcbench.leaderboard.boards import Board, titled
 from dcbench.leaderboard.ranks import standings
-from dcbench.metrics.table import METRICS, Metric, find_metric
+from dcbench.metrics.table import Metric, metric_of
 from dcbench.reports.absent import has_values
 from dcbench.reports.reported import Reported
+from dcbench.reports.terminal import with_minus
 
 Spread = Literal["ci95", "sd", "none"]
 """What stands after ±: half of the 95 % interval, the standard deviation, or nothing."""
@@ -82,7 +84,7 @@ def paper_table(
 
     The best number of a column is marked, and so is every one that is not significantly different
     from it: paired tests, Holm's correction over all pairs of complete methods. Provisional methods
-    are shown and never marked.
+    are shown and never marked. Reported numbers that are known to be of other subsets are left out.
 
     Raises
     ------
@@ -102,12 +104,16 @@ def paper_table(
         cells = tuple(_cell(column, method, spread) for column in columns)
         provisional = any(_is_provisional(summary, method) for summary in summaries)
         lines.append(Line(method, cells, provisional))
-    quoted, sources = _quoted(list(reported), _splits(boards), shown)
+    reported = [each for each in reported if each.split in _splits(boards)]
+    asked = [each for each in reported if each.metric in metrics and each.value is not None]
+    quoted, sources = _quoted([each for each in asked if _fits(each)], _splits(boards), shown)
+    left_out = sorted({each.source for each in asked if not _fits(each)})
     return PaperTable(
         splits=_splits(boards),
         titles=tuple(map(column_title, shown)),
         measured=tuple(lines),
-        caption=_caption(boards, summaries, spread, marked=any(column.best for column in columns)),
+        caption=_caption(boards, summaries, spread, marked=any(column.best for column in columns))
+        + "".join(f" Left out, of other subsets: numbers of {source}." for source in left_out),
         reported=quoted,
         sources=sources,
     )
@@ -121,9 +127,7 @@ def column_title(metric: Metric) -> str:
 
 def _metric(key: str, boards: Sequence[Board]) -> Metric:
     """The metric of a key, of which a summary has a mean."""
-    metric = find_metric(key)
-    if metric is None:
-        raise unknown("metric", key, [each.key for each in METRICS])
+    metric = metric_of(key)
     if not any(has_values(board.summary, f"{key}_mean") for board in boards):
         raise UsageError(f"metric {key}: no run of {', '.join(_splits(boards))} has it")
     return metric
@@ -183,34 +187,40 @@ def _cell(column: _Column, method: str, spread: Spread) -> PaperCell:
     )
 
 
-def in_paper(metric: Metric, value: float) -> str:
+def in_paper(metric: Metric, value: float, sign: Literal["", "+"] = "") -> str:
     """A value with the decimals of a paper: one of a percentage, else those of the metric.
 
-    Empty for NaN.
+    Empty for NaN. A difference has its `sign` also above zero.
     """
-    return "" if math.isnan(value) else metric.text(value, 1 if metric.percent else None)
+    digits = 1 if metric.percent else metric.decimals
+    return "" if math.isnan(value) else with_minus(f"{metric.shown(value):{sign}z.{digits}f}")
+
+
+def _fits(reported: Reported) -> bool:
+    """Whether a published number is of subset 0, as far as its source says."""
+    return reported.subsets in ((), (0,))
 
 
 def _quoted(
     reported: Sequence[Reported], splits: Sequence[str], metrics: Sequence[Metric]
 ) -> tuple[tuple[Line, ...], tuple[str, ...]]:
-    """A line for each published method and table, with whatever of the columns it has."""
+    """Lines of each published method and table: several where it has several numbers of a cell."""
     lines, sources = [], []
     kinds = dict.fromkeys((each.table, each.method, each.source) for each in reported)
     for table, method, source in kinds:
-        cells = []
-        for split in splits:
-            for metric in metrics:
-                values = [
-                    each.value
-                    for each in reported
-                    if (each.table, each.method, each.source) == (table, method, source)
-                    and (each.split, each.metric) == (split, metric.key)
-                    and each.value is not None
-                ]
-                cells.append(PaperCell(in_paper(metric, values[0])) if values else PaperCell())
-        if any(cell.text for cell in cells):
-            lines.append(Line(method, tuple(cells)))
+        columns = [
+            [
+                PaperCell(in_paper(metric, each.value))
+                for each in reported
+                if (each.table, each.method, each.source) == (table, method, source)
+                and (each.split, each.metric) == (split, metric.key)
+                and each.value is not None
+            ]
+            for split in splits
+            for metric in metrics
+        ]
+        for cells in zip_longest(*columns, fillvalue=PaperCell()):
+            lines.append(Line(method, cells))
             sources.append(source)
     return tuple(lines), tuple(sources)
 

@@ -7,13 +7,17 @@ from typing import Any
 
 import pandas as pd
 
-from dcbench.leaderboard.ranks import LEVEL
 from dcbench.leaderboard.statistics import Difference
 from dcbench.metrics.table import TERMINAL, Metric, find_metric, is_headline_ood, metrics_of
 from dcbench.reports.absent import has_values
 
 PLUS_MINUS = "\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}"
 """As pages have it: a number stays on the line of its interval."""
+
+
+def with_minus(number: str) -> str:
+    """A number with a minus sign where a terminal has a hyphen: for pages and papers."""
+    return number.replace("-", "−")
 
 
 def display_rows(summary: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
@@ -112,13 +116,13 @@ def _difference(each: Difference) -> list[str]:
         interval_text(each),
         p_text(each.p),
         "–" if each.p_holm is None else p_text(each.p_holm),
-        "provisional" if each.p_holm is None else "yes" if each.p_holm < LEVEL else "no",
+        "yes" if each.significant else each.no_test or "no",
     ]
 
 
 def difference_text(each: Difference) -> str:
-    """The mean difference with its sign; of fractions in percentage points."""
-    return _signed(each, each.mean)
+    """The mean difference with its sign; of fractions in percentage points; a dash for no pair."""
+    return _signed(each, each.mean) if each.n else "–"
 
 
 def interval_text(each: Difference) -> str:
@@ -133,13 +137,13 @@ def difference_half(each: Difference, plus_minus: str = " ± ") -> str:
     """
     metric = find_metric(each.metric)
     scale, digits = (100, 1) if metric is not None and metric.percent else (1, 3)
-    mean = f"{scale * each.mean:+.{digits}f}".replace("-", "−")
+    mean = with_minus(f"{scale * each.mean:+z.{digits}f}")
     return mean if each.n < 2 else f"{mean}{plus_minus}{scale * (each.high - each.mean):.{digits}f}"
 
 
 def _signed(each: Difference, value: float) -> str:
     metric = find_metric(each.metric)
-    return f"{value:+.2%}" if metric is not None and metric.percent else f"{value:+.4g}"
+    return f"{value:+z.2%}" if metric is not None and metric.percent else f"{value:+z.4g}"
 
 
 def p_text(value: float) -> str:

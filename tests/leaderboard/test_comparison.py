@@ -15,7 +15,7 @@ from dcbench.leaderboard.comparison import Comparison, compare
 from dcbench.metrics.measure import measure
 from dcbench.metrics.table import find_metric
 from dcbench.records import files
-from dcbench.reports.compared import comparison_table, verdict
+from dcbench.reports.compared import comparison_rows, comparison_table, verdict
 from dcbench.reports.latex import to_latex, to_markdown
 from tests.leaderboard.tampering import predictions
 from tests.records.test_store import DIGITS, a_record
@@ -167,11 +167,70 @@ def test_device_and_torch_are_told_where_they_differ(tmp_path: Path):
     ]
 
 
-def test_subset_of_other_images_is_refused_and_not_paired(tmp_path: Path):
-    put(tmp_path, "erm", ERM)
-    put(tmp_path, "mixup", HIGHER, index_sha256="e" * 64)
-    with pytest.raises(UsageError, match="subset 0 of digits has other images than that of erm"):
+def images(**digests: str) -> dict[str, Any]:
+    return {
+        name: {"images": 150, "sha256": digest * 64, "official": False}
+        for name, digest in digests.items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("changes", "what"),
+    [
+        ({"index_sha256": "e" * 64}, "images"),
+        ({"data": images(fit="e", test="c")}, "training images"),
+        ({"data": images(fit="b", test="e")}, "test images"),
+        ({"data_sha256": "e" * 64}, "images or labels"),
+    ],
+)
+def test_subset_of_other_images_is_refused_and_not_paired(tmp_path: Path, changes, what):
+    whole = {"data": images(fit="b", test="c"), "data_sha256": "d" * 64}
+    put(tmp_path, "erm", ERM, **whole)
+    put(tmp_path, "mixup", HIGHER, **{**whole, **changes})
+    with pytest.raises(UsageError, match=f"subset 0 of digits has other {what} than that of erm"):
         compare([tmp_path], ["accuracy"])
+
+
+def test_old_record_that_does_not_say_what_it_was_tested_on_is_paired(tmp_path: Path):
+    put(tmp_path, "erm", ERM)
+    put(tmp_path, "mixup", HIGHER, data=images(fit="b", test="c"), data_sha256="d" * 64)
+    assert [each.n for each in one(tmp_path).differences] == [5]
+
+
+def test_file_of_a_network_is_told_of_any_two_methods(tmp_path: Path):
+    put(tmp_path, "erm", ERM, network_sha256="a" * 64)
+    put(tmp_path, "mixup", HIGHER, network_sha256="b" * 64)
+    put(tmp_path, "remix", HIGHER)
+    found = one(tmp_path)
+    assert found.recipe_of("mixup") == ["network file bbbbbbbb instead of aaaaaaaa"]
+    assert found.recipe_of("remix") == ["network file none instead of aaaaaaaa"]
+
+
+def test_method_without_a_pair_has_its_runs_and_its_mean(tmp_path: Path):
+    put(tmp_path, "erm", ERM)
+    put(tmp_path, "mixup", HIGHER)
+    put(tmp_path, "remix", EQUAL, subset=1)
+    [mixup, remix] = comparison_rows(one(tmp_path))[1:]
+    assert mixup[6] == "5"
+    assert remix == ["Accuracy (%)", "remix", "5", "51.00 ± 2.63", *"––0––", "no pairs"]
+    table = dcbench.compare(tmp_path, metrics=["accuracy"]).set_index("method")
+    assert list(table["n"]) == [5, 0]
+    assert table.loc["remix", ["mean", "p", "p_holm"]].isna().all()
+    assert "remix & 51.0 $\\pm$ 2.6 & -- \\\\" in to_latex(comparison_table([one(tmp_path)]))
+    code, said, _ = command(tmp_path, "--metrics", "accuracy", "--figures", tmp_path / "figures")
+    assert (code, "v1-digits-differences.svg" in said) == (0, True)
+    assert "remix" not in (tmp_path / "figures" / "v1-digits-differences.svg").read_text("utf-8")
+
+
+def test_methods_without_any_pair_are_named_with_their_runs(tmp_path: Path):
+    put(tmp_path, "erm", ERM[:2])
+    put(tmp_path, "mixup", HIGHER[:1], subset=1)
+    code, _, error = command(tmp_path, "--metrics", "accuracy")
+    assert code == 2
+    assert (
+        "no two runs of equal subset and seed have it: erm on digits has subset 0 (seeds 0-1); "
+        "mixup on digits has subset 1 (seeds 0)"
+    ) in " ".join(error.split())
 
 
 @pytest.mark.parametrize(
@@ -225,6 +284,18 @@ def test_papers_table_has_means_and_marks_significant_differences_alone(tmp_path
     assert "mixup & 56.8 $\\pm$ 3.2 & \\textbf{+5.8} $\\pm$ 1.0 \\\\" in latex
     assert "| remix | 51.0 ± 2.6 | +0.0 ± 1.2 |" in markdown
     assert "| erm | 51.0 ± 3.6 | – |" in markdown
+
+
+def test_minus_signs_of_a_papers_table_are_no_hyphens_and_zero_has_none(tmp_path: Path):
+    put(tmp_path, "erm", ERM)
+    put(tmp_path, "ic-mixup", [each - 0.02 for each in ERM])
+    put(tmp_path, "remix", [each - 0.0001 for each in ERM])
+    table = comparison_table(compare([tmp_path], ["accuracy"]))
+    latex, markdown = to_latex(table), to_markdown(table)
+    assert "Method & Accuracy (\\%) & $-$ erm \\\\" in latex
+    assert "ic-mixup & 49.0 $\\pm$ 3.6 & \\textbf{$-$2.0} $\\pm$ 0.0 \\\\" in latex
+    assert "| remix | 51.0 ± 3.6 | **+0.0** ± 0.0 |" in markdown
+    assert "| ic-mixup | 49.0 ± 3.6 | **−2.0** ± 0.0 |" in markdown
 
 
 def test_figures_are_drawn_from_records_alone_and_from_what_is_stored_besides(tmp_path: Path):

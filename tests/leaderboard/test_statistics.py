@@ -80,6 +80,8 @@ def test_differences_without_spread_have_the_p_that_they_deserve(differences, p)
         ("mixup", "em", "accuracy", "did you mean erm"),
         ("mixup", "erm", "acuracy", "did you mean accuracy"),
         ("mixup", "erm", "method", "unknown metric 'method'"),
+        ("mixup", "erm", "train_seconds", "unknown metric 'train_seconds'"),
+        ("mixup", "erm", "ood.mnist.msp.auroc", "metric ood.mnist.msp.auroc: no run has it"),
         ("mixup", "alone", "accuracy", "no accuracy of equal subset and seed"),
     ],
 )
@@ -206,3 +208,17 @@ def test_differences_are_corrected_over_the_pairs_of_ranked_methods_alone():
     assert by_method["other"].p_holm > by_method["other"].p
     with pytest.raises(UsageError, match="did you mean erm"):
         differences_to(board, "erms")
+
+
+def test_difference_without_a_test_says_which_method_it_is_for():
+    table = runs(erm=ERM, mixup=MIXUP, new=[0.9, 0.91])
+    table.loc[(table["method"] == "mixup") & (table["seed"] == 4), "nll_ts"] = math.nan
+    board = Board("v1", "digits", table, summarize(table, SEEDS))
+
+    def why(against: str, metric: str) -> dict[str, str | None]:
+        return {each.method: each.no_test for each in differences_to(board, against, metric)["0"]}
+
+    assert why("erm", "accuracy") == {"mixup": None, "new": "provisional"}
+    assert why("new", "accuracy") == dict.fromkeys(("erm", "mixup"), "new is provisional")
+    assert why("erm", "nll_ts")["mixup"] == "a run of mixup lacks nll_ts"
+    assert why("mixup", "nll_ts")["erm"] == "a run of mixup lacks nll_ts"

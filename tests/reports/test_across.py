@@ -151,6 +151,8 @@ def test_latex_across_is_a_table_that_pastes(tmp_path: Path):
     rows = [line for line in said.splitlines() if line.endswith("\\\\")]
     assert {line.count("&") for line in rows} == {5}
     assert said.count("\\begin{") == said.count("\\end{") == 2
+    assert "$-$ erm" in said
+    assert not re.search(r"(?<!\$)-\d", "".join(rows)), "a hyphen for a minus sign"
     assert not re.search(r"(?<!\\)%(?! needs)", said)
     code, _, told = command("latex", "--protocol", "v1-lite")
     assert (code, "--across" in told) == (2, True)

@@ -12,7 +12,7 @@ from dcbench.leaderboard.boards import Board
 from dcbench.metrics.table import METRICS
 from dcbench.reports.latex import escape_latex, escape_markdown, to_latex, to_markdown
 from dcbench.reports.paper import paper_table
-from dcbench.reports.reported import load_reported
+from dcbench.reports.reported import Reported, load_reported
 
 KEYS = [metric.key for metric in METRICS]
 ACCURACIES = {
@@ -88,6 +88,32 @@ def test_reported_numbers_stand_apart_and_are_never_bold():
     text = to_latex(table)
     assert text.index("Reported") > text.index("regmixup")
     assert "Infinite Class Mixup, BMVC 2023, poster" in text
+
+
+def reported(value: float, subsets: str, **changes: str) -> Reported:
+    content = {"table": "one", "split": "cifair10", "method": "erm", "metric": "accuracy"}
+    content |= {"averaged": "", "recipe_differs": "yes", "source": "theirs", "note": ""}
+    content |= {"url": "https://example.org", "value": str(value), "subsets": subsets}
+    return Reported.model_validate(content | changes)
+
+
+def test_reported_number_of_other_subsets_is_left_out_and_told():
+    numbers = [reported(0.55, "0 1 2"), reported(0.58, "0"), reported(0.57, "", source="another")]
+    table = paper_table([a_board()], ["accuracy"], reported=numbers)
+    assert [line.cells[0].text for line in table.reported] == ["58.0", "57.0"]
+    assert table.caption.endswith("Left out, of other subsets: numbers of theirs.")
+    table = paper_table([a_board()], ["accuracy"], reported=numbers[1:])
+    assert "Left out" not in table.caption
+
+
+def test_of_several_reported_numbers_none_is_picked():
+    numbers = [reported(0.55, ""), reported(0.58, "0"), reported(1.2, "0", metric="nll")]
+    table = paper_table([a_board()], ["accuracy", "nll"], reported=numbers)
+    assert [[cell.text for cell in line.cells] for line in table.reported] == [
+        ["55.0", "1.200"],
+        ["58.0", ""],
+    ]
+    assert table.sources == ("theirs", "theirs")
 
 
 def test_caption_says_protocol_runs_and_date():

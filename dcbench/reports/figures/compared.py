@@ -36,7 +36,8 @@ def _figures(comparisons: Sequence[Comparison]) -> Iterator[tuple[str, TitledFig
     for comparison in comparisons:
         board = comparison.board
         name = f"{board.protocol}-{board.split}"
-        yield f"{name}-differences", draw_differences(comparison)
+        if any(each.n for each in comparison.differences):
+            yield f"{name}-differences", draw_differences(comparison)
         first = replace(board, runs=board.runs[board.runs["subset"] == 0])
         for figure, titled in figures_of_runs(first, read_runs(first.runs, _stored(comparison))):
             yield f"{name}-{figure}", titled

@@ -32,9 +32,10 @@ _MOST_COLUMNS = 3
 
 def draw_differences(comparison: Comparison) -> TitledFigure:
     """Mean difference of each method, its interval and every pair, one panel a metric."""
-    keys = list(dict.fromkeys(each.metric for each in comparison.differences))
+    drawn = [each for each in comparison.differences if each.n]
+    keys = list(dict.fromkeys(each.metric for each in drawn))
     metrics = [metric for key in keys if (metric := find_metric(key)) is not None]
-    methods = sorted_methods(each.method for each in comparison.differences)
+    methods = sorted_methods(each.method for each in drawn)
     columns, width = columns_and_width(len(metrics), _MOST_COLUMNS)
     titled = titled_figure(
         f"Difference to {comparison.against} on {comparison.board.split} "
@@ -43,7 +44,7 @@ def draw_differences(comparison: Comparison) -> TitledFigure:
         (width, num_rows(len(metrics), columns) * (0.6 + 0.17 * len(methods))),
         values=" ".join(
             f"{each.metric} of {each.method}: {difference_text(each)} ({interval_text(each)})."
-            for each in comparison.differences
+            for each in drawn
         ),
     )
     panels = panel_grid(titled.figure, len(metrics), columns, sharey=True)
@@ -53,7 +54,8 @@ def draw_differences(comparison: Comparison) -> TitledFigure:
 
 
 def _panel(axes: Axes, comparison: Comparison, metric: Metric, methods: list[str]) -> None:
-    found = {each.method: each for each in comparison.differences if each.metric == metric.key}
+    own = (each for each in comparison.differences if each.metric == metric.key)
+    found = {each.method: each for each in own if each.n}
     values = values_by_method(comparison.board.runs, metric.key)
     axes.axvline(0, color=GRAY, linewidth=0.8, linestyle=":")
     beside(axes, -0.9, "p")

@@ -106,9 +106,9 @@ def _said(each: StandingAcross) -> str:
     """The numbers of a method, for those who cannot see the figure."""
     parts = []
     if each.accuracy is not None:
-        parts.append(f"accuracy {100 * each.accuracy.value:+.1f}")
+        parts.append(f"accuracy {100 * each.accuracy.value:+z.1f}")
     if each.ece is not None:
-        parts.append(f"ECE {100 * each.ece.value:+.1f}")
+        parts.append(f"ECE {100 * each.ece.value:+z.1f}")
     if each.flops is not None:
         parts.append(f"FLOPs {each.flops:.2f}")
     return f"{each.method}: {', '.join(parts)}."

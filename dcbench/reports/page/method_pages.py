@@ -189,5 +189,5 @@ def _difference(values: pd.DataFrame, method: str, against: str) -> str:
     except UsageError:  # no run that both have
         return "–"
     if math.isnan(found.low):
-        return f"{100 * found.mean:+.1f}"
-    return f"{100 * found.mean:+.1f} ({100 * found.low:+.1f} to {100 * found.high:+.1f})"
+        return f"{100 * found.mean:+z.1f}"
+    return f"{100 * found.mean:+z.1f} ({100 * found.low:+z.1f} to {100 * found.high:+z.1f})"

@@ -126,10 +126,10 @@ def _beside_base(board: Board, method: str) -> str:
     except UsageError:
         return ""
     if math.isnan(found.low):
-        return f"{100 * found.mean:+.1f} points over {BASE} in one paired run."
+        return f"{100 * found.mean:+z.1f} points over {BASE} in one paired run."
     return (
-        f"{100 * found.mean:+.1f} points over {BASE}: 95 % interval {100 * found.low:+.1f} to "
-        f"{100 * found.high:+.1f}, {found.n} paired runs."
+        f"{100 * found.mean:+z.1f} points over {BASE}: 95 % interval {100 * found.low:+z.1f} to "
+        f"{100 * found.high:+z.1f}, {found.n} paired runs."
     )
 
 
