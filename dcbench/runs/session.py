@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from dcbench.config.recipe import Recipe
 from dcbench.data.load import SplitImages, load_images
 from dcbench.data.parts import Source
+from dcbench.methods import is_own as is_own_method
+from dcbench.models.registry import is_own as is_own_network
 from dcbench.runs.ceiling import matmul_speed
 from dcbench.runs.machine import threads_set
 from dcbench.runs.plan import Plan
@@ -142,9 +144,14 @@ class Session:
         )
 
     def give_back(self, plan: Plan, trainer: Trainer) -> None:
-        """Leave a trainer whose run is recorded for another seed of the same plan."""
+        """Leave a trainer whose run is recorded for another seed of the same plan.
+
+        None of third-party code, which may keep state that no seed sets back.
+        """
         method = plan.choice.method
         if not method.capturable or method.stages:
+            return
+        if not (is_own_method(method.name) and is_own_network(plan.choice.recipe.model)):
             return
         key = _all_but_seed(plan)
         if self._spare[0] != key:

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch.nn.functional import cross_entropy
 
 import dcbench
 from dcbench.errors import DcbenchError, UsageError
-from dcbench.methods import registry
+from dcbench.methods import Method, registry
 from dcbench.methods.failures import named
 from tests.cli.test_cli import Outcome, folders, run  # noqa: F401 - a fixture of every test
 
@@ -166,6 +167,27 @@ def test_run_that_breaks_leaves_the_next_of_the_process_as_it_would_be(tmp_path)
         dcbench.run(broken, "digits", settings={"epochs": 1}, results=tmp_path / "other")
     again = dcbench.run("erm", "digits", settings={"epochs": 1}, results=tmp_path / "other")
     assert again.predictions.sha256 == alone.predictions.sha256
+
+
+class Turned(Method):
+    """Colors weigh by what a seed draws, which is in no state_dict."""
+
+    def network(self, build, task):
+        network = build()
+        network.weights = torch.rand(3, 1, 1)
+        return network
+
+    def loss(self, network, batch):
+        return cross_entropy(network(batch.images * network.weights), batch.labels)
+
+
+def test_second_seed_of_a_process_is_the_run_that_it_gives_alone(tmp_path, monkeypatch):
+    monkeypatch.setattr(registry, "_methods", dict(registry._methods))
+    registry.register("turned")(Turned)
+    given = {"split": "digits", "settings": {"epochs": 1}, "device": "cpu"}
+    alone = dcbench.run("turned", seed=1, results=tmp_path / "alone", **given)
+    _, second = dcbench.run("turned", seeds=[0, 1], results=tmp_path / "both", **given)
+    assert second.predictions.sha256 == alone.predictions.sha256
 
 
 def test_method_file_that_is_a_pipe_or_endless(tmp_path):
