@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 
 import torch
@@ -9,6 +10,7 @@ from safetensors.torch import save as safetensors_bytes
 
 from dcbench.config.keep import Weights
 from dcbench.config.progress import NoProgress, Progress
+from dcbench.config.text import in_brief
 from dcbench.data.parts import ImageSet
 from dcbench.draws import NUMERICS, stream
 from dcbench.methods.failures import named
@@ -20,6 +22,8 @@ from dcbench.runs.flops import BACKWARD_AND_FORWARD, count_flops
 from dcbench.runs.machine import describe_environment, device_title, peak_memory_bytes
 from dcbench.runs.prepare import ReadyRun, now
 from dcbench.training.predict import normalized_batches, predict_split
+
+_log = logging.getLogger(__name__)
 
 
 def finish(
@@ -95,10 +99,10 @@ def _cost(run: ReadyRun, evaluate_seconds: float) -> Cost:
     plan, device = run.plan, run.session.device
     recipe, seconds = plan.choice.recipe, run.trainer.progress.seconds
     trained = plan.num_images * run.trainer.epochs
-    sample = torch.zeros(1, 3, *run.data.images.fit.images.shape[1:3], device=device)
-    counted = run.session.known(plan, "flops", lambda: count_flops(run.trainer.network, sample))
-    image = counted.all_taps
-    flops = round(BACKWARD_AND_FORWARD * image * trained * run.step.passed / run.step.images)
+    image = run.session.known(plan, "flops", lambda: _image_flops(run))
+    passed = trained * run.step.passed / run.step.images
+    flops = None if image is None else round(BACKWARD_AND_FORWARD * image * passed)
+    share = None if flops is None else round(flops / seconds / run.session.ceiling(recipe), 4)
     return Cost(
         train_seconds=round(seconds, 3),
         evaluate_seconds=round(evaluate_seconds, 3),
@@ -106,9 +110,20 @@ def _cost(run: ReadyRun, evaluate_seconds: float) -> Cost:
         peak_memory_bytes=peak_memory_bytes(device),
         device=device_title(device),
         model_flops=flops,
-        ceiling_share=round(flops / seconds / run.session.ceiling(recipe), 4),
+        ceiling_share=share,
         runs_together=run.together,
     )
+
+
+def _image_flops(run: ReadyRun) -> int | None:
+    """Of an image's forward pass; None where they cannot be counted, for which no run is lost."""
+    size = run.data.images.fit.images.shape[1:3]
+    image = torch.zeros(1, 3, *size, device=run.session.device)
+    try:
+        return count_flops(run.trainer.network, image).all_taps
+    except Exception as problem:  # whatever third-party code makes of being counted
+        _log.warning("%s: its FLOPs cannot be counted: %s", run.plan.title, in_brief(problem))
+        return None
 
 
 def _weights(run: ReadyRun) -> bytes:

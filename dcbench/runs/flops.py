@@ -1,7 +1,12 @@
-"""How much arithmetic a network takes."""
+"""How much arithmetic a network takes.
+
+What a training takes is reckoned as three times its forward passes, whatever a method's backward
+passes do. In the forward pass convolutions, linear layers and matrix products are counted.
+"""
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import Any, NamedTuple
 
 import torch
@@ -39,27 +44,32 @@ def forward_flops(model: str, num_classes: int, image_size: int = 32) -> Flops:
 def count_flops(network: nn.Module, image: Tensor) -> Flops:
     """The arithmetic of a network as it was built, on one image [1, 3, height, width].
 
-    Counted are convolutions, linear layers and matrix products.
+    Counted are convolutions, linear layers and matrix products that are called as such: neither
+    Fourier transforms nor PyTorch's fused attention.
     """
     outside = 0
 
-    def note_padding(layer: nn.Module, inputs: tuple[Tensor], output: Tensor) -> None:
+    def note_padding(layer: nn.Module, args: Any, kwargs: Any, output: Tensor) -> None:
         nonlocal outside
         assert isinstance(layer, nn.Conv2d)
         products = 2 * output.numel() * layer.weight[0].numel()
-        outside += round(products * (1 - inside_share(layer, inputs[0], output)))
+        maps = _operand(args, kwargs, 0, "input")
+        outside += round(products * (1 - inside_share(layer, maps, output)))
 
-    hooks = [
-        layer.register_forward_hook(note_padding)
-        for layer in network.modules()
-        if isinstance(layer, nn.Conv2d)
-    ]
     network.eval()
-    with _Products() as counted, torch.no_grad():
+    with ExitStack() as hooks, _Products() as counted, torch.no_grad():
+        for layer in network.modules():
+            if isinstance(layer, nn.Conv2d):
+                hook = layer.register_forward_hook(note_padding, with_kwargs=True)
+                hooks.callback(hook.remove)
         network(image)
-    for hook in hooks:
-        hook.remove()
     return Flops(counted.total, counted.total - outside)
+
+
+def _operand(args: tuple[Any, ...], kwargs: dict[str, Any], place: int, name: str) -> Tensor:
+    """An argument of a call, given by its place or by its name."""
+    operand: Tensor = args[place] if len(args) > place else kwargs[name]
+    return operand
 
 
 class _Products(TorchFunctionMode):
@@ -74,13 +84,14 @@ class _Products(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Call a function of PyTorch, and count its products."""
-        result = func(*args, **(kwargs or {}))
+        kwargs = kwargs or {}
+        result = func(*args, **kwargs)
         name = getattr(func, "__name__", "")
         if name in ("conv2d", "linear"):
-            weight = args[1] if len(args) > 1 else kwargs["weight"]
+            weight = _operand(args, kwargs, 1, "weight")
             self.total += 2 * result.numel() * weight[0].numel()
         elif name in ("matmul", "mm", "bmm", "__matmul__"):
-            self.total += 2 * result.numel() * args[0].shape[-1]
+            self.total += 2 * result.numel() * _operand(args, kwargs, 0, "input").shape[-1]
         return result
 
 

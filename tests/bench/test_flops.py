@@ -4,7 +4,7 @@ from torch import nn
 
 from dcbench.bench.cases import CASES, Comparison, content_of
 from dcbench.bench.flops import passes
-from dcbench.runs.flops import forward_flops, inside_share
+from dcbench.runs.flops import count_flops, forward_flops, inside_share
 
 
 @pytest.mark.parametrize(
@@ -23,6 +23,27 @@ def test_flops_are_the_published_multiply_adds_doubled(model, classes, giga, gig
 
 def test_wide_resnet_takes_1548_million_multiply_adds_an_image():
     assert forward_flops("wrn-16-8", 10).all_taps / 2e6 == pytest.approx(1548.15, abs=0.005)
+
+
+class Called(nn.Module):
+    """A convolution to 2 maps and a matrix product, called by places or by names."""
+
+    def __init__(self, *, named: bool) -> None:
+        super().__init__()
+        self.conv, self.named = nn.Conv2d(3, 2, 3, padding=1), named
+
+    def forward(self, images):
+        maps = self.conv(input=images) if self.named else self.conv(images)
+        means, other = maps.mean((2, 3)), torch.ones(2, 5)
+        return torch.matmul(input=means, other=other) if self.named else means @ other
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_operands_are_found_by_their_places_and_names(named):
+    found = count_flops(Called(named=named), torch.zeros(1, 3, 4, 4))
+    products, rows = 2 * 5, 4 * 3 - 2  # of 12 taps along each axis 2 are on the padding
+    assert found.all_taps == 2 * (2 * 3 * 12**2 + products)
+    assert found.inside == 2 * (2 * 3 * rows**2 + products)
 
 
 @pytest.mark.parametrize("stride", [1, 2])
