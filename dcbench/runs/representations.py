@@ -43,13 +43,14 @@ class Tap:
         self.trained = trained
         self.head: nn.Module | None = None
         self._seen: list[Tensor] = []
-        for name, module in trained.network.named_modules():
-            if name.rpartition(".")[2] == "fc":
-                module.register_forward_pre_hook(self._keep)
+        modules = dict(trained.network.named_modules())
+        for name in ("fc", "average.fc"):
+            if name in modules:
+                modules[name].register_forward_pre_hook(self._keep, with_kwargs=True)
 
-    def _keep(self, module: nn.Module, given: tuple[Tensor, ...]) -> None:
+    def _keep(self, module: nn.Module, args: tuple[Tensor, ...], kwargs: dict[str, Tensor]) -> None:
         self.head = module
-        self._seen[:] = given[:1]
+        self._seen[:] = [*args, *kwargs.values()][:1]
 
     def logits(self, normalized: Tensor) -> Tensor:
         """Logits [batch, classes] of normalized images; gradients pass."""
