@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
-from dcbench.methods.base import Stage
+from dcbench.methods.base import Stage, Task
 from dcbench.methods.lazy import torch
 from dcbench.methods.mixup import ERM
 from dcbench.methods.registry import register
@@ -68,6 +68,14 @@ class TauNorm(ERM):
     ranges: ClassVar = {"tau": (0.0, 2.0)}
 
     tau: float = Field(1.0, ge=0, description="0 changes no length, 1 makes all of them 1")
+
+    def network(self, build: Callable[[], nn.Module], task: Task) -> nn.Module:
+        """The recipe's network, which needs a linear classifier."""
+        from dcbench.models.classifier import linear_classifier
+
+        network = build()
+        linear_classifier(network)
+        return network
 
     def finish(self, network: nn.Module, images: Iterable[Tensor]) -> None:
         """Normalize the classifier."""

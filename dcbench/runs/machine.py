@@ -107,8 +107,14 @@ def synchronize(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
+def forget_peak_memory(device: torch.device) -> None:
+    """Let the peak on a GPU begin anew: what earlier runs needed is none of the next one's."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+
+
 def peak_memory_bytes(device: torch.device) -> int:
-    """The most memory that was in use: on the device, or on a CPU by the whole process."""
+    """The most memory in use: on a GPU since it was forgotten, on a CPU by the whole process."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     resident = peak_resident_bytes()

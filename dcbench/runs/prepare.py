@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from dcbench.config.progress import NoProgress, ProgressTask
 from dcbench.config.text import duration, in_brief
-from dcbench.errors import DataError
+from dcbench.errors import DataError, RunError
 from dcbench.methods.failures import named
 from dcbench.records.checkpoint import Checkpoint
-from dcbench.runs.machine import device_title, warn_of_slow_arithmetic
+from dcbench.runs.machine import device_title, forget_peak_memory, warn_of_slow_arithmetic
 from dcbench.runs.plan import Plan
 from dcbench.runs.session import DeviceData, Session
 from dcbench.training.precision import autocast
@@ -115,6 +115,7 @@ def prepare(
     started = now()
     warn_of_slow_arithmetic(plan.choice.recipe.precision, session.device)
     data, trainer = session.data(plan), session.trainer(plan)
+    forget_peak_memory(session.device)
     _note_missing(plan, session, data)
     state = Checkpoint(folder, plan.identity).read() if resume else None
     if state is not None:
@@ -164,7 +165,8 @@ def _measured(
 ) -> tuple[StepCost, Estimate]:
     def measure() -> tuple[StepCost, float]:
         sample = data.images.fit.images[:_SAMPLE]
-        _predict(plan, session, data, trainer, sample[:1])  # the first call chooses kernels
+        # The first call chooses kernels.
+        _check_logits(plan, _predict(plan, session, data, trainer, sample[:1]))
         began = time.perf_counter()
         _predict(plan, session, data, trainer, sample)
         seconds = (time.perf_counter() - began) / len(sample)
@@ -186,6 +188,16 @@ def _measured(
         device=device_title(session.device),
     )
     return step, estimate
+
+
+def _check_logits(plan: Plan, logits: NDArray[np.float32]) -> None:
+    """Before anything is trained: a method's logits of one image are [1, classes]."""
+    wanted = (1, plan.split.num_classes)
+    if logits.shape != wanted:
+        raise RunError(
+            f"method {plan.choice.method.name}: logits(network, images) should be {list(wanted)} "
+            f"of one image, and are {list(logits.shape)}"
+        )
 
 
 def _predict(

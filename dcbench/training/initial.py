@@ -5,8 +5,11 @@ from __future__ import annotations
 import hashlib
 
 import numpy as np
-from torch import nn
+import torch
+from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
+from dcbench.errors import RunError
 from dcbench.records.schema import InitialWeights
 
 _SAME_TOTAL = 1e-3
@@ -14,12 +17,26 @@ _SAME_TOTAL = 1e-3
 
 
 def initial_weights(network: nn.Module) -> InitialWeights:
-    """Hash and total of a network's state, tensor after tensor in the order of their names."""
+    """Hash and total of a network's state, tensor after tensor in the order of their names.
+
+    Raises
+    ------
+    RunError
+        Something of the state is no tensor, or has no shape yet.
+    """
     digest, total = hashlib.sha256(), 0.0
     for name, tensor in sorted(network.state_dict().items()):
-        values = np.ascontiguousarray(tensor.detach().cpu().numpy())
-        digest.update(name.encode() + b"\0" + values.tobytes())
-        total += float(values.sum(dtype=np.float64))
+        if not isinstance(tensor, Tensor) or is_lazy(tensor):
+            raise RunError(
+                f"network {type(network).__name__}: '{name}' of its state is of type "
+                f"{type(tensor).__name__}, and should be a tensor whose shape is known"
+            )
+        values = tensor.detach().cpu().contiguous()
+        octets = values.reshape(-1).view(torch.uint8).numpy()
+        digest.update(name.encode() + b"\0" + octets.tobytes())
+        if values.dtype == torch.bfloat16:  # which NumPy does not have
+            values = values.float()
+        total += float(values.numpy().sum(dtype=np.float64))
     return InitialWeights(sha256=digest.hexdigest(), total=total)
 
 

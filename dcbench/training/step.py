@@ -179,6 +179,11 @@ class TrainStep:
         versions = {name: each._version for name, each in shared.items()}
         with named(self._method), self._watched(), self._passes(size):
             loss = self._method.backward(self._network, batch)
+            if not isinstance(loss, Tensor) or loss.numel() != 1:
+                raise RunError(
+                    f"method {self._method.name}: backward(network, batch) should give the loss, "
+                    "a scalar tensor"
+                )
             self.optimizer.step()
             self._method.after_step(self._network, batch)
         for name, version in versions.items():
@@ -187,7 +192,7 @@ class TrainStep:
                     f"method {self._method.name}: changes batch.{name} in place, which every step "
                     "shares"
                 )
-        self.loss_sum += loss.detach().double() * size
+        self.loss_sum += loss.detach().double().view(()) * size
         self._step += 1
 
     def _passes(self, size: int) -> contextlib.AbstractContextManager[None]:

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
 from dcbench.config.recipe import Recipe
 from dcbench.draws import Draws, draw_epoch
@@ -29,7 +29,7 @@ from dcbench.records.schema import EpochSummary
 from dcbench.training.augment import DeviceImages
 from dcbench.training.initial import initial_weights
 from dcbench.training.precision import configure_precision
-from dcbench.training.stages import new_network, stages_of
+from dcbench.training.stages import check_modules, new_network, stages_of
 from dcbench.training.step import TrainStep
 
 HIGHEST_LOSS = 1e3
@@ -118,12 +118,19 @@ class Trainer:
         self._capture = capture and method.capturable and self.device.type == "cuda"
         self.compiled = compiled and method.compilable
         self.stages = stages_of(method, recipe)
-        network = new_network(method, recipe, self._task, seed)
-        self.initial = initial_weights(network)
+        network = self._new_network(seed)
+        check_modules(self.stages, network, method)
         self.network = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.progress = Position()
         self.train_step = self._new_step()
         self._mark = time.monotonic()
+
+    def _new_network(self, seed: int) -> nn.Module:
+        """A network with the initial weights of a seed, which are noted."""
+        network = new_network(self.method, self.recipe, self._task, seed)
+        with named(self.method):
+            self.initial = initial_weights(network)
+        return network
 
     def _new_step(self) -> TrainStep:
         """The step of the stage that the progress names, over the parameters that learn in it."""
@@ -140,11 +147,12 @@ class Trainer:
         )
 
     def begin_again(self, seed: int) -> None:
-        """Become the run of another seed: as a new trainer, with what this one has captured."""
+        """Become the run of another seed: as a new trainer, with what this one has captured.
+
+        For a network whose state is all in its `state_dict`.
+        """
         self.seed, self.progress = seed, Position()
-        initial = new_network(self.method, self.recipe, self._task, seed)
-        self.initial = initial_weights(initial)
-        self.network.load_state_dict(initial.state_dict())
+        self.network.load_state_dict(self._new_network(seed).state_dict())
         for buffer in (*self.train_step.momentum, self.train_step.loss_sum):
             buffer.zero_()
 
@@ -169,20 +177,19 @@ class Trainer:
         stage = self.stages[self._stage_at(epoch)]
         recipe, method = stage.recipe, self.method
         with named(method):
-            mixing, laws = method.mixing, method.draws
-        return draw_epoch(
-            self.seed,
-            epoch,
-            self.num_images,
-            recipe.batch_size,
-            padding=recipe.padding,
-            flip=recipe.flip,
-            rotation=recipe.rotation,
-            mixing=mixing,
-            laws=laws,
-            owner=method.family or method.name,
-            balanced=self._labels if stage.order == "class-balanced" else None,
-        )
+            return draw_epoch(
+                self.seed,
+                epoch,
+                self.num_images,
+                recipe.batch_size,
+                padding=recipe.padding,
+                flip=recipe.flip,
+                rotation=recipe.rotation,
+                mixing=method.mixing,
+                laws=method.draws,
+                owner=method.family or method.name,
+                balanced=self._labels if stage.order == "class-balanced" else None,
+            )
 
     def load(self, epoch: int, step: int = 0, draws: Draws | None = None) -> None:
         """Get ready for step `step` of an epoch; the draws are made unless they are given."""
@@ -323,13 +330,13 @@ class Trainer:
         self.load(epoch=self.stages[self.progress.stage].begin)
         passed = 0
 
-        def count(network: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        def count(network: nn.Module, args: Any, kwargs: dict[str, Any]) -> None:
             nonlocal passed
-            passed += len(inputs[0])
+            passed += len([*args, *kwargs.values()][0])
 
         size, times = self.size_of(0), []
         with self.train_step.preserved():
-            hook = self.network.register_forward_pre_hook(count)
+            hook = self.network.register_forward_pre_hook(count, with_kwargs=True)
             self.train_step.take(size)
             hook.remove()
             for _ in range(steps + 1):

@@ -80,6 +80,22 @@ def run(*options: str) -> tuple[int, str, str]:
             {"hook": "def finish(self, network, images): assert False, 'no'"},
             "mine.py, line 9, in finish: AssertionError: no",
         ),
+        (
+            {"hook": "def network(self, build, task): pass"},
+            "network(build, task) should give a torch.nn.Module, and gives a NoneType",
+        ),
+        (
+            {"hook": "def backward(self, network, batch): return 1.0"},
+            "backward(network, batch) should give the loss, a scalar tensor",
+        ),
+        (
+            {"hook": "def logits(self, network, images): return network(images).argmax(1)"},
+            "logits(network, images) should be [1, 10] of one image, and are [1]",
+        ),
+        (
+            {"hook": "def logits(self, network, images): return network(images)[:, :5]"},
+            "logits(network, images) should be [1, 10] of one image, and are [1, 5]",
+        ),
     ],
 )
 def test_error_in_a_method_is_told_with_its_file_line_and_frame(parts, said):

@@ -1,6 +1,7 @@
 """What a method may own beside its loss, tried with methods from a file outside the package."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import torch
 
 import dcbench
 from dcbench.draws import Beta, Categorical, Normal, Permutation, Uniform, draw_epoch
-from dcbench.errors import UsageError
+from dcbench.errors import RunError, UsageError
 from dcbench.methods import Stage, Task, registry
 from dcbench.models import build_model
 from tests.methods import outside
@@ -114,14 +115,54 @@ def test_balanced_order_takes_every_class_equally_often():
     assert len(np.unique(order[labels[order] == 2])) == 10
 
 
-def test_stage_with_an_unknown_key_is_refused_by_name():
-    class Wrong(outside.TwoStages):
-        @property
-        def stages(self):
-            return (Stage(recipe={"epoch": 2}),)
+class OneMore(outside.TwoStages):
+    """A second training as it is given."""
 
+    more: dict[str, Any]
+
+    @property
+    def stages(self):
+        return (Stage(**self.more),)
+
+
+def test_stage_with_an_unknown_key_is_refused_by_name():
     with pytest.raises(UsageError, match=r"unknown key 'epoch'.*'epochs'"):
-        a_trainer(Wrong())
+        a_trainer(OneMore(more={"recipe": {"epoch": 2}}))
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("model", "wrn-10-1"),
+        ("padding", 0),
+        ("border", "reflect"),
+        ("normalization", "cifar10"),
+        ("precision", "bf16"),
+        ("fit", "train"),
+    ],
+)
+def test_stage_does_not_change_what_all_stages_share(key, value):
+    with pytest.raises(UsageError, match=f"recipe cannot change {key}; it can change epochs, "):
+        a_trainer(OneMore(more={"recipe": {"epochs": 1, key: value}}))
+    a_trainer(OneMore(more={"recipe": {"epochs": 1, key: value}}), **{key: value})
+
+
+@pytest.mark.parametrize("hook", ["trainable", "reset"])
+def test_stage_that_names_a_module_which_the_network_lacks_is_refused_at_once(hook):
+    with pytest.raises(UsageError, match=r"'head', which network DigitsCNN .* there are: .*fc"):
+        a_trainer(OneMore(more={hook: ("fc", "head")}))
+
+
+@pytest.mark.parametrize(
+    ("law", "said"),
+    [(Categorical((0.5, 0.6)), "do not sum to 1"), (Normal(0, -1), "scale < 0"), (3, "int")],
+)
+def test_law_that_cannot_be_drawn_is_told_by_its_method(law, said):
+    class Drawing(outside.CosineHead):
+        draws = property(lambda self: {"kind": law})
+
+    with pytest.raises(RunError, match=f"^method : .*{said}"):
+        a_trainer(Drawing()).draws(0)
 
 
 def test_laws_are_drawn_by_their_names_and_change_no_other_stream():

@@ -18,6 +18,7 @@ from dcbench.models import build_model, find_model, model_names, model_origin, r
 from dcbench.models.checks import check_network
 from dcbench.records.files import read_record
 from dcbench.sweep.grid import forget_code
+from dcbench.training.trainer import Trainer
 from tests.cli.test_cli import Outcome, folders, run  # noqa: F401 - a fixture of every test
 
 FILE = """
@@ -152,6 +153,56 @@ def test_weights_of_a_network_whose_layers_share_them_are_stored(tmp_path: Path)
     [path] = (tmp_path / "results").rglob("record.json")
     loaded = dcbench.load_model(path)
     assert loaded.network.again.weight is loaded.network.fc.weight
+
+
+def test_second_seed_of_a_process_has_the_fixed_weights_that_it_draws_alone(tmp_path: Path):
+    init = "self.register_buffer('turn', torch.rand(3, 1, 1), persistent=False)"
+    model = network(tmp_path, init=init, forward="images = images * self.turn")
+    given = {"settings": {"model": model, "epochs": 1}, "device": "cpu"}
+    alone = dcbench.run("erm", "digits", seed=1, results=tmp_path / "alone", **given)
+    _, second = dcbench.run("erm", "digits", seeds=[0, 1], results=tmp_path / "both", **given)
+    assert second.predictions.sha256 == alone.predictions.sha256
+
+
+@pytest.mark.parametrize(
+    ("init", "said"),
+    [
+        ("self.fc = nn.LazyLinear(num_classes)", "'fc.bias' .* UninitializedParameter"),
+        ("type(self).get_extra_state = lambda self: {}", "'_extra_state' .* dict"),
+    ],
+)
+def test_state_that_is_no_tensor_of_a_known_shape_is_named(tmp_path: Path, init: str, said: str):
+    settings = {"model": network(tmp_path, init=init), "epochs": 1}
+    with pytest.raises(RunError, match=f"network MyNet: {said}, and should be a tensor"):
+        dcbench.run("erm", "digits", settings=settings, results=tmp_path / "results")
+
+
+def test_network_that_is_called_by_name_and_partly_in_bfloat16_is_trained(tmp_path: Path):
+    model = network(
+        tmp_path,
+        init="self.mix = nn.Linear(4, 4, dtype=torch.bfloat16)",
+        forward=(
+            "maps = self.body(images).flatten(1)\n        "
+            "return self.fc(input=self.mix(input=maps.bfloat16()).float())"
+        ),
+    )
+    settings = {"model": model, "epochs": 1}
+    record = dcbench.run("erm", "digits", settings=settings, results=tmp_path / "results")
+    # Images of 8 x 8 pixels; 3 x 3 places of a stride of 2 hold 4 kernels of 27 weights.
+    image = 2 * (3 * 3 * 4 * 27 + 4 * 4 + 4 * 10)
+    assert record.cost.model_flops == 3 * image * 150
+
+
+@pytest.mark.parametrize("method", ["crt", "tau-norm"])
+def test_network_without_fc_is_refused_before_the_training_of_a_method_that_needs_it(
+    tmp_path: Path, method: str, monkeypatch
+):
+    monkeypatch.setattr(Trainer, "events", None)
+    init = "self.head = self.fc; del self.fc"
+    forward = "return self.head(self.body(images).flatten(1))"
+    settings = {"model": network(tmp_path, init=init, forward=forward), "epochs": 1}
+    with pytest.raises(UsageError, match=r"network MyNet.* (body, head|named `fc`)"):
+        dcbench.run(method, "digits", settings=settings, results=tmp_path / "results")
 
 
 def test_record_names_a_file_and_nothing_runs_it(tmp_path: Path):

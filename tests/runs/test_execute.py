@@ -635,6 +635,23 @@ def test_run_on_a_gpu_repeats_itself_and_predicts_as_a_cpu_does(cuda, tmp_path: 
     assert made[0].metrics.accuracy == pytest.approx(cpu.metrics.accuracy, abs=0.1)
 
 
+def test_run_whose_flops_cannot_be_counted_is_recorded_without(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(finish_module, "count_flops", lambda *given: 1 / 0)
+    record = execute(
+        plan_run("erm", "digits", settings=SHORT), Store(tmp_path), Session(Folder(tmp_path), CPU)
+    )
+    assert (record.cost.model_flops, record.cost.ceiling_share) == (None, None)
+    assert record.cost.images_per_second > 0
+
+
+@pytest.mark.gpu
+def test_peak_of_a_runs_memory_is_its_own(cuda, tmp_path: Path):
+    earlier = torch.zeros(1 << 30, device=cuda)
+    del earlier
+    record = dcbench.run("erm", "digits", device="cuda", results=tmp_path, settings=SHORT)
+    assert record.cost.peak_memory_bytes < 4 << 30
+
+
 def test_runs_of_a_kind_are_measured_once_in_a_process(tmp_path: Path, monkeypatch):
     measured, counted = [], []
     steps, flops = Trainer.measure_step, finish_module.count_flops

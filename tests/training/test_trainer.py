@@ -1,5 +1,7 @@
 import copy
+import hashlib
 import io
+import struct
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
@@ -18,6 +20,7 @@ from dcbench.methods import Method, Task, build_method
 from dcbench.methods.mixup import ERM
 from dcbench.training import loop
 from dcbench.training.augment import DeviceImages
+from dcbench.training.initial import initial_weights
 from dcbench.training.loop import Training, train_together
 from dcbench.training.stages import new_network
 from dcbench.training.trainer import Trainer
@@ -344,6 +347,33 @@ def test_loss_of_an_epoch_is_the_mean_over_images_though_the_last_batch_is_short
     # Four batches whose loss is 5 and one of three images whose loss is 3.
     assert trainer.progress.history[0].loss == pytest.approx((4 * 5 * 5 + 3 * 3) / IMAGES)
     assert [detail.partition(",")[0] for detail in shown] == ["loss 4.7391"]  # 109 / 23
+
+
+def test_loss_of_shape_1_trains_as_a_scalar():
+    class Kept(Method):
+        def loss(self, network, batch):
+            return cross_entropy(network(images=batch.images), batch.labels).view(1)
+
+    plain, kept = a_trainer("erm"), a_trainer(Kept())
+    assert kept.measure_step().passed == BATCH
+    train(plain)
+    train(kept)
+    assert_same(weights(plain), weights(kept))
+    assert losses(plain) == losses(kept)
+
+
+def test_initial_weights_are_hashed_as_they_lie_row_by_row():
+    network = nn.Module()
+    network.a = nn.Parameter(torch.tensor([1.0, -2.5], dtype=torch.bfloat16))
+    network.b = nn.Parameter(torch.tensor([[0.0, 1.0], [2.0, 3.0]]).t())
+    network.register_buffer("c", torch.tensor(7))
+    halves = bytes.fromhex("803f20c0")  # 0x3f80 is 1 and 0xc020 is -2.5, lower byte first
+    content = (
+        b"a\0" + halves + b"b\0" + struct.pack("<4f", 0, 2, 1, 3) + b"c\0" + struct.pack("<q", 7)
+    )
+    found = initial_weights(network)
+    assert found.sha256 == hashlib.sha256(content).hexdigest()
+    assert found.total == 1 - 2.5 + 6 + 7
 
 
 def test_history_has_the_learning_rate_of_the_last_step():
