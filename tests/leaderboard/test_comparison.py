@@ -206,6 +206,7 @@ def test_file_of_a_network_is_told_of_any_two_methods(tmp_path: Path):
     assert found.recipe_of("remix") == ["network file none instead of aaaaaaaa"]
 
 
+@pytest.mark.filterwarnings("error:constrained_layout")
 def test_method_without_a_pair_has_its_runs_and_its_mean(tmp_path: Path):
     put(tmp_path, "erm", ERM)
     put(tmp_path, "mixup", HIGHER)

@@ -97,6 +97,14 @@ def test_single_pair_has_an_interval_or_a_test(folder: Path):
     assert mixup["differences"]["v1"]["low"] is None
 
 
+def test_method_that_has_its_rank_is_called_provisional(tmp_path: Path):
+    full = board("v1", {"erm": seeds(ERM[:2]), "mixup": above(ERM, 0.1, 0.2, 0.1)})
+    _, said, _ = agree(publish(tmp_path, [LITE, full]))
+    assert line_of(said, "mixup")[-1] == "erm is provisional under v1"
+    _, said, _ = agree(tmp_path, "--markdown")
+    assert "| same | erm is provisional under `v1` |" in said
+
+
 def test_what_is_left_out_is_not_said(tmp_path: Path):
     equal = {name: seeds(ERM) for name in ("erm", "mixup", "remix")}
     more = {"erm": {**seeds(ERM), **seeds(ERM, 1)}, "mixup": seeds(ERM[:2]), "remix": {(0, 7): 0.1}}

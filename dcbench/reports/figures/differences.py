@@ -41,7 +41,7 @@ def draw_differences(comparison: Comparison) -> TitledFigure:
         f"Difference to {comparison.against} on {comparison.board.split} "
         f"({comparison.board.protocol})",
         _NOTE,
-        (width, num_rows(len(metrics), columns) * (0.6 + 0.17 * len(methods))),
+        (width, num_rows(len(metrics), columns) * (0.75 + 0.17 * len(methods))),
         values=" ".join(
             f"{each.metric} of {each.method}: {difference_text(each)} ({interval_text(each)})."
             for each in drawn
