@@ -116,7 +116,7 @@ def tune(
     check_shares_results(engine, chosen)
     site = site_of(results, data, device, allow_unverified_data, threads, budget, compiled=compiled)
     if dry_run:
-        return _planned(search, site, chosen.workers(device))
+        return _planned(search, site, chosen.workers(device), restart=restart)
     return _report(search, _searched(search, site, chosen, output, restart=restart))
 
 
@@ -135,36 +135,40 @@ def _searched(
         )
 
 
-def _planned(search: Search, site: Site, workers: int) -> Report:
+def _planned(search: Search, site: Site, workers: int, *, restart: bool) -> Report:
     from dcbench.data.load import load_tuning_images
     from dcbench.runs.machine import find_device
     from dcbench.runs.session import Session
-    from dcbench.tuning.tune import forecast
+    from dcbench.sweep.engines.base import at_once
+    from dcbench.tuning.tune import ended_before, forecast
 
-    device = find_device(site.device)
+    ended = 0 if restart else ended_before(search, site.store.root)
+    left, device = search.trials - ended, find_device(site.device)
     session = Session(
         site.source, device, site.threads, compiled=site.compiled, load=load_tuning_images
     )
-    found, at_once = forecast(search, session), min(workers, search.trials)
+    found, workers = forecast(search, session, left), at_once(workers, left)
     rungs = ", ".join(map(str, search.rungs))
     halving = f"one in {search.reduction} goes on after {rungs}" if rungs else "none is stopped"
+    there = f", {ended} of which have ended" if ended else ""
     return Report(
         data={
             "space": {key: each.model_dump(mode="json") for key, each in search.space.items()},
             "trials": search.trials,
+            "ended": ended,
             "epochs": search.epochs,
             "rungs": search.rungs,
             "reduction": search.reduction,
             "device": found.device,
-            "workers": at_once,
+            "workers": workers,
             "seconds": found.seconds,
             "seconds_most": found.seconds_most,
         },
         tables=[Table("", ("setting", "searched"), [(k, str(r)) for k, r in search.space.items()])],
         notes=[
-            f"{search.trials} trials of {search.epochs} epochs; {halving}",
+            f"{search.trials} trials of {search.epochs} epochs{there}; {halving}",
             f"about {duration(found.seconds)} on {found.device}"
-            f"{as_workers(found.seconds, at_once)}; {duration(found.seconds_most)} if no trial "
+            f"{as_workers(found.seconds, workers)}; {duration(found.seconds_most)} if no trial "
             "were stopped",
         ],
     )

@@ -198,7 +198,10 @@ def _stored(path: Path) -> Stored:
 def _merged(
     run: Path, candidates: Sequence[Stored], target: Path, dry_run: bool
 ) -> list[Collected]:
-    """Take a run from the first folder that has it whole, unless two records of it differ."""
+    """Take a run from the first folder that has it whole, with its weights where one has them.
+
+    It is refused where two records of it differ.
+    """
     outcomes, whole = [], []
     for each in candidates:
         try:
@@ -206,6 +209,8 @@ def _merged(
             whole.append(each)
         except DataError as problem:
             outcomes.append(Collected(run, each.folder, "damaged", str(problem)))
+    # The first is copied, and the others are nothing but the same again: weights must not be lost.
+    whole.sort(key=lambda each: not each.record.model.kept)
     differ = any(not _same(each, candidates[0]) for each in candidates)
     for each in whole:
         if any(before.state == "copied" for before in outcomes):

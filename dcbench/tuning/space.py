@@ -135,6 +135,8 @@ def _declared(method: type[Method], key: str, declared: tuple[float, float] | li
     fields = method.model_fields if key in method.model_fields else Recipe.model_fields
     log = low > 0 and high >= _WIDE * low
     integer = fields[key].annotation is int
+    if integer and not (float(low).is_integer() and float(high).is_integer()):
+        raise UsageError(f"range of {key}, {low}..{high}: should be of whole numbers, as {key} is")
     values = {"low": low, "high": high, "log": log, "integer": integer}
     return validated(Range, values, f"range of {key}")
 

@@ -182,8 +182,9 @@ class Study:
         for key, value in self._search.facts.items():
             if before.get(key) != value:
                 raise UsageError(
-                    f"{self.path}: is a search with another {key}: {before.get(key)} and not "
-                    f"{value}; begin again with --restart, or choose another folder with --results"
+                    f"{self.path}: is a search with other settings: {key}={before.get(key)} and "
+                    f"not {value}; begin again with --restart, or choose another folder with "
+                    "--results"
                 )
 
     @property

@@ -61,8 +61,8 @@ def _train(
         run = prepare(plan, held.folder, session)
         for end in (*search.rungs, run.trainer.epochs):
             position = run.trainer.progress
-            if position.epoch > end:
-                continue  # it was taken up beyond this rung
+            if (position.epoch, position.step) > (end, 0):
+                continue  # it was taken up beyond this rung, which it had passed
             _train_until(end, run, held, progress, deadline)
             if end == run.trainer.epochs:
                 finish_training(run)

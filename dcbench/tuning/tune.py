@@ -13,6 +13,7 @@ from typing import Any
 from uuid import uuid4
 
 from dcbench._version import __version__
+from dcbench.config.base import validated
 from dcbench.config.text import duration
 from dcbench.config.tuned import Budget, Score, TunedRecipe, recipe_text, space_sha256
 from dcbench.data.load import load_tuning_images
@@ -21,12 +22,12 @@ from dcbench.records.atomic import write_bytes
 from dcbench.records.store import locked
 from dcbench.runs.execute import estimate
 from dcbench.runs.session import Session
-from dcbench.sweep.engines.base import Engine, Job, Site, TransferOptions
+from dcbench.sweep.engines.base import Engine, Job, Site, TransferOptions, at_once
 from dcbench.sweep.engines.work import interruptible
 from dcbench.sweep.grid import Request
 from dcbench.tuning.halving import expected_epochs
 from dcbench.tuning.plan import Search, split_values
-from dcbench.tuning.study import Study, TrialFacts, remove_study
+from dcbench.tuning.study import DATABASE, Study, TrialFacts, remove_study
 from dcbench.tuning.work import LIVES, OneMoreTrial
 
 RECIPE = "recipe.yaml"
@@ -110,6 +111,20 @@ def tune(
     return Found(folder, trials, recipe, path)
 
 
+def ended_before(search: Search, results: Path) -> int:
+    """How many trials of the search that lies under a results folder have ended.
+
+    Raises
+    ------
+    UsageError
+        A search of something else lies there.
+    """
+    folder = results / search.folder
+    if not (folder / DATABASE).exists():
+        return 0
+    return sum(each.state != "running" for each in Study(folder, search).trials)
+
+
 def check_shares_results(name: str, engine: Engine[Any]) -> None:
     """Refuse an engine whose workers would send their files back.
 
@@ -182,9 +197,11 @@ def _carried_out(jobs: Sequence[Job], site: Site, engine: Engine[Any]) -> dict[s
                     raise RunError(outcome.message)
                 if outcome.state == "done":
                     seconds.append(outcome.seconds)
-                    left = (len(jobs) - len(seconds)) * sum(seconds) / len(seconds)
-                    told = f"about {duration(left / engine.workers(site.device))} left"
-                    _log.info("%s; %s", outcome.message, told if left else "none left")
+                    to_do = len(jobs) - len(seconds)
+                    left = to_do * sum(seconds) / len(seconds)
+                    workers = at_once(engine.workers(site.device), to_do)
+                    told = f"about {duration(left / workers)} left" if to_do else "none left"
+                    _log.info("%s; %s", outcome.message, told)
     return seen
 
 
@@ -222,6 +239,11 @@ def recipe_of(search: Search, trials: Sequence[TrialFacts], images: int) -> Tune
     ----------
     images : int
         Number of held-out images that the trials were scored on.
+
+    Raises
+    ------
+    RunError
+        No trial was trained to its end, or the best is none that a recipe can hold.
     """
     best, states = best_of(trials), Counter(each.state for each in trials)
     settings, training = split_values(search, best.values)
@@ -238,20 +260,21 @@ def recipe_of(search: Search, trials: Sequence[TrialFacts], images: int) -> Tune
         seeds=(search.seed,),
         sampler=search.sampler,
     )
-    recipe = TunedRecipe(
-        method=plan.choice.method.name,
-        settings=settings,
-        training=training,
-        protocol=search.protocol,
-        split=plan.split.name,
-        subset=search.subset,
-        index_sha256=plan.identity.configuration.index_sha256,
-        budget=budget,
-        score=Score(value=round(best.score or 0, 6), images=images, trial=best.number),
-        space=search.space,
-        space_sha256=space_sha256(search.space),
-        dcbench=__version__,
-    )
+    content = {
+        "method": plan.choice.method.name,
+        "settings": settings,
+        "training": training,
+        "protocol": search.protocol,
+        "split": plan.split.name,
+        "subset": search.subset,
+        "index_sha256": plan.identity.configuration.index_sha256,
+        "budget": budget,
+        "score": Score(value=round(best.score or 0, 6), images=images, trial=best.number),
+        "space": search.space,
+        "space_sha256": space_sha256(search.space),
+        "dcbench": __version__,
+    }
+    recipe = validated(TunedRecipe, content, f"the recipe of trial {best.number}", RunError)
     return recipe.model_copy(update={"sha256": recipe.content_sha256()})
 
 
@@ -264,7 +287,7 @@ class Forecast:
     seconds_each : float
         Of a trial that is not stopped.
     seconds : float
-        Of all trials, if one in `reduction` goes on beyond each rung.
+        Of the trials that are left, if one in `reduction` goes on beyond each rung.
     seconds_most : float
         If none is stopped.
     """
@@ -275,13 +298,13 @@ class Forecast:
     seconds_most: float
 
 
-def forecast(search: Search, session: Session) -> Forecast:
-    """How long a search takes on this device; nothing is written."""
+def forecast(search: Search, session: Session, left: int) -> Forecast:
+    """How long the trials of a search that are left take on this device; nothing is written."""
     found = estimate(search.plan({}), session)
-    share = expected_epochs(search.epochs, search.rungs, search.trials, search.reduction)
+    share = expected_epochs(search.epochs, search.rungs, left, search.reduction) if left else 0
     return Forecast(
         device=found.device,
         seconds_each=found.seconds,
         seconds=found.seconds * share / search.epochs,
-        seconds_most=found.seconds * search.trials,
+        seconds_most=found.seconds * left,
     )

@@ -174,6 +174,18 @@ def test_run_that_is_damaged_or_at_work_is_left_as_it_is(results: Path):
         assert contents(results) == before
 
 
+@pytest.mark.parametrize("order", [("whole", "pruned"), ("pruned", "whole")])
+def test_weights_that_one_folder_has_are_collected_whatever_the_order(
+    tmp_path: Path, order: tuple[str, str]
+):
+    folders = {name: tmp_path / name for name in order}
+    for folder in folders.values():
+        put(folder)
+    prune(folders["pruned"], everything, weights=True)
+    collect([folders[name] for name in order], tmp_path / "results")
+    assert (tmp_path / "results" / ERM / "seed-0" / "model.safetensors").exists()
+
+
 def test_pruned_run_and_the_whole_one_are_the_same_run_to_collect(results: Path, tmp_path: Path):
     lab = tmp_path / "lab"
     put_old(lab)

@@ -72,6 +72,7 @@ def test_wrong_range_is_refused_in_one_line(text: str, message: str):
     ("ranges", "message"),
     [
         (["alpha=-1..2"], "range of alpha, -1 to 2: method mixup: alpha=-1"),
+        (["batch_size=10.5..10.9"], "batch_size, 10.5..10.9: should be of whole numbers"),
         (["batch_size=[10, 1000]"], "range of batch_size, 10 or 1000: batch_size=1000: split"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -18,6 +19,7 @@ from dcbench.config.tuned import TunedRecipe, recipe_text, tuned_recipe
 from dcbench.data.source import Folder
 from dcbench.errors import BusyError, RunError, UsageError
 from dcbench.records.store import Store, locked
+from dcbench.runs.prepare import ReadyRun
 from dcbench.sweep.engines.base import Site
 from dcbench.sweep.engines.serial import Serial
 from dcbench.tuning.plan import Search, plan_search
@@ -25,7 +27,7 @@ from dcbench.tuning.study import DATABASE, Study
 from dcbench.tuning.tune import Found, tune
 
 KILLED_ONCE = """
-import os, signal
+import os
 from pathlib import Path
 from torch.nn.functional import cross_entropy
 from dcbench.methods import Method
@@ -39,7 +41,7 @@ class KilledOnce(Method):
             seen = mark.read_text() if mark.exists() else ""
             mark.write_text(seen + "x")
             if len(seen) + 1 == int(os.environ["KILLED_AT"]):
-                os.kill(os.getpid(), signal.SIGKILL)
+                os.kill(os.getpid(), int(os.environ["SIGNAL"]))
         return cross_entropy(network(batch.images), batch.labels)
 """
 
@@ -124,7 +126,7 @@ def test_no_time_leaves_all_trials_and_writes_no_recipe(tmp_path: Path):
 
 def test_search_of_something_else_is_refused_until_it_is_thrown_away(tmp_path: Path):
     tuned(tmp_path, search(trials=1, epochs=1))
-    with pytest.raises(UsageError, match=r"study.db: is a search with another epochs: 1 and not 2"):
+    with pytest.raises(UsageError, match="is a search with other settings: epochs=1 and not 2"):
         tuned(tmp_path, search(trials=1, epochs=2))
     assert tuned(tmp_path, search(trials=1, epochs=2), restart=True).recipe is not None
 
@@ -178,6 +180,7 @@ def test_killed_search_takes_its_trial_up_and_ends_as_an_undisturbed_one(tmp_pat
     ended = {}
     for name, killed_at in (("whole", 0), ("killed", 5)):
         environment = os.environ | {"MARK": str(tmp_path / name), "KILLED_AT": str(killed_at)}
+        environment["SIGNAL"] = str(int(signal.SIGKILL))
         line = command(tmp_path / f"{name}-results", f"{file}:KilledOnce", "--first-rung", "2")
         first = subprocess.run(line, env=environment, capture_output=True, text=True, timeout=250)
         if killed_at:
@@ -193,6 +196,27 @@ def test_killed_search_takes_its_trial_up_and_ends_as_an_undisturbed_one(tmp_pat
     assert ended["killed"] == ended["whole"]
     # The step that it was killed in was taken again, and no other of that epoch.
     assert len((tmp_path / "killed").read_text()) == len((tmp_path / "whole").read_text()) + 1
+
+
+def test_trial_that_is_cut_off_beyond_a_rung_is_not_judged_there_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    file, results = tmp_path / "method.py", tmp_path / "results"
+    file.write_text(KILLED_ONCE)
+    for name, value in (("MARK", tmp_path / "mark"), ("KILLED_AT", 2), ("SIGNAL", 15)):
+        monkeypatch.setenv(name, str(value))
+    line = command(results, f"{file}:KilledOnce", "--first-rung", "2")
+    assert subprocess.run(line, capture_output=True, timeout=250).returncode == 130
+    judged = []
+
+    def scored(run: ReadyRun) -> tuple[float, float]:
+        judged.append((run.trainer.progress.epoch, run.trainer.progress.step))
+        return 0.5, 1.0
+
+    monkeypatch.setattr("dcbench.tuning.trial._score", scored)
+    asked = {"method": f"{file}:KilledOnce", "trials": 3, "first_rung": 2, "reduction": 3}
+    assert tuned(results, search(**asked)).recipe is not None
+    assert judged == [(3, 0), (2, 0), (3, 0), (2, 0), (3, 0)]
 
 
 def test_two_processes_share_a_search_and_no_trial_is_lost_or_done_twice(tmp_path: Path):
@@ -258,3 +282,19 @@ def test_dry_run_says_what_is_searched_and_writes_nothing(tmp_path: Path):
     assert "0.005 to 0.5, logarithmic" in result.stdout
     assert "one in 3 goes on after 7, 21" in " ".join(result.stderr.split())
     assert not (tmp_path / "none").exists()
+
+
+def test_dry_run_counts_the_trials_that_have_ended_and_refuses_another_search(tmp_path: Path):
+    asked = ["tune", "--method", "mixup", "--split", "digits", "--protocol", "v1-lite"]
+    asked += ["--first-rung", "1", "--reduction", "2", "--dry-run", "--results", str(tmp_path)]
+    tuned(tmp_path, search(trials=2))
+
+    def told(*options: str) -> tuple[int, str]:
+        result = CliRunner().invoke(app, [*asked, *options])
+        return result.exit_code, " ".join(result.stderr.split())
+
+    code, text = told("--trials", "3", "--epochs", "3")
+    assert (code, "3 trials of 3 epochs, 2 of which have ended;" in text) == (0, True)
+    code, text = told("--trials", "3", "--epochs", "4")
+    assert (code, "is a search with other settings: epochs=3 and not 4" in text) == (2, True)
+    assert told("--trials", "3", "--epochs", "4", "--restart")[0] == 0
