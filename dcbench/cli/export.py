@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dcbench.cli.options import BoardsOption
+from dcbench.cli.options import BoardsOption, only_for
 from dcbench.cli.report import Report
 
 if TYPE_CHECKING:
@@ -19,6 +19,9 @@ EXAMPLE = "Example:  dcbench leaderboard latex cifair10-common --protocol v1-lit
 
 
 FILL_EXAMPLE = "Example:  dcbench leaderboard fill docs/results.md --check"
+
+
+_METRICS = "accuracy,ece15,nll"
 
 
 class PlusMinus(StrEnum):
@@ -36,12 +39,16 @@ def latex(
     protocol: Annotated[str, typer.Option(help="Which protocol's results.")] = "v1",
     track: Annotated[str, typer.Option(help="default, or tuned(n) of n trials.")] = "default",
     metrics: Annotated[
-        str, typer.Option(help="Columns of each split, joined by commas.")
-    ] = "accuracy,ece15,nll",
+        str | None,
+        typer.Option(help="Columns of each split, joined by commas.", show_default=_METRICS),
+    ] = None,
     spread: Annotated[
-        PlusMinus,
-        typer.Option(help="After ±: half of the 95 % interval, standard deviation, or nothing."),
-    ] = PlusMinus.ci95,
+        PlusMinus | None,
+        typer.Option(
+            help="After ±: half of the 95 % interval, standard deviation, or nothing.",
+            show_default=PlusMinus.ci95.value,
+        ),
+    ] = None,
     reported: Annotated[
         bool, typer.Option("--reported", help="Add the numbers that papers report.")
     ] = False,
@@ -70,14 +77,16 @@ def latex(
             "--across is of the default track: what is tuned differs from split to split"
         )
     if across:
+        of_columns = {"--metrics": metrics, "--spread": spread, "--reported": reported or None}
+        only_for("latex without --across", of_columns)
         table = _across(splits or [], protocol, folder)
     elif not splits:
         raise UsageError("name a split or several, or --across for ranks over all of them")
     else:
         table = paper_table(
             [load_board(split, protocol, folder, track) for split in dict.fromkeys(splits)],
-            list(dict.fromkeys(split_list(metrics))),
-            spread=spread.value,
+            list(dict.fromkeys(split_list(metrics or _METRICS))),
+            spread=(spread or PlusMinus.ci95).value,
             reported=load_reported() if reported else (),
         )
     text = to_markdown(table) if markdown else to_latex(table)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dcbench.cli.options import NOT_WRITTEN, DataOption, DryRunOption, ResultsOption
+from dcbench.cli.options import NOT_WRITTEN, DataOption, DryRunOption, ResultsOption, only_for
 from dcbench.cli.report import Report
 from dcbench.cli.reporting import reporting
 from dcbench.cli.show import summaries
@@ -131,7 +131,7 @@ def check_leaderboard(
         predictions=predictions,
         base=base,
         require_predictions=require_predictions,
-        verify=_weights_check(predictions, data) if weights else None,
+        verify=_weights_check(predictions, data, weights=weights),
     )
     yield Report(data=asdict(found), lines=found.problems or found.sentences)
     if found.problems:
@@ -139,11 +139,16 @@ def check_leaderboard(
         raise RunError(f"{folder}: {count} problem{'s' if count > 1 else ''}")
 
 
-def _weights_check(predictions: Path | None, data: Path | None) -> WeightsCheck:
+def _weights_check(
+    predictions: Path | None, data: Path | None, *, weights: bool
+) -> WeightsCheck | None:
     from dcbench.data.source import open_source
     from dcbench.errors import UsageError
     from dcbench.runs.evidence import WeightsCheck
 
+    if not weights:
+        only_for("--weights", {"--data": data})
+        return None
     if predictions is None:
         raise UsageError("--weights: name the results folder that has them with --predictions")
     return WeightsCheck(open_source(data))
@@ -221,10 +226,12 @@ def confirm_rows(
     from dcbench.leaderboard.confirm import confirm_recomputed, confirm_rerun
 
     root = results_root(results)
+    verify = _weights_check(root, data, weights=weights)
     if rerun:
+        only_for("confirm without --rerun", {"--weights": weights or None})
         found = confirm_rerun(folder, root, reason, spread=spread, dry_run=dry_run)
     else:
-        verify = _weights_check(root, data) if weights else None
+        only_for("--rerun", {"--spread": spread})
         found = confirm_recomputed(folder, root, reason, verify=verify, dry_run=dry_run)
     lines = [f"{folder / CHANGELOG}: {entry.line}" for entry in found.entries]
     notes = [] if lines else ["no row's tier rises"]

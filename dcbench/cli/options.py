@@ -100,7 +100,8 @@ def only_for(needed: str, given: Mapping[str, object]) -> None:
     """
     for name, value in given.items():
         if value is not None:
-            raise UsageError(f"{name} {value}: is for {needed}")
+            said = name if value is True else f"{name} {value}"
+            raise UsageError(f"{said}: is for {needed}")
 
 
 def with_tuned(settings: dict[str, Any], recipe: Path | None) -> dict[str, Any]:

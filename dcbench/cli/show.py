@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dcbench.cli.options import BoardsOption
+from dcbench.cli.options import BoardsOption, only_for
 from dcbench.cli.report import Report, Table
 
 if TYPE_CHECKING:
@@ -33,7 +33,9 @@ def show(
     against: Annotated[
         str | None, typer.Option(metavar="METHOD", help="Paired differences to this method.")
     ] = None,
-    metric: Annotated[str, typer.Option(help="What --against compares.")] = "accuracy",
+    metric: Annotated[
+        str | None, typer.Option(help="What --against compares.", show_default="accuracy")
+    ] = None,
     against_reported: Annotated[
         bool, typer.Option("--against-reported", help="Beside the tables that v1 reproduces.")
     ] = False,
@@ -45,6 +47,8 @@ def show(
     from dcbench.errors import UsageError
     from dcbench.leaderboard.boards import load_tracks
 
+    if against is None:
+        only_for("--against", {"--metric": metric})
     if against_reported:
         return _beside_reported(split, protocol or "v1", folder)
     if split is None:
@@ -57,7 +61,7 @@ def show(
     boards = load_tracks(split, chosen, folder)
     if against is not None:
         of_method = (board for board in boards if against in set(board.runs["method"]))
-        report = _differences(next(of_method, boards[0]), against, metric)
+        report = _differences(next(of_method, boards[0]), against, metric or "accuracy")
     else:
         report = summaries([(board.summary, board.title) for board in boards])
     return dataclasses.replace(report, notes=[*notes, *report.notes])

@@ -195,7 +195,7 @@ LAST_COLUMNS = (
     Column(
         "model_flops",
         WHOLE,
-        "floating-point operations of all forward and backward passes",
+        "floating-point operations of the training: three times those of its forward passes",
         lambda r: _whole(r.cost.model_flops),
         empty=True,
         mean_decimals=0,

@@ -80,7 +80,7 @@ class Cost(Config):
     peak_memory_bytes: int = Field(description="of the device; on a CPU, of the whole process")
     device: str
     model_flops: int | None = Field(
-        None, description="of all forward and backward passes, as flop counters count them"
+        None, description="of the training: three times the products of its forward passes"
     )
     ceiling_share: float | None = Field(
         None, description="model_flops a second, beside a large matrix product on the device"
