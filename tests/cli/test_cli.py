@@ -194,6 +194,9 @@ def test_wrong_use_ends_with_2_and_says_what_would_do(arguments, message, tmp_pa
     assert not (tmp_path / "results").exists()
 
 
+CONFIRM = ("--results", "runs", "--reason", "x")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -211,10 +214,10 @@ def test_wrong_use_ends_with_2_and_says_what_would_do(arguments, message, tmp_pa
         (["leaderboard", "latex", "--across", "--reported"], "is for latex without --across"),
         (["leaderboard", "latex", "--across", "--spread", "sd"], "--spread sd: is for latex"),
         (["leaderboard", "check", "--data", "x"], "--data x: is for --weights"),
-        (["leaderboard", "confirm", "--reason", "x", "--data", "x"], "--data x: is for --weights"),
-        (["leaderboard", "confirm", "--reason", "x", "--spread", "0.1"], "is for --rerun"),
+        (["leaderboard", "confirm", *CONFIRM, "--data", "x"], "--data x: is for --weights"),
+        (["leaderboard", "confirm", *CONFIRM, "--spread", "0.1"], "is for --rerun"),
         (
-            ["leaderboard", "confirm", "--reason", "x", "--rerun", "--weights"],
+            ["leaderboard", "confirm", *CONFIRM, "--rerun", "--weights"],
             "--weights: is for confirm without --rerun",
         ),
         (["leaderboard", "show", "digits", "--protocol", "v0"], "did you mean v1"),
