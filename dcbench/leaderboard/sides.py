@@ -118,8 +118,8 @@ def _grouped(
 def what_differs(one: Sequence[StoredRun], other: Sequence[StoredRun]) -> list[str]:
     """In what two sides differ besides their methods, as `epochs=2 instead of 60`.
 
-    Settings are compared where the method is the same. Device and PyTorch are no part of a recipe,
-    but decide the last bits of a run.
+    Settings are compared where the method is the same. Device, PyTorch and numerics are no part
+    of a recipe, but decide the last bits of a run.
     """
     kinds: list[tuple[Callable[[Record], Facts], str]] = [
         (_recipe, "="),
@@ -183,4 +183,8 @@ def _network_file(record: Record) -> Facts:
 
 
 def _surroundings(record: Record) -> Facts:
-    return {"device": record.cost.device, "torch": str(record.environment.get("torch"))}
+    return {
+        "device": record.cost.device,
+        "torch": str(record.environment.get("torch")),
+        "numerics": "unknown" if record.numerics is None else str(record.numerics),
+    }

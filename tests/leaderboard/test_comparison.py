@@ -157,13 +157,14 @@ def test_setting_that_an_old_record_lacks_has_its_default(tmp_path: Path):
     }
 
 
-def test_device_and_torch_are_told_where_they_differ(tmp_path: Path):
+def test_device_torch_and_numerics_are_told_where_they_differ(tmp_path: Path):
     cost = a_record().cost.model_dump() | {"device": "another processor, 1 threads"}
     put(tmp_path, "erm", ERM)
-    put(tmp_path, "mixup", HIGHER, cost=cost, environment={"torch": "2.9.0"})
+    put(tmp_path, "mixup", HIGHER, cost=cost, environment={"torch": "2.9.0"}, numerics=2)
     assert one(tmp_path).recipe_of("mixup") == [
         "device another processor, 1 threads instead of a processor, 2 threads",
         "torch 2.9.0 instead of 2.6.0",
+        "numerics 2 instead of unknown",
     ]
 
 
