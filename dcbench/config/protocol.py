@@ -93,6 +93,11 @@ def protocol_names(pattern: str = "*") -> list[str]:
     return sorted(fnmatch.filter(names - {QUEUE}, pattern))
 
 
+def recipe_names() -> list[str]:
+    """Names of the recipes that any protocol has for splits."""
+    return sorted({recipe for name in protocol_names() for recipe in load_protocol(name).recipes})
+
+
 def load_protocol(name: str) -> Protocol:
     """A protocol by name; `extends` takes over whatever is not said again."""
     if name not in protocol_names():

@@ -13,6 +13,7 @@ from pydantic import Field
 
 from dcbench.config.base import Config, validated
 from dcbench.config.reading import parse_csv, parse_json, read_file
+from dcbench.data.places import asked_for
 from dcbench.data.rules import Rows
 from dcbench.errors import DataError
 
@@ -104,12 +105,15 @@ def read_list(path: Path, sha256: str, names: Sequence[str]) -> Rows:
 
     A part stands as its place in `PARTS`.
     """
+    split = asked_for(path.parent.with_name(f"{path.parent.name}.yaml"))
+    derived = f"restore it, or `dcbench splits derive {split}` writes it again"
+    if not path.exists():
+        raise DataError(f"{path}: no such file; {derived}")
     content = read_file(path)
     found = hashlib.sha256(content).hexdigest()
     if found != sha256:
         raise DataError(
-            f"{path}: SHA-256 is {found}, recorded is {sha256}: the list is damaged; restore it, "
-            f"or `dcbench splits derive {path.parent.name}` writes it again"
+            f"{path}: SHA-256 is {found}, recorded is {sha256}: the list is damaged; {derived}"
         )
     return _cells(content, path, tuple(names))
 

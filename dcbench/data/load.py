@@ -10,6 +10,7 @@ import numpy as np
 from dcbench.data.lists import labels_sha256
 from dcbench.data.ood_sets import load_ood_set
 from dcbench.data.parts import ImageSet, MissingData, Source, UnverifiedData
+from dcbench.data.places import asked_for
 from dcbench.data.splits import Fit, Split
 from dcbench.errors import DataError, UsageError
 
@@ -102,7 +103,7 @@ def load_test(split: Split, source: Source) -> ImageSet:
     if recorded is not None and images_and_labels_sha256(images) != recorded:
         raise DataError(
             f"{images.name}: the images that split {split.name} is tested on, or their labels, do "
-            f"not hash to the recorded {recorded[:16]}…; see `dcbench splits verify {split.name}`"
+            f"not hash to the recorded {recorded[:16]}…; {_see(split)}"
         )
     published = split.test_hashes
     if published is not None and published.official == images.official:
@@ -110,8 +111,7 @@ def load_test(split: Split, source: Source) -> ImageSet:
         if found != (published.images_sha256, published.labels_sha256):
             raise DataError(
                 f"{images.name}: the images that split {split.name} is tested on, or their labels, "
-                f"do not hash to the recorded {published.images_sha256[:16]}…; see `dcbench splits "
-                f"verify {split.name}`"
+                f"do not hash to the recorded {published.images_sha256[:16]}…; {_see(split)}"
             )
     return images
 
@@ -131,11 +131,14 @@ def _check_hash(split: Split, listed: ImageSet) -> None:
     if not np.array_equal(listed.labels, labels):
         raise DataError(
             f"{listed.name}: the labels are not those that split {split.name}, subset "
-            f"{split.subset}, lists; see `dcbench splits verify {split.name}`"
+            f"{split.subset}, lists; {_see(split)}"
         )
     if listed.sha256() != split.hashes.images_sha256:
         raise DataError(
             f"{listed.name}: the images of split {split.name}, subset {split.subset}, do not hash "
-            f"to the recorded {split.hashes.images_sha256[:16]}…; see `dcbench splits verify "
-            f"{split.name}`"
+            f"to the recorded {split.hashes.images_sha256[:16]}…; {_see(split)}"
         )
+
+
+def _see(split: Split) -> str:
+    return f"see `dcbench splits verify {asked_for(split.path)}`"

@@ -11,6 +11,7 @@ import numpy as np
 
 from dcbench.config.base import validated
 from dcbench.config.names import path_part
+from dcbench.config.protocol import recipe_names
 from dcbench.config.reading import parse_csv, read_file
 from dcbench.config.strict_yaml import yaml_text
 from dcbench.data.derive import derive_test, tested_images, write_lists
@@ -20,7 +21,7 @@ from dcbench.data.parts import MissingData, Part, Source
 from dcbench.data.places import split_files
 from dcbench.data.rules import LongTailed, Rows, Selection
 from dcbench.data.splits import SplitConfig, in_place, split_config
-from dcbench.errors import DataError, DcbenchError, UsageError
+from dcbench.errors import DataError, DcbenchError, UsageError, unknown
 from dcbench.records.atomic import write_bytes
 
 
@@ -75,6 +76,8 @@ def new_split(
     if "test" in changes:
         tested_name = tested_name_in(changes["test"]["dataset"], source, folder)
         changes["test"] = {**changes["test"], "dataset": tested_name}
+    if "recipe" in changes and changes["recipe"] not in recipe_names():
+        raise unknown("recipe", changes["recipe"], recipe_names())
     described = {**_described(images, name, rule, subsets, chosen), **changes}
     config = validated(SplitConfig, described, f"split {name}")
     placed = in_place(config, folder)

@@ -73,6 +73,11 @@ def find_split(name: str) -> Path:
 _HINT = "; a split of your own is found by the path of its YAML file, or with DCBENCH_SPLITS"
 
 
+def asked_for(path: Path) -> str:
+    """What a command takes for the split whose YAML file is at `path`: a name, else the path."""
+    return path.stem if path.parent == splits_folder() else str(path)
+
+
 def lists_folder(path: Path, name: str) -> Path:
     """The folder with the lists of a split, which the YAML file at `path` names.
 

@@ -59,7 +59,8 @@ class Identity:
         asked, other = self._plain(self.configuration), self._plain(found)
         for key in Configuration.model_fields:
             if asked[key] != other[key]:
-                return f"another {key}: {_as_text(other[key], asked[key])}"
+                which = "other" if key == "settings" else "another"
+                return f"{which} {key}: {_as_text(other[key], asked[key])}"
         return None
 
     def _plain(self, configuration: Configuration) -> dict[str, Any]:

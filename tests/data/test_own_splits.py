@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from typer.testing import CliRunner
 from dcbench.cli import app
 from dcbench.data import places
 from dcbench.data.derive import verify_split
+from dcbench.data.load import load_listed
 from dcbench.data.new_split import new_split, read_chosen
 from dcbench.data.rules import LongTailed
 from dcbench.data.source import open_source
@@ -117,6 +119,17 @@ def test_split_without_lists_says_what_derives_them(own: Path):
     assert load_split(str(path)).train.tolist() == load_split(str(own / "mine.yaml")).train.tolist()
 
 
+def test_lost_list_and_other_images_name_a_command_that_knows_the_split(own: Path, monkeypatch):
+    split = load_split(str(own / "mine.yaml"))
+    other = replace(split, hashes=split.hashes.model_copy(update={"images_sha256": "0" * 64}))
+    with pytest.raises(DataError, match=rf"see `dcbench splits verify {own / 'mine.yaml'}`"):
+        load_listed(other, open_source(None))
+    (own / "mine" / "subset-0.csv").unlink()
+    remedy = f"`dcbench splits derive {own / 'mine.yaml'}`"
+    with pytest.raises(DataError, match=rf"subset-0.csv: no such file; .*{remedy}"):
+        load_split(str(own / "mine.yaml"))
+
+
 def test_rows_of_ones_own_choice(tmp_path: Path):
     chosen = tmp_path / "rows.csv"
     chosen.write_text("index,part\n7,train\n3,train\n5,val\n")
@@ -162,6 +175,10 @@ def test_wrong_list_of_rows_is_told_by_its_line(tmp_path: Path, content: str, me
         (["--per-class", "500"], "subset 0 needs 500 images of each class"),
         # 600 images, of which 57 are of class 4: n_max is 60, and int(60 / 61) is none.
         (["--imbalance", "2", "--shape", "step"], "class 4: its share of the long tail is 60"),
+        (
+            ["--per-class", "3", "--recipe", "cifar1"],
+            "unknown recipe 'cifar1'; did you mean cifar100",
+        ),
         (["--imbalance", "61"], "class 9: its share of the long tail is 0 of 59 images"),
     ],
 )

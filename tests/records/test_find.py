@@ -92,7 +92,7 @@ def test_old_spelling_of_a_recipe_key_is_read(store: Store):
     ("edit", "said"),
     [
         (lambda record: record["recipe"].update(epochs=2), "another recipe: epochs=2 and not 1"),
-        (lambda record: record["settings"].update(alpha=0.2), "another settings: alpha=0.2"),
+        (lambda record: record["settings"].update(alpha=0.2), "with other settings: alpha=0.2"),
         (lambda record: record.update(method_sha256="0" * 64), "another method_sha256"),
         (lambda record: record.update(index_sha256="0" * 64), "another index_sha256"),
     ],
