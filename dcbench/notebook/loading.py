@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
@@ -15,12 +15,15 @@ from dcbench.data.parts import ImageSet
 from dcbench.data.source import open_source
 from dcbench.data.splits import Split, split_names
 from dcbench.data.splits import load_split as listed_split
+from dcbench.errors import UsageError
 from dcbench.leaderboard.boards import Board, load_board
+from dcbench.leaderboard.columns import COLUMNS, LAST_COLUMNS
 from dcbench.leaderboard.comparison import compare as compare_records
 from dcbench.leaderboard.posthoc import column_names, posthoc_rows
 from dcbench.leaderboard.rows import row_of
 from dcbench.leaderboard.tables import with_numbers
 from dcbench.methods.registry import method_names
+from dcbench.notebook.arguments import names, whole
 from dcbench.records.store import find_records
 
 if TYPE_CHECKING:
@@ -44,17 +47,21 @@ def load_records(results: str | Path | None = None) -> pd.DataFrame:
 
     Raises
     ------
+    UsageError
+        There is no such folder.
     DataError
         A record is damaged.
     """
     rows, others = [], []
-    for path, record in find_records(results_root(results)):
+    for path, record in find_records(_folder(results)):
         rows.append(row_of(record))
         others.append(
             {"protocol": record.protocol, "split": record.split, "path": str(path.parent)}
         )
-    table = with_numbers(rows, "records") if rows else pd.DataFrame(rows)
-    return pd.concat([pd.DataFrame(others), table], axis="columns")
+    if not rows:
+        columns = [column.name for column in (*COLUMNS, *LAST_COLUMNS)]
+        return pd.DataFrame(columns=["protocol", "split", "path", *columns])
+    return pd.concat([pd.DataFrame(others), with_numbers(rows, "records")], axis="columns")
 
 
 def load_posthoc(results: str | Path | None = None) -> pd.DataFrame:
@@ -73,11 +80,20 @@ def load_posthoc(results: str | Path | None = None) -> pd.DataFrame:
 
     Raises
     ------
+    UsageError
+        There is no such folder.
     DataError
         A file is damaged.
     """
-    rows = posthoc_rows(results_root(results))
+    rows = posthoc_rows(_folder(results))
     return pd.DataFrame(rows, columns=column_names(rows))
+
+
+def _folder(results: str | Path | None) -> Path:
+    root = results_root(results)
+    if not root.is_dir():
+        raise UsageError(f"{root}: there is no such folder; name a results folder")
+    return root
 
 
 def load_leaderboard(
@@ -105,7 +121,7 @@ def load_leaderboard(
 def compare(
     *results: str | Path,
     against: str | None = None,
-    metrics: Sequence[str] = ("accuracy", "ece15", "nll"),
+    metrics: str | Iterable[str] = ("accuracy", "ece15", "nll"),
 ) -> pd.DataFrame:
     """Methods beside one of them, run by run, on records of any status.
 
@@ -115,15 +131,16 @@ def compare(
         Results folders, or folders below them; by default `DCBENCH_RESULTS` or `./results`.
     against : str, optional
         The method that the others are compared with; by default `erm`.
-    metrics
+    metrics : str or iterable of str
         Keys of metrics.
 
     Returns
     -------
     DataFrame
-        A row for each protocol, split, metric and method: `n` pairs of equal subset and seed, the
-        mean of their differences, its 95 % interval `low` to `high`, `p` of the paired t-test, and
-        `p_holm` after Holm's correction over all tests of the metric.
+        A row for each protocol, split, metric and method: `n` pairs of equal subset and seed, which
+        may be 0, the mean of their differences, its 95 % interval `low` to `high`, `p` of the
+        paired t-test, and `p_holm` after Holm's correction over all tests of the metric, or
+        `no_test`: why there is none.
 
     Raises
     ------
@@ -136,7 +153,7 @@ def compare(
     return pd.DataFrame(
         [
             {"protocol": group.board.protocol, "split": group.board.split, **asdict(each)}
-            for group in compare_records(roots, metrics, against)
+            for group in compare_records(roots, names(metrics, "metrics"), against)
             for each in group.differences
         ]
     )
@@ -222,7 +239,7 @@ def load_split(
     DataError
         Images are missing, damaged, or not the official ones.
     """
-    split = listed_split(name, subset)
+    split = listed_split(name, whole(subset, "subset"))
     if not images:
         return split
     source = open_source(data, allow_unverified=allow_unverified_data)

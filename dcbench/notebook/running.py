@@ -7,12 +7,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, overload
 
+from dcbench.config.base import validated
 from dcbench.config.keep import Weights
-from dcbench.config.names import parse_seeds
 from dcbench.config.paths import results_root
 from dcbench.config.progress import NoProgress, Progress
 from dcbench.data.source import open_source
 from dcbench.errors import RunError, UsageError
+from dcbench.notebook import arguments
 from dcbench.records.schema import Record
 from dcbench.records.set_files import read_completed
 from dcbench.records.store import Store
@@ -55,7 +56,7 @@ def run(
     *,
     subset: int = 0,
     seed: int = 0,
-    seeds: str | Iterable[int],
+    seeds: str | int | Iterable[int],
     protocol: str = "v1",
     settings: Mapping[str, Any] | None = None,
     device: str = "auto",
@@ -76,7 +77,7 @@ def run(
     *,
     subset: int = 0,
     seed: int = 0,
-    seeds: str | Iterable[int] | None = None,
+    seeds: str | int | Iterable[int] | None = None,
     protocol: str = "v1",
     settings: Mapping[str, Any] | None = None,
     device: str = "auto",
@@ -97,7 +98,7 @@ def run(
         A name, `name[key=value,…]`, or `path/to/file.py:Class`.
     split : str
         Name of a split.
-    seeds : str or iterable of int, optional
+    seeds : str, int or iterable of int, optional
         Several runs: `"0-9"`, `range(10)`.
     settings : mapping, optional
         Settings of the method or of the recipe that differ from the protocol's.
@@ -129,15 +130,18 @@ def run(
         See `dcbench.errors`.
     """
     if seeds is None:
-        wanted: Iterable[int] = (seed,)
+        wanted: Iterable[int] = (arguments.whole(seed, "seed"),)
     elif seed:
         raise UsageError(f"seed={seed} beside seeds={seeds!r}: give one of them")
     else:
-        wanted = parse_seeds(seeds) if isinstance(seeds, str) else tuple(seeds)
-    plans = [
-        plan_run(method, split, subset=subset, seed=each, protocol=protocol, settings=settings)
-        for each in wanted
-    ]
+        wanted = arguments.wholes(seeds, "seed")
+    asked: dict[str, Any] = {
+        "subset": arguments.whole(subset, "subset"),
+        "protocol": protocol,
+        "settings": arguments.settings(settings),
+    }
+    plans = [plan_run(method, split, seed=each, **asked) for each in wanted]
+    threads = arguments.threads(threads)
     source = open_source(data, allow_unverified=allow_unverified_data)
     session = Session(source, find_device(device), threads, compiled=compiled)
     store = Store(results_root(results), weights)
@@ -147,8 +151,8 @@ def run(
 
 
 def run_many(
-    methods: Iterable[str],
-    splits: Iterable[str],
+    methods: str | Iterable[str],
+    splits: str | Iterable[str],
     *,
     seeds: str | int | Iterable[int] = 0,
     subsets: str | int | Iterable[int] = 0,
@@ -182,15 +186,15 @@ def run_many(
     UsageError, DataError
         See `dcbench.errors`.
     """
-    block = Block(
-        expected="",
-        methods=tuple(methods),
-        splits=tuple(splits),
-        seeds=_numbers(seeds),
-        subsets=_numbers(subsets),
-        protocol=protocol,
-        settings=dict(settings or {}),
-    )
+    asked = {
+        "methods": arguments.names(methods, "methods"),
+        "splits": arguments.names(splits, "splits"),
+        "seeds": ",".join(map(str, arguments.wholes(seeds, "seed"))),
+        "subsets": ",".join(map(str, arguments.wholes(subsets, "subset"))),
+        "protocol": protocol,
+        "settings": arguments.settings(settings),
+    }
+    block, threads = validated(Block, asked, "run_many"), arguments.threads(threads)
     carrier = load_engine(engine, engine_options)
     requests, store = requests_of([block]), Store(results_root(results), weights)
     source = open_source(data, allow_unverified=allow_unverified_data)
@@ -202,10 +206,6 @@ def run_many(
         said = "; ".join(f"{plan_of(each.request).title}: {each.message}" for each in failed)
         raise RunError(f"{len(failed)} of {len(outcomes)} runs failed: {said}")
     return [read_completed(store.folder(plan_of(request).identity)) for request in requests]
-
-
-def _numbers(asked: str | int | Iterable[int]) -> str:
-    return str(asked) if isinstance(asked, (str, int)) else ",".join(map(str, asked))
 
 
 @contextlib.contextmanager

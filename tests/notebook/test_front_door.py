@@ -54,6 +54,64 @@ def test_several_seeds_are_a_list_and_are_found_again(results: Path):
     assert all(0 < record.metrics.accuracy < 1 for record in records)
 
 
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"seeds": np.arange(2)},
+        {"seeds": (np.int64(0), 1), "settings": {"epochs": np.int64(2)}},
+    ],
+)
+def test_numbers_of_numpy_ask_for_the_same_runs(results: Path, given: dict):
+    records = dcbench.run("erm", "digits", results=results, **{**OPTIONS, **given})
+    assert [record.seed for record in records] == [0, 1]
+    many = dcbench.run_many("erm", "digits", results=results, **{**OPTIONS, **given})
+    assert many == records
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"seed": "0"}, "seed '0': should be a whole number"),
+        ({"seed": 1.5}, r"seed 1\.5: should be a whole number"),
+        ({"seed": -1}, "seed -1: should be 0 or more"),
+        ({"subset": "0"}, "subset '0': should be a whole number"),
+        ({"subset": 1.0}, r"subset 1\.0: should be a whole number"),
+        ({"threads": 0}, "threads 0: should be 1 or more"),
+        ({"settings": "epochs=2"}, "settings 'epochs=2': should be a mapping"),
+        ({"settings": {"epochs": object()}}, "epochs <object .*: should be a number"),
+    ],
+)
+def test_wrong_kind_is_refused_in_one_line(given: dict, message: str):
+    with pytest.raises(dcbench.UsageError, match=message):
+        dcbench.run("erm", "digits", **given)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"methods": []}, "run_many: methods="),
+        ({"methods": 3}, "methods 3: should be names"),
+        ({"seeds": []}, "seeds '': write a number"),
+        ({"seeds": "x"}, "seeds 'x': write a number"),
+        ({"seeds": [1, 1]}, "a seed is given twice"),
+        ({"seeds": [0, -1]}, "write a number, a range"),
+        ({"subsets": [0.5]}, "subset 0.5: should be a whole number"),
+        ({"threads": 0}, "threads 0: should be 1 or more"),
+    ],
+)
+def test_wrong_kind_of_many_is_refused_in_one_line(given: dict, message: str):
+    with pytest.raises(dcbench.UsageError, match=message):
+        dcbench.run_many(**{"methods": "erm", "splits": "digits", **given})
+    with pytest.raises(dcbench.UsageError, match="subset '0': should be a whole number"):
+        dcbench.load_split("digits", "0")
+
+
+def test_text_names_one_metric_or_several(results: Path):
+    dcbench.run("mixup", "digits", results=results, **OPTIONS)
+    table = dcbench.compare(results, against="erm[epochs=2]", metrics="accuracy,nll")
+    assert set(table["metric"]) == {"accuracy", "nll"}
+
+
 def test_seed_beside_seeds_is_refused():
     with pytest.raises(dcbench.UsageError, match=r"seed=3 beside seeds='0-1': give one of them"):
         dcbench.run("erm", "digits", seed=3, seeds="0-1")
@@ -102,7 +160,12 @@ def test_records_are_one_row_a_run_with_metrics_as_numbers(results: Path):
 
 
 def test_no_records_are_an_empty_table(tmp_path: Path):
-    assert len(dcbench.load_records(tmp_path)) == 0
+    table = dcbench.load_records(tmp_path)
+    assert len(table.groupby("method")["accuracy"].mean()) == 0
+    assert {"protocol", "split", "path", "seed"} < set(table.columns)
+    for load in (dcbench.load_records, dcbench.load_posthoc):
+        with pytest.raises(dcbench.UsageError, match="nowhere: there is no such folder"):
+            load(tmp_path / "nowhere")
 
 
 def test_leaderboard_is_two_data_frames():
