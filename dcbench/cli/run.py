@@ -167,11 +167,20 @@ def _recorded(record: Record, path: Path) -> Report:
 
 
 def measure(
-    folder: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished run.")],
+    folder: Annotated[
+        Path, typer.Argument(metavar="RUN", help="Folder of a finished run, or its record.")
+    ],
 ) -> Report:
     """Compute the metrics again from the stored predictions; says if any differs."""
+    from dcbench.records.files import RECORD
     from dcbench.records.recompute import measure_again
+    from dcbench.records.store import record_paths
 
+    if folder.name == RECORD:
+        folder = folder.parent
+    below = record_paths(folder) if folder.is_dir() and not (folder / RECORD).exists() else []
+    if below:
+        raise UsageError(f"{folder}: is no folder of a run; name one, such as {below[0].parent}")
     again = measure_again(folder)
     differing = ", ".join(again.differing)
     notes = [f"differs from the record: {differing}" if differing else "as recorded"]

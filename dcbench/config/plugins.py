@@ -15,6 +15,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
+from dcbench.config.names import shortened
 from dcbench.config.reading import read_file
 from dcbench.config.third_party import third_party
 from dcbench.errors import UsageError, unknown
@@ -50,6 +51,17 @@ def module_prefix(kind: str) -> str:
     return f"dcbench_{kind}_"
 
 
+def unknown_name(kind: str, name: str, known: Iterable[str]) -> UsageError:
+    """The error for a name that nothing carries: it may be meant for what a file defines."""
+    if name.endswith(".py"):
+        return UsageError(
+            f"{kind} {shortened(name)}: write FILE.py:Class, with the name of its class"
+        )
+    told = str(unknown(kind, name, known))
+    own = "" if "did you mean" in told else f"; a {kind} of your own is named FILE.py:Class"
+    return UsageError(f"{told}{own}")
+
+
 def object_of_file(
     location: str, kind: str, fits: Callable[[object], bool], what: str
 ) -> tuple[Any, Origin]:
@@ -62,7 +74,7 @@ def object_of_file(
     fits : callable
         Whether a value that the file defines is of this kind.
     what : str
-        What should be in the file: method class.
+        What should be in the file, such as a network.
 
     Raises
     ------
@@ -82,7 +94,13 @@ def object_of_file(
         if getattr(value, "__module__", None) == module.__name__ and fits(value)
     }
     if wanted not in found:
-        raise unknown(f"{what} in {path}", wanted, found)
+        if not found:
+            raise UsageError(f"{kind} file {path}: defines no {what}")
+        if hasattr(module, wanted):
+            raise UsageError(
+                f"{kind} file {path}: {wanted} is no {what}; there are: {', '.join(sorted(found))}"
+            )
+        raise unknown(f"{kind} in {path}", wanted, found)
     return found[wanted], Origin(hashlib.sha256(source).hexdigest())
 
 

@@ -20,13 +20,14 @@ from dcbench.config.plugins import (
     module_prefix,
     object_of_file,
     origin_of,
+    unknown_name,
 )
-from dcbench.errors import UsageError, unknown
+from dcbench.errors import UsageError
 from dcbench.methods.base import Method
 from dcbench.methods.failures import named
 
 _methods: dict[str, type[Method]] = {}
-_KIND = "method"
+_KIND, _WHAT = "method", "subclass of dcbench.methods.Method"
 
 AnyMethod = TypeVar("AnyMethod", bound=type[Method])
 
@@ -60,7 +61,7 @@ def method_class(name: str) -> type[Method]:
     if name not in _methods:
         _load_entry_points()
     if name not in _methods:
-        raise unknown("method", name, _methods)
+        raise unknown_name(_KIND, name, _methods)
     return _methods[name]
 
 
@@ -103,7 +104,7 @@ def _take(entry_point: EntryPoint, found: type[Method]) -> None:
 
 def _from_file(location: str) -> type[Method]:
     found: type[Method]
-    found, origin = object_of_file(location, _KIND, _is_method, "method class")
+    found, origin = object_of_file(location, _KIND, _is_method, _WHAT)
     if "name" not in vars(found):
         register(kebab(location.rpartition(":")[2]))(found)
     found.source_sha256 = origin.sha256

@@ -27,9 +27,10 @@ from dcbench.config.plugins import (
     module_prefix,
     object_of_file,
     origin_of,
+    unknown_name,
 )
 from dcbench.config.third_party import third_party
-from dcbench.errors import RunError, UsageError, unknown
+from dcbench.errors import RunError, UsageError
 
 Builder = Callable[[int], nn.Module]
 FamilyBuilder = Callable[..., nn.Module]
@@ -172,7 +173,7 @@ def build_model(name: str, num_classes: int) -> nn.Module:
     for pattern, builder in _FAMILIES:
         if match := pattern.fullmatch(name):
             return builder(*map(int, match.groups()), num_classes)
-    raise unknown("model", name, _NAMES)
+    raise unknown_name("model", name, _NAMES)
 
 
 def _builder(name: str) -> Builder | None:

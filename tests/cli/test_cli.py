@@ -388,7 +388,12 @@ def test_measure_says_as_recorded_or_what_differs(tmp_path: Path):
     assert (found.code, found.err) == (0, "as recorded\n")
     path = folder / "record.json"
     record = json.loads(path.read_text())
-    measured = json.loads(Outcome("measure", folder, "--json").out)
+    above = Outcome("measure", tmp_path)
+    assert (above.code, f"is no folder of a run; name one, such as {folder}" in above.words) == (
+        2,
+        True,
+    )
+    measured = json.loads(Outcome("measure", folder / "record.json", "--json").out)
     assert measured == {"metrics": record["metrics"], "differing": [], "new": []}
     record["metrics"]["ece15"] += 0.01
     path.write_text(json.dumps(record))
@@ -583,7 +588,7 @@ def test_method_that_fails_ends_with_1_and_is_named(tmp_path: Path, name):
     ("source", "name", "message"),
     [
         (METHOD, "SmoothLabels", "did you mean SmoothedLabels"),
-        ("class Mine:\n    pass\n", "Mine", "unknown method class"),
+        ("class Mine:\n    pass\n", "Mine", "defines no subclass of dcbench.methods.Method"),
         ("def broken(:", "Mine", "SyntaxError"),
         ("import not_a_module", "Mine", "not_a_module"),
     ],

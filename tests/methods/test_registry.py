@@ -153,6 +153,12 @@ def test_unknown_method_is_answered_with_the_nearest_names():
         UsageError, match=r"unknown method 'zzz'; there are: balanced-softmax, .*erm, .*remix"
     ):
         build_method("zzz", {})
+    with pytest.raises(
+        UsageError, match=r"zzz.*remix.*; a method of your own is named FILE.py:Class"
+    ):
+        method_class("zzz")
+    with pytest.raises(UsageError, match=r"method mine/smooth.py: write FILE.py:Class"):
+        method_class("mine/smooth.py")
 
 
 # --- settings ------------------------------------------------------------------------------------
@@ -330,7 +336,10 @@ def test_missing_class_is_answered_with_those_the_file_defines(write, name):
     path = write(METHOD_FILE)
     with pytest.raises(UsageError) as caught:
         method_class(f"{path}:{name}")
-    assert f"unknown method class in {path} '{name}'" in str(caught.value)
+    wrong = {
+        "NotAMethod": f"method file {path}: NotAMethod is no subclass of dcbench.methods.Method;"
+    }
+    assert wrong.get(name, f"in {path} '{name}'; ") in str(caught.value)
     assert "Decorated" in str(caught.value)
     assert "NotAMethod" not in str(caught.value).split(";")[1]
 

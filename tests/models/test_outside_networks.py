@@ -88,8 +88,8 @@ def test_edited_file_is_read_anew(tmp_path: Path):
     ("name", "message"),
     [
         ("MyNte", r"unknown network in .*net.py 'MyNte'; did you mean MyNet"),
-        ("not_a_network", "unknown network in .*net.py 'not_a_network'"),
-        ("nn", "unknown network in"),
+        ("not_a_network", "not_a_network is no network; there are: .*MyNet"),
+        ("nn", "nn is no network; there are: .*MyNet"),
         ("DigitsCNN", "model 'digits-cnn' is registered already, by dcbench.models.digits"),
     ],
 )
