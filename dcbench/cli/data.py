@@ -33,7 +33,8 @@ def data_status(data: DataOption = None) -> Report:
     where = (
         f"bundle: {root}"
         if root.is_file()
-        else f"data folder: {root}; `dcbench data fetch NAME` downloads what is missing"
+        else f"data folder: {root}{'' if root.is_dir() else ', which is not there yet'}; "
+        "`dcbench data fetch NAME` downloads what is missing"
     )
     return list_report(_rows(source.inventory()), "file", notes=[where])
 
@@ -42,10 +43,14 @@ def data_status(data: DataOption = None) -> Report:
 @reporting
 def data_verify(data: DataOption = None) -> Report:
     """Read and hash every file that is there, and what was decoded of them."""
+    from dcbench.config.paths import default_data_root
     from dcbench.data.maps import check_maps
     from dcbench.data.source import open_source
+    from dcbench.errors import DataError
 
     source = open_source(data)
+    if not source.path.exists() and source.path != default_data_root().absolute():
+        raise DataError(f"{source.path}: there is no such folder or bundle")
     rows = _rows(source.inventory(hashing=True))
     for path, state in check_maps(source.path):
         dataset, _, part = path.stem.rpartition("-")

@@ -29,8 +29,13 @@ def cache_root() -> Path:
 
 def data_root(option: str | Path | None = None) -> Path:
     """Return the data folder or bundle: the option, ``$DCBENCH_DATA``, or the user's cache."""
-    chosen = option or os.environ.get("DCBENCH_DATA") or cache_root() / "data"
+    chosen = option or os.environ.get("DCBENCH_DATA") or default_data_root()
     return _expanded(chosen).absolute()
+
+
+def default_data_root() -> Path:
+    """The data folder that nobody has to name, nor to make."""
+    return cache_root() / "data"
 
 
 def results_root(option: str | Path | None = None) -> Path:

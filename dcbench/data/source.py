@@ -110,4 +110,6 @@ def how_to_get(dataset: Dataset, root: Path) -> str:
         f"{download.url} (MD5 {download.md5}) into {(root / download.folder).absolute()}"
         for download in dataset.downloads
     )
-    return f"run `dcbench data fetch {dataset.name}`; without a network, first put {by_hand}"
+    absent = "" if root.exists() else f"there is no folder or bundle {root}: "
+    fetched = f"run `dcbench data fetch {dataset.name}`"
+    return f"{absent}{fetched}; without a network, first put {by_hand}"

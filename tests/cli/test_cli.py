@@ -497,6 +497,17 @@ def test_data_status_says_of_every_file_where_it_belongs(tmp_path: Path):
     assert f"data folder: {tmp_path}" in shown.words
 
 
+def test_data_that_are_named_and_not_there_are_told(tmp_path: Path):
+    nowhere = tmp_path / "nowhere.bundle"
+    found = Outcome("data", "verify", "--data", nowhere)
+    assert (found.code, found.err) == (3, f"error: {nowhere}: there is no such folder or bundle\n")
+    assert (
+        "nowhere.bundle, which is not there" in Outcome("data", "status", "--data", nowhere).words
+    )
+    run = Outcome("run", "--method", "erm", "--split", "cifair10", "--data", nowhere)
+    assert (run.code, f"there is no folder or bundle {nowhere}: run" in run.words) == (3, True)
+
+
 def test_damaged_data_end_verify_with_3(tmp_path: Path):
     path = tmp_path / "data/cifar-10-batches-py/test_batch"
     path.parent.mkdir(parents=True)
