@@ -140,22 +140,21 @@ def _planned(search: Search, site: Site, workers: int, *, restart: bool) -> Repo
     from dcbench.runs.machine import find_device
     from dcbench.runs.session import Session
     from dcbench.sweep.engines.base import at_once
-    from dcbench.tuning.tune import ended_before, forecast
+    from dcbench.tuning.tune import counted, forecast, left_of, trials_before
 
-    ended = 0 if restart else ended_before(search, site.store.root)
-    left, device = search.trials - ended, find_device(site.device)
+    trials = [] if restart else trials_before(search, site.store.root)
+    left, device = left_of(search, trials), find_device(site.device)
     session = Session(
         site.source, device, site.threads, compiled=site.compiled, load=load_tuning_images
     )
     found, workers = forecast(search, session, left), at_once(workers, left)
     rungs = ", ".join(map(str, search.rungs))
     halving = f"one in {search.reduction} goes on after {rungs}" if rungs else "none is stopped"
-    there = f", {ended} of which have ended" if ended else ""
     return Report(
         data={
             "space": {key: each.model_dump(mode="json") for key, each in search.space.items()},
             "trials": search.trials,
-            "ended": ended,
+            "left": left,
             "epochs": search.epochs,
             "rungs": search.rungs,
             "reduction": search.reduction,
@@ -166,7 +165,7 @@ def _planned(search: Search, site: Site, workers: int, *, restart: bool) -> Repo
         },
         tables=[Table("", ("setting", "searched"), [(k, str(r)) for k, r in search.space.items()])],
         notes=[
-            f"{search.trials} trials of {search.epochs} epochs{there}; {halving}",
+            f"{search.trials} trials{counted(trials)} of {search.epochs} epochs; {halving}",
             f"about {duration(found.seconds)} on {found.device}"
             f"{as_workers(found.seconds, workers)}; {duration(found.seconds_most)} if no trial "
             "were stopped",
@@ -176,6 +175,7 @@ def _planned(search: Search, site: Site, workers: int, *, restart: bool) -> Repo
 
 def _report(search: Search, found: Found) -> Report:
     from dcbench.config.tuned import recipe_text
+    from dcbench.tuning.tune import left_of
 
     data: dict[str, Any] = {
         "study": str(found.folder),
@@ -183,7 +183,7 @@ def _report(search: Search, found: Found) -> Report:
         "trials": [each._asdict() for each in found.trials],
     }
     if found.recipe is None or found.path is None:
-        left = search.trials - sum(each.state != "running" for each in found.trials)
+        left = left_of(search, found.trials)
         return Report(
             data=data,
             notes=[f"{left} of {search.trials} trials are left; the same command goes on"],

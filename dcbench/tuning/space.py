@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 from dcbench.config.base import validated
 from dcbench.config.names import shortened
@@ -134,8 +134,9 @@ def _declared(method: type[Method], key: str, declared: tuple[float, float] | li
     low, high = declared
     fields = method.model_fields if key in method.model_fields else Recipe.model_fields
     log = low > 0 and high >= _WIDE * low
-    integer = fields[key].annotation is int
-    if integer and not (float(low).is_integer() and float(high).is_integer()):
+    kinds = get_args(fields[key].annotation) or (fields[key].annotation,)
+    integer = int in kinds and float not in kinds  # `int | None` too
+    if integer and (low % 1 or high % 1):
         raise UsageError(f"range of {key}, {low}..{high}: should be of whole numbers, as {key} is")
     values = {"low": low, "high": high, "log": log, "integer": integer}
     return validated(Range, values, f"range of {key}")

@@ -117,13 +117,20 @@ class HeldTrial:
         """From 0, in the order in which trials begin."""
         return self.trial.number
 
-    def report(self, epochs: int, score: float, nll: float) -> list[float]:
-        """Store a score; the scores of all trials after as many epochs are returned."""
-        if epochs not in self.study.frozen(self.number).intermediate_values:
+    def report(self, epochs: int, score: float, nll: float) -> tuple[float, list[float]]:
+        """Store a score, unless it was stored before the trial was cut off.
+
+        Returns
+        -------
+        tuple
+            The score that is stored, and those of all trials after as many epochs.
+        """
+        stored = self.study.frozen(self.number).intermediate_values
+        if epochs not in stored:
             self.trial.report(score, epochs)
         self.trial.set_user_attr("nll", nll)
         self.spent(epochs)
-        return self.study.scores_after(epochs)
+        return stored.get(epochs, score), self.study.scores_after(epochs)
 
     def spent(self, epochs: int) -> None:
         """Store how many epochs it has been trained."""

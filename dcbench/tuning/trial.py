@@ -66,8 +66,7 @@ def _train(
             _train_until(end, run, held, progress, deadline)
             if end == run.trainer.epochs:
                 finish_training(run)
-            score, nll = _score(run)
-            others = held.report(end, score, nll)
+            score, others = held.report(end, *_score(run))
             if end == run.trainer.epochs:
                 held.end("complete", score)
             elif not goes_on(score, others, search.reduction):

@@ -101,7 +101,7 @@ def tune(
     _say_where(study, search)
     _try_all(study, search, site, engine)
     trials = study.trials
-    if len(trials) < search.trials or any(each.state == "running" for each in trials):
+    if left_of(search, trials):
         return Found(folder, trials)
     recipe = recipe_of(search, trials, images)
     path = output or folder / RECIPE
@@ -111,8 +111,21 @@ def tune(
     return Found(folder, trials, recipe, path)
 
 
-def ended_before(search: Search, results: Path) -> int:
-    """How many trials of the search that lies under a results folder have ended.
+def left_of(search: Search, trials: Sequence[TrialFacts]) -> int:
+    """How many trials have to be begun, or come to their end."""
+    running = sum(each.state == "running" for each in trials)
+    return max(0, search.trials - len(trials)) + running
+
+
+def counted(trials: Sequence[TrialFacts]) -> str:
+    """How many trials are in each state, in brackets; nothing where there is none."""
+    states = Counter(each.state for each in trials)
+    there = ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
+    return f" ({there})" if there else ""
+
+
+def trials_before(search: Search, results: Path) -> list[TrialFacts]:
+    """The trials of the search that lies under a results folder.
 
     Raises
     ------
@@ -121,8 +134,8 @@ def ended_before(search: Search, results: Path) -> int:
     """
     folder = results / search.folder
     if not (folder / DATABASE).exists():
-        return 0
-    return sum(each.state != "running" for each in Study(folder, search).trials)
+        return []
+    return Study(folder, search).trials
 
 
 def check_shares_results(name: str, engine: Engine[Any]) -> None:
@@ -142,9 +155,7 @@ def check_shares_results(name: str, engine: Engine[Any]) -> None:
 
 
 def _say_where(study: Study, search: Search) -> None:
-    states = Counter(each.state for each in study.trials)
-    there = ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
-    _log.info("%d trials%s: %s", search.trials, f" ({there})" if there else "", study.path)
+    _log.info("%d trials%s: %s", search.trials, counted(study.trials), study.path)
 
 
 def _try_all(study: Study, search: Search, site: Site, engine: Engine[Any]) -> None:

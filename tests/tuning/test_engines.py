@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 from dcbench.cli import app
 from dcbench.errors import RunError
 from dcbench.records.store import Store
-from dcbench.sweep.engines.base import Ended, Engine, Options, WorkerOptions
+from dcbench.sweep.engines.base import Ended, Engine, Options, Outcome, WorkerOptions
 from dcbench.sweep.engines.dispatch import Dispatch
 from dcbench.sweep.engines.loky import Loky
 from dcbench.sweep.engines.serial import Serial
@@ -30,6 +30,7 @@ from dcbench.tuning.tune import tune
 from dcbench.tuning.work import OneMoreTrial
 from tests.sweep.engines.runs import shown_in, until_trained
 from tests.sweep.engines.test_parcel import sent
+from tests.sweep.test_clock import Told
 from tests.tuning.test_tune import KILLED_ONCE, a_site, search, tuned
 
 TALKATIVE = """
@@ -143,6 +144,16 @@ class Lost(Engine):
 def test_search_whose_workers_all_die_before_they_begin_ends(tmp_path: Path):
     with pytest.raises(RunError, match="no worker comes to the end of a trial: its worker died"):
         tune(search(), a_site(tmp_path), Lost())
+
+
+def test_time_left_is_shared_by_the_workers_that_have_a_trial(tmp_path: Path, caplog):
+    request = Request("mixup", "digits", 0, 0, "v1-lite", "{}")
+    endings = [Outcome(request, "done", seconds) for seconds in (10.0, 20.0)]
+    with caplog.at_level(logging.INFO, logger="dcbench.tuning"):
+        left = [Outcome(request, "left", 0.0)]
+        tune(search(trials=3), a_site(tmp_path), Told([*endings, *left], workers=8))
+    told = [each.getMessage().rpartition("; ")[2] for each in caplog.records]
+    assert told[1:] == ["about 10 s left", "about 15 s left"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

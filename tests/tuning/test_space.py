@@ -81,6 +81,12 @@ def test_bound_that_no_run_can_have_is_refused_before_the_first_trial(ranges, me
         plan_search("mixup", "digits", protocol="v1-lite", ranges=ranges)
 
 
+def test_setting_that_may_be_none_is_searched_in_whole_numbers_all_the_same():
+    changes = ["level=1..3"]
+    space = search_space(method_class("harmonic"), RECIPE, PRESETS["default"], changes=changes)
+    assert space["level"] == Range(low=1, high=3, integer=True)
+
+
 @pytest.mark.parametrize("name", method_names())
 def test_every_method_can_be_searched_where_it_says(name: str):
     if name == "scattering":

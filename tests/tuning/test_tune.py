@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -41,7 +40,7 @@ class KilledOnce(Method):
             seen = mark.read_text() if mark.exists() else ""
             mark.write_text(seen + "x")
             if len(seen) + 1 == int(os.environ["KILLED_AT"]):
-                os.kill(os.getpid(), int(os.environ["SIGNAL"]))
+                os.kill(os.getpid(), int(os.environ.get("SIGNAL", "9")))
         return cross_entropy(network(batch.images), batch.labels)
 """
 
@@ -180,7 +179,6 @@ def test_killed_search_takes_its_trial_up_and_ends_as_an_undisturbed_one(tmp_pat
     ended = {}
     for name, killed_at in (("whole", 0), ("killed", 5)):
         environment = os.environ | {"MARK": str(tmp_path / name), "KILLED_AT": str(killed_at)}
-        environment["SIGNAL"] = str(int(signal.SIGKILL))
         line = command(tmp_path / f"{name}-results", f"{file}:KilledOnce", "--first-rung", "2")
         first = subprocess.run(line, env=environment, capture_output=True, text=True, timeout=250)
         if killed_at:
@@ -217,6 +215,13 @@ def test_trial_that_is_cut_off_beyond_a_rung_is_not_judged_there_again(
     asked = {"method": f"{file}:KilledOnce", "trials": 3, "first_rung": 2, "reduction": 3}
     assert tuned(results, search(**asked)).recipe is not None
     assert judged == [(3, 0), (2, 0), (3, 0), (2, 0), (3, 0)]
+
+
+def test_score_that_was_stored_before_a_trial_was_cut_off_stands(tmp_path: Path):
+    with Study(tmp_path, search()).held() as held:
+        assert held is not None
+        assert held.report(1, 0.5, 1.0) == (0.5, [0.5])
+        assert held.report(1, 0.4, 1.0) == (0.5, [0.5])
 
 
 def test_two_processes_share_a_search_and_no_trial_is_lost_or_done_twice(tmp_path: Path):
@@ -284,17 +289,21 @@ def test_dry_run_says_what_is_searched_and_writes_nothing(tmp_path: Path):
     assert not (tmp_path / "none").exists()
 
 
-def test_dry_run_counts_the_trials_that_have_ended_and_refuses_another_search(tmp_path: Path):
+def test_dry_run_counts_the_trials_that_are_there_and_refuses_another_search(tmp_path: Path):
     asked = ["tune", "--method", "mixup", "--split", "digits", "--protocol", "v1-lite"]
     asked += ["--first-rung", "1", "--reduction", "2", "--dry-run", "--results", str(tmp_path)]
     tuned(tmp_path, search(trials=2))
+    with Study(tmp_path / search().folder, search()).held():
+        pass
 
     def told(*options: str) -> tuple[int, str]:
         result = CliRunner().invoke(app, [*asked, *options])
-        return result.exit_code, " ".join(result.stderr.split())
+        return result.exit_code, " ".join((result.stdout + result.stderr).split())
 
-    code, text = told("--trials", "3", "--epochs", "3")
-    assert (code, "3 trials of 3 epochs, 2 of which have ended;" in text) == (0, True)
+    code, text = told("--trials", "4", "--epochs", "3")
+    assert (code, "4 trials (2 complete, 1 running) of 3 epochs;" in text) == (0, True)
+    for trials, left in (("4", 2), ("1", 1)):
+        assert f'"left": {left},' in told("--trials", trials, "--epochs", "3", "--json")[1]
     code, text = told("--trials", "3", "--epochs", "4")
     assert (code, "is a search with other settings: epochs=3 and not 4" in text) == (2, True)
     assert told("--trials", "3", "--epochs", "4", "--restart")[0] == 0
