@@ -96,7 +96,7 @@ def object_of_file(
     if wanted not in found:
         if not found:
             raise UsageError(f"{kind} file {path}: defines no {what}")
-        if hasattr(module, wanted):
+        if hasattr(module, wanted) and not fits(getattr(module, wanted)):
             raise UsageError(
                 f"{kind} file {path}: {wanted} is no {what}; there are: {', '.join(sorted(found))}"
             )

@@ -13,7 +13,6 @@ from pydantic import Field
 
 from dcbench.config.base import Config, validated
 from dcbench.config.reading import parse_csv, parse_json, read_file
-from dcbench.data.places import asked_for
 from dcbench.data.rules import Rows
 from dcbench.errors import DataError
 
@@ -100,20 +99,20 @@ def index_sha256(train: Rows, val: Rows) -> str:
     return hashlib.sha256(np.concatenate([train, val]).astype("<i8").tobytes()).hexdigest()
 
 
-def read_list(path: Path, sha256: str, names: Sequence[str]) -> Rows:
+def read_list(
+    path: Path, sha256: str, names: Sequence[str], remedy: str = "restore the file"
+) -> Rows:
     """Columns of a list that is whole, [N, columns]: its bytes have the recorded hash.
 
-    A part stands as its place in `PARTS`.
+    A part stands as its place in `PARTS`. `remedy` ends the message of a missing or damaged one.
     """
-    split = asked_for(path.parent.with_name(f"{path.parent.name}.yaml"))
-    derived = f"restore it, or `dcbench splits derive {split}` writes it again"
     if not path.exists():
-        raise DataError(f"{path}: no such file; {derived}")
+        raise DataError(f"{path}: no such file; {remedy}")
     content = read_file(path)
     found = hashlib.sha256(content).hexdigest()
     if found != sha256:
         raise DataError(
-            f"{path}: SHA-256 is {found}, recorded is {sha256}: the list is damaged; {derived}"
+            f"{path}: SHA-256 is {found}, recorded is {sha256}: the list is damaged; {remedy}"
         )
     return _cells(content, path, tuple(names))
 

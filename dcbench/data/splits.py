@@ -33,8 +33,8 @@ from dcbench.data.lists import (
     read_test_hashes,
 )
 from dcbench.data.own import beside, is_own
-from dcbench.data.places import find_split, lists_folder, split_files
-from dcbench.data.rules import NO_ROWS, Rows, Rule
+from dcbench.data.places import asked_for, find_split, lists_folder, split_files
+from dcbench.data.rules import NO_ROWS, Listed, Rows, Rule
 from dcbench.errors import DataError, UsageError, unknown
 
 
@@ -272,17 +272,20 @@ def load_split(name: str, subset: int = 0) -> Split:
         listed = ", ".join(map(str, config.subsets))
         raise UsageError(f"split {config.name} has no subset {subset}; there are: {listed}")
     folder = lists_folder(file, config.subsets_of or config.name)
+    derived = f"`dcbench splits derive {asked_for(folder.with_name(folder.name + file.suffix))}`"
     if not (folder / HASHES).exists():
         raise DataError(
-            f"{folder / HASHES}: split {folder.name} has no lists yet; "
-            f"`dcbench splits derive {name}` writes them"
+            f"{folder / HASHES}: split {folder.name} has no lists yet; {derived} writes them"
         )
     recorded = read_hashes(folder / HASHES).subsets
     if subset not in recorded:
         raise DataError(f"{folder / HASHES}: has no subset {subset}; restore the file")
     hashes = recorded[subset]
     path = folder / f"subset-{subset}.csv"
-    rows = read_list(path, hashes.csv_sha256, ("part", "index", "label"))
+    remedy = "restore the file"
+    if not isinstance(config.rule, Listed):
+        remedy = f"restore it, or {derived} writes it again"
+    rows = read_list(path, hashes.csv_sha256, ("part", "index", "label"), remedy)
     if len(rows) and rows[:, 2].max() >= len(config.class_names):
         raise DataError(f"{path}: label {rows[:, 2].max()} of {len(config.class_names)} classes")
     train, val = (rows[rows[:, 0] == number, 1:] for number in range(len(PARTS)))
@@ -295,14 +298,14 @@ def load_split(name: str, subset: int = 0) -> Split:
         val_labels=val[:, 1],
         hashes=hashes,
         path=file,
-        **_held_out(folder, subset, hashes),
+        **_held_out(folder, subset, hashes, remedy),
     )
 
 
-def _held_out(folder: Path, subset: int, hashes: SubsetHashes) -> dict[str, Rows]:
+def _held_out(folder: Path, subset: int, hashes: SubsetHashes, remedy: str) -> dict[str, Rows]:
     """The fields of what is held out for tuning; none where nothing is."""
     if hashes.held_out is None:
         return {}
     path = held_out_path(folder, subset)
-    rows = read_list(path, hashes.held_out.csv_sha256, ("index", "label"))
+    rows = read_list(path, hashes.held_out.csv_sha256, ("index", "label"), remedy)
     return {"held_out": rows[:, 0], "held_out_labels": rows[:, 1]}

@@ -119,7 +119,7 @@ def test_split_without_lists_says_what_derives_them(own: Path):
     assert load_split(str(path)).train.tolist() == load_split(str(own / "mine.yaml")).train.tolist()
 
 
-def test_lost_list_and_other_images_name_a_command_that_knows_the_split(own: Path, monkeypatch):
+def test_lost_list_and_other_images_name_a_command_that_knows_the_split(own: Path):
     split = load_split(str(own / "mine.yaml"))
     other = replace(split, hashes=split.hashes.model_copy(update={"images_sha256": "0" * 64}))
     with pytest.raises(DataError, match=rf"see `dcbench splits verify {own / 'mine.yaml'}`"):
@@ -145,6 +145,9 @@ def test_rows_of_ones_own_choice(tmp_path: Path):
     code, _, noted = invoked("splits", "derive", str(tmp_path / "chosen.yaml"))
     assert code == 2
     assert "a listed split has no rule to derive it by" in noted
+    (tmp_path / "chosen/subset-0.csv").unlink()
+    with pytest.raises(DataError, match=r"subset-0\.csv: no such file; restore the file$"):
+        load_split(str(tmp_path / "chosen.yaml"))
 
 
 @pytest.mark.parametrize(

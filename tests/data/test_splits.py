@@ -326,7 +326,7 @@ def test_damaged_list_of_excluded_tests_is_refused_by_name(
     path.unlink()
     if content is not None:
         path.write_text(content)
-    with pytest.raises(DataError, match=str(path)):
+    with pytest.raises(DataError, match=rf"^{path}: .*; restore the file$"):
         _ = load_split("cifair10-common").excluded_test_rows
 
 

@@ -331,7 +331,7 @@ def test_missing_method_file_is_told_by_name(tmp_path: Path):
         method_class(f"{path}:Mine")
 
 
-@pytest.mark.parametrize("name", ["Decoratd", "NotAMethod", ""])
+@pytest.mark.parametrize("name", ["Decoratd", "Method", "NotAMethod", ""])
 def test_missing_class_is_answered_with_those_the_file_defines(write, name):
     path = write(METHOD_FILE)
     with pytest.raises(UsageError) as caught:
