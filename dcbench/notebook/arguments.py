@@ -5,10 +5,11 @@ from __future__ import annotations
 import operator
 import os
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
+from dcbench.config.keep import Weights
 from dcbench.config.names import parse_seeds, shortened, split_list
 from dcbench.errors import UsageError
 
@@ -36,17 +37,36 @@ def wholes(given: str | int | Iterable[int], what: str) -> tuple[int, ...]:
     return parse_seeds(given if isinstance(given, str) else whole(given, what), what)
 
 
-def names(given: str | Iterable[str], what: str) -> tuple[str, ...]:
+def name(given: str | os.PathLike[str], what: str) -> str:
+    """A name, or the path of a file that stands for one."""
+    if not isinstance(given, str | os.PathLike):
+        raise _wrong(what, given, "a name")
+    return os.fspath(given)
+
+
+def names(given: str | Iterable[str | os.PathLike[str]], what: str) -> tuple[str, ...]:
     """Several names, or text with commas between them."""
+    if isinstance(given, str):
+        return tuple(split_list(given))
     if not isinstance(given, Iterable):
         raise _wrong(what, given, "names")
-    return tuple(split_list(given) if isinstance(given, str) else given)
+    return tuple(name(each, what) for each in given)
 
 
 def threads(given: int | None) -> int | None:
     """A number of threads, if one is given."""
-    if given is not None and whole(given, "threads") < 1:
+    if given is None:
+        return None
+    count = whole(given, "threads")
+    if count < 1:
         raise _wrong("threads", given, "1 or more")
+    return count
+
+
+def weights(given: Weights | None) -> Weights | None:
+    """What becomes of the weights, if that is said."""
+    if given is not None and given not in get_args(Weights):
+        raise _wrong("weights", given, " or ".join(get_args(Weights)))
     return given
 
 
@@ -54,7 +74,7 @@ def settings(given: Mapping[str, Any] | None) -> dict[str, Any]:
     """Settings by their keys, as plain values."""
     if not isinstance(given, Mapping | None):
         raise _wrong("settings", given, "a mapping of keys to values, as {'epochs': 2}")
-    return {key: _plain(value, key) for key, value in (given or {}).items()}
+    return {name(key, "setting"): _plain(value, key) for key, value in (given or {}).items()}
 
 
 def _plain(value: object, key: str) -> object:

@@ -23,7 +23,7 @@ from dcbench.leaderboard.posthoc import column_names, posthoc_rows
 from dcbench.leaderboard.rows import row_of
 from dcbench.leaderboard.tables import with_numbers
 from dcbench.methods.registry import method_names
-from dcbench.notebook.arguments import names, whole
+from dcbench.notebook import arguments
 from dcbench.records.store import find_records
 
 if TYPE_CHECKING:
@@ -115,6 +115,7 @@ def load_leaderboard(
     DataError
         A file is no such table.
     """
+    split, protocol = arguments.name(split, "split"), arguments.name(protocol, "protocol")
     return load_board(split, protocol, None if folder is None else Path(folder), track)
 
 
@@ -150,10 +151,11 @@ def compare(
         A record is damaged.
     """
     roots = [results_root(each) for each in results or (None,)]
+    against = None if against is None else arguments.name(against, "against")
     return pd.DataFrame(
         [
             {"protocol": group.board.protocol, "split": group.board.split, **asdict(each)}
-            for group in compare_records(roots, names(metrics, "metrics"), against)
+            for group in compare_records(roots, arguments.names(metrics, "metrics"), against)
             for each in group.differences
         ]
     )
@@ -197,12 +199,12 @@ class LoadedSplit:
 
 
 @overload
-def load_split(name: str, subset: int = 0, *, images: Literal[False] = False) -> Split: ...
+def load_split(name: str | Path, subset: int = 0, *, images: Literal[False] = False) -> Split: ...
 
 
 @overload
 def load_split(
-    name: str,
+    name: str | Path,
     subset: int = 0,
     *,
     images: Literal[True],
@@ -213,7 +215,7 @@ def load_split(
 
 
 def load_split(
-    name: str,
+    name: str | Path,
     subset: int = 0,
     *,
     images: bool = False,
@@ -225,6 +227,8 @@ def load_split(
 
     Parameters
     ----------
+    name : str or path
+        Of the split, or of its YAML file.
     images : bool
         Read the images; `train`, `val` and `test` are then datasets for a `DataLoader`.
     transform : callable, optional
@@ -239,7 +243,7 @@ def load_split(
     DataError
         Images are missing, damaged, or not the official ones.
     """
-    split = listed_split(name, whole(subset, "subset"))
+    split = listed_split(arguments.name(name, "split"), arguments.whole(subset, "subset"))
     if not images:
         return split
     source = open_source(data, allow_unverified=allow_unverified_data)

@@ -30,7 +30,7 @@ from dcbench.sweep.scheduler import sweep
 @overload
 def run(
     method: str,
-    split: str,
+    split: str | Path,
     *,
     subset: int = 0,
     seed: int = 0,
@@ -52,7 +52,7 @@ def run(
 @overload
 def run(
     method: str,
-    split: str,
+    split: str | Path,
     *,
     subset: int = 0,
     seed: int = 0,
@@ -73,7 +73,7 @@ def run(
 
 def run(
     method: str,
-    split: str,
+    split: str | Path,
     *,
     subset: int = 0,
     seed: int = 0,
@@ -96,8 +96,8 @@ def run(
     ----------
     method : str
         A name, `name[key=value,…]`, or `path/to/file.py:Class`.
-    split : str
-        Name of a split.
+    split : str or path
+        Name of a split, or the path of its YAML file.
     seeds : str, int or iterable of int, optional
         Several runs: `"0-9"`, `range(10)`.
     settings : mapping, optional
@@ -129,19 +129,19 @@ def run(
     UsageError, DataError, RunError
         See `dcbench.errors`.
     """
-    if seeds is None:
-        wanted: Iterable[int] = (arguments.whole(seed, "seed"),)
-    elif seed:
+    seed = arguments.whole(seed, "seed")
+    if seed and seeds is not None:
         raise UsageError(f"seed={seed} beside seeds={seeds!r}: give one of them")
-    else:
-        wanted = arguments.wholes(seeds, "seed")
     asked: dict[str, Any] = {
+        "method": arguments.name(method, "method"),
+        "split": arguments.name(split, "split"),
         "subset": arguments.whole(subset, "subset"),
-        "protocol": protocol,
+        "protocol": arguments.name(protocol, "protocol"),
         "settings": arguments.settings(settings),
     }
-    plans = [plan_run(method, split, seed=each, **asked) for each in wanted]
-    threads = arguments.threads(threads)
+    wanted = (seed,) if seeds is None else arguments.wholes(seeds, "seed")
+    plans = [plan_run(seed=each, **asked) for each in wanted]
+    threads, weights = arguments.threads(threads), arguments.weights(weights)
     source = open_source(data, allow_unverified=allow_unverified_data)
     session = Session(source, find_device(device), threads, compiled=compiled)
     store = Store(results_root(results), weights)
@@ -152,7 +152,7 @@ def run(
 
 def run_many(
     methods: str | Iterable[str],
-    splits: str | Iterable[str],
+    splits: str | Iterable[str | Path],
     *,
     seeds: str | int | Iterable[int] = 0,
     subsets: str | int | Iterable[int] = 0,
@@ -194,7 +194,8 @@ def run_many(
         "protocol": protocol,
         "settings": arguments.settings(settings),
     }
-    block, threads = validated(Block, asked, "run_many"), arguments.threads(threads)
+    block = validated(Block, asked, "run_many")
+    threads, weights = arguments.threads(threads), arguments.weights(weights)
     carrier = load_engine(engine, engine_options)
     requests, store = requests_of([block]), Store(results_root(results), weights)
     source = open_source(data, allow_unverified=allow_unverified_data)

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 import dcbench
+from dcbench.data.places import splits_folder
 from dcbench.data.source import Folder
 from dcbench.records.files import read_predictions
 
@@ -76,14 +77,20 @@ def test_numbers_of_numpy_ask_for_the_same_runs(results: Path, given: dict):
         ({"seed": -1}, "seed -1: should be 0 or more"),
         ({"subset": "0"}, "subset '0': should be a whole number"),
         ({"subset": 1.0}, r"subset 1\.0: should be a whole number"),
+        ({"seed": np.arange(2), "seeds": [1]}, r"seed array\(\[0, 1\]\): should be a whole number"),
         ({"threads": 0}, "threads 0: should be 1 or more"),
+        ({"weights": "all"}, "weights 'all': should be keep or none"),
+        ({"method": 3}, "method 3: should be a name"),
+        ({"split": None}, "split None: should be a name"),
+        ({"protocol": 1}, "protocol 1: should be a name"),
+        ({"settings": {1: 2}}, "setting 1: should be a name"),
         ({"settings": "epochs=2"}, "settings 'epochs=2': should be a mapping"),
         ({"settings": {"epochs": object()}}, "epochs <object .*: should be a number"),
     ],
 )
 def test_wrong_kind_is_refused_in_one_line(given: dict, message: str):
     with pytest.raises(dcbench.UsageError, match=message):
-        dcbench.run("erm", "digits", **given)
+        dcbench.run(**{"method": "erm", "split": "digits", **given})
 
 
 @pytest.mark.parametrize(
@@ -91,6 +98,8 @@ def test_wrong_kind_is_refused_in_one_line(given: dict, message: str):
     [
         ({"methods": []}, "run_many: methods="),
         ({"methods": 3}, "methods 3: should be names"),
+        ({"methods": [3]}, "methods 3: should be a name"),
+        ({"weights": "all"}, "weights 'all': should be keep or none"),
         ({"seeds": []}, "seeds '': write a number"),
         ({"seeds": "x"}, "seeds 'x': write a number"),
         ({"seeds": [1, 1]}, "a seed is given twice"),
@@ -102,8 +111,30 @@ def test_wrong_kind_is_refused_in_one_line(given: dict, message: str):
 def test_wrong_kind_of_many_is_refused_in_one_line(given: dict, message: str):
     with pytest.raises(dcbench.UsageError, match=message):
         dcbench.run_many(**{"methods": "erm", "splits": "digits", **given})
-    with pytest.raises(dcbench.UsageError, match="subset '0': should be a whole number"):
-        dcbench.load_split("digits", "0")
+
+
+@pytest.mark.parametrize(
+    ("load", "message"),
+    [
+        (lambda: dcbench.load_split("digits", "0"), "subset '0': should be a whole number"),
+        (lambda: dcbench.load_split(3), "split 3: should be a name"),
+        (lambda: dcbench.load_leaderboard("digits", protocol=1), "protocol 1: should be a name"),
+        (lambda: dcbench.compare(metrics=[3]), "metrics 3: should be a name"),
+        (lambda: dcbench.compare(against=3), "against 3: should be a name"),
+    ],
+)
+def test_wrong_kind_to_load_is_refused_in_one_line(load, message: str):
+    with pytest.raises(dcbench.UsageError, match=message):
+        load()
+
+
+def test_path_of_a_split_file_may_be_a_path_object():
+    path = splits_folder() / "digits.yaml"
+    assert dcbench.load_split(path).name == "digits"
+    with pytest.raises(dcbench.UsageError, match="unknown method 'zzz'"):
+        dcbench.run("zzz", path)
+    with pytest.raises(dcbench.UsageError, match="unknown method 'zzz'"):
+        dcbench.run_many("zzz", [path])
 
 
 def test_text_names_one_metric_or_several(results: Path):
