@@ -15,7 +15,7 @@ from dcbench.data.catalogue import dataset_names, get_dataset
 from dcbench.data.formats import FormatError, Piece, check_piece, holds
 from dcbench.data.maps import origins_of, read_map, write_map
 from dcbench.data.own_parts import read_own
-from dcbench.data.parts import FileStatus, Part, Source, joined, refuse
+from dcbench.data.parts import FileStatus, MissingData, Part, Source, joined, refuse
 from dcbench.data.published import DataFile, Dataset
 from dcbench.errors import DataError
 
@@ -53,7 +53,11 @@ class Folder(Source):
         return whole
 
     def _refuse(self, dataset: Dataset, files: Sequence[FileStatus]) -> None:
-        refuse(dataset.title, files, how_to_get(dataset, self.path), self.allow_unverified)
+        how = how_to_get(dataset, self.path)
+        if not self.path.exists():
+            absent = f"there is no folder or bundle {self.path}"
+            raise MissingData(f"{dataset.title} is missing: {absent}; {how}")
+        refuse(dataset.title, files, how, self.allow_unverified)
 
     def _inspect(
         self, dataset: Dataset, part: str, file: DataFile, *, hashing: bool = True
@@ -110,6 +114,4 @@ def how_to_get(dataset: Dataset, root: Path) -> str:
         f"{download.url} (MD5 {download.md5}) into {(root / download.folder).absolute()}"
         for download in dataset.downloads
     )
-    absent = "" if root.exists() else f"there is no folder or bundle {root}: "
-    fetched = f"run `dcbench data fetch {dataset.name}`"
-    return f"{absent}{fetched}; without a network, first put {by_hand}"
+    return f"run `dcbench data fetch {dataset.name}`; without a network, first put {by_hand}"
