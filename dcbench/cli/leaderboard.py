@@ -142,13 +142,13 @@ def check_leaderboard(
 def _weights_check(
     predictions: Path | None, data: Path | None, *, weights: bool
 ) -> WeightsCheck | None:
+    if not weights:
+        only_for("--weights", {"--data": data})
+        return None
     from dcbench.data.source import open_source
     from dcbench.errors import UsageError
     from dcbench.runs.evidence import WeightsCheck
 
-    if not weights:
-        only_for("--weights", {"--data": data})
-        return None
     if predictions is None:
         raise UsageError("--weights: name the results folder that has them with --predictions")
     return WeightsCheck(open_source(data))
