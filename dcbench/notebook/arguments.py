@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 import os
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
@@ -51,6 +52,13 @@ def names(given: str | Iterable[str | os.PathLike[str]], what: str) -> tuple[str
     if not isinstance(given, Iterable):
         raise _wrong(what, given, "names")
     return tuple(name(each, what) for each in given)
+
+
+def path(given: str | Path | None, what: str) -> str | Path | None:
+    """A file or folder, if one is given."""
+    if not isinstance(given, str | os.PathLike | None):
+        raise _wrong(what, given, "a path")
+    return given
 
 
 def threads(given: int | None) -> int | None:

@@ -90,7 +90,7 @@ def load_posthoc(results: str | Path | None = None) -> pd.DataFrame:
 
 
 def _folder(results: str | Path | None) -> Path:
-    root = results_root(results)
+    root = results_root(arguments.path(results, "results"))
     if not root.is_dir():
         raise UsageError(f"{root}: there is no such folder; name a results folder")
     return root
@@ -116,7 +116,8 @@ def load_leaderboard(
         A file is no such table.
     """
     split, protocol = arguments.name(split, "split"), arguments.name(protocol, "protocol")
-    return load_board(split, protocol, None if folder is None else Path(folder), track)
+    place = arguments.path(folder, "folder")
+    return load_board(split, protocol, None if place is None else Path(place), track)
 
 
 def compare(
@@ -150,7 +151,7 @@ def compare(
     DataError
         A record is damaged.
     """
-    roots = [results_root(each) for each in results or (None,)]
+    roots = [results_root(arguments.path(each, "results")) for each in results or (None,)]
     against = None if against is None else arguments.name(against, "against")
     return pd.DataFrame(
         [
@@ -246,7 +247,7 @@ def load_split(
     split = listed_split(arguments.name(name, "split"), arguments.whole(subset, "subset"))
     if not images:
         return split
-    source = open_source(data, allow_unverified=allow_unverified_data)
+    source = open_source(arguments.path(data, "data"), allow_unverified=allow_unverified_data)
     loaded = load_images(split, source)
     count, classes = len(split.train), split.config.class_names
 
@@ -281,4 +282,4 @@ def load_model(run: str | Path, device: str = "cpu") -> TrainedNetwork:
     """
     from dcbench.runs.trained import load_network
 
-    return load_network(Path(run), device)
+    return load_network(Path(arguments.name(run, "run")), device)

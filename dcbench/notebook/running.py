@@ -142,9 +142,9 @@ def run(
     wanted = (seed,) if seeds is None else arguments.wholes(seeds, "seed")
     plans = [plan_run(seed=each, **asked) for each in wanted]
     threads, weights = arguments.threads(threads), arguments.weights(weights)
-    source = open_source(data, allow_unverified=allow_unverified_data)
+    source = open_source(arguments.path(data, "data"), allow_unverified=allow_unverified_data)
     session = Session(source, find_device(device), threads, compiled=compiled)
-    store = Store(results_root(results), weights)
+    store = Store(results_root(arguments.path(results, "results")), weights)
     with _shown(progress) as shown:
         records = [execute(plan, store, session, restart=restart, progress=shown) for plan in plans]
     return records[0] if seeds is None else records
@@ -196,9 +196,10 @@ def run_many(
     }
     block = validated(Block, asked, "run_many")
     threads, weights = arguments.threads(threads), arguments.weights(weights)
-    carrier = load_engine(engine, engine_options)
-    requests, store = requests_of([block]), Store(results_root(results), weights)
-    source = open_source(data, allow_unverified=allow_unverified_data)
+    carrier = load_engine(arguments.name(engine, "engine"), engine_options)
+    requests = requests_of([block])
+    store = Store(results_root(arguments.path(results, "results")), weights)
+    source = open_source(arguments.path(data, "data"), allow_unverified=allow_unverified_data)
     with _shown(progress) as shown:
         site = Site(store, source, device, threads, progress=shown, compiled=compiled)
         outcomes = sweep(requests, site, carrier)
