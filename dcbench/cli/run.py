@@ -126,7 +126,7 @@ def _chosen_seeds(seed: str | None, seeds: str | None) -> tuple[int, ...]:
 def _forecast(plan: Plan, store: Store, session: Session, *, restart: bool) -> Report:
     """What would become of a run, and how long it would take; nothing is written."""
     from dcbench.records.store import Differs, Finished
-    from dcbench.runs.prepare import prepare
+    from dcbench.runs.execute import estimate
 
     _announce(plan)
     folder = store.folder(plan.identity)
@@ -136,8 +136,7 @@ def _forecast(plan: Plan, store: Store, session: Session, *, restart: bool) -> R
         return Report(data={"folder": str(folder), "estimate": None}, lines=[said])
     if isinstance(there, Differs):
         raise there.error
-    with session.threads_of(plan):
-        said = str(prepare(plan, folder, session, resume=not restart).estimate)
+    said = str(estimate(plan, session, None if restart else folder))
     return Report(data={"folder": str(folder), "estimate": said}, lines=[said])
 
 

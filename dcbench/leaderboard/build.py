@@ -180,7 +180,7 @@ def _update(
             f"{runs_path(folder, empty)}: would have no row: {retired_path(folder, empty)} says "
             "that all of these runs were withdrawn"
         )
-    retired = retired_with(folder, {split: each.replaced for split, each in merged.items()})
+    retired = retired_with(retired, {split: each.replaced for split, each in merged.items()})
     frozen = read_frozen(folder)
     changed = changed_rules(frozen, rules) if frozen else []
     if changed:

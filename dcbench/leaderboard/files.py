@@ -65,12 +65,14 @@ def retired_in(folder: Path) -> dict[str, list[Row]]:
     return {path.stem: read_retired(path) for path in files_in(folder / "retired", "*.csv")}
 
 
-def retired_with(folder: Path, further: Mapping[str, list[Row]]) -> dict[str, list[Row]]:
+def retired_with(
+    retired: Mapping[str, list[Row]], further: Mapping[str, list[Row]]
+) -> dict[str, list[Row]]:
     """The rows of every split that count no more, and further ones.
 
     A run that is there with the same predictions keeps its cells, and has the new state.
     """
-    retired = retired_in(folder)
+    retired = dict(retired)
     for split, rows in further.items():
         known = {_run_of(row): row for row in retired.get(split, [])}
         for row in rows:

@@ -15,7 +15,14 @@ from dcbench.leaderboard.changelog import (
     read_changelog,
     with_entries,
 )
-from dcbench.leaderboard.files import held, protocol_files, retired_with, rows_in, write_files
+from dcbench.leaderboard.files import (
+    held,
+    protocol_files,
+    retired_in,
+    retired_with,
+    rows_in,
+    write_files,
+)
 from dcbench.leaderboard.rows import Key, Row, key_of, run_title
 from dcbench.leaderboard.rules_lock import freeze, read_frozen, used_by
 from dcbench.leaderboard.standing import (
@@ -102,7 +109,7 @@ def _write(
 ) -> None:
     place = folder / protocol
     gone = {split: [{**row, "state": WITHDRAWN} for row in more] for split, more in apart.items()}
-    retired = retired_with(place, gone)
+    retired = retired_with(retired_in(place), gone)
     rules = read_frozen(place) or freeze(load_protocol(protocol), used_by(rows))
     text = with_entries(read_changelog(folder), entries)
     contents = protocol_files(place, rows, rules, retired, text)

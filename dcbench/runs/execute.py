@@ -182,7 +182,11 @@ def _recorded(
         return run_error(problem)
 
 
-def estimate(plan: Plan, session: Session) -> Estimate:
-    """How long a plan would take, from a measured step; nothing is written or gone on from."""
+def estimate(plan: Plan, session: Session, half_done: Path | None = None) -> Estimate:
+    """How long a plan would take, from a measured step; nothing is written.
+
+    Of what is left, if the run may lie half-done in a folder.
+    """
     with session.threads_of(plan):
-        return prepare(plan, Path(), session, resume=False).estimate
+        resume = half_done is not None
+        return prepare(plan, half_done or Path(), session, resume=resume).estimate

@@ -90,7 +90,7 @@ def finish_training(run: ReadyRun) -> None:
     data, device, method = run.data, run.session.device, run.plan.choice.method
     images, size = data.images.fit.images, run.plan.choice.recipe.batch_size
     order = stream(run.plan.seed, "finish").permutation(len(images))
-    batches = normalized_batches(images[order], data.mean, data.std, device, size)
+    batches = normalized_batches(images, data.mean, data.std, device, size, order)
     with named(method):
         method.finish(run.trainer.network, batches)
 

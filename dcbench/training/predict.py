@@ -60,12 +60,14 @@ def normalized_batches(
     std: NDArray[np.float32],
     device: torch.device,
     size: int,
+    order: NDArray[np.int64] | None = None,
 ) -> Iterator[Tensor]:
-    """Images [N, H, W, 3] in their order, as float32 [size, 3, H, W] on the device."""
+    """Images [N, H, W, 3] as float32 [size, 3, H, W] on the device, in their order or another."""
     center, scale = torch.from_numpy(mean).to(device), torch.from_numpy(std).to(device)
     for first in range(0, len(images), size):
+        rows = slice(first, first + size)
         # A copy: memory maps cannot be written, of which `from_numpy` warns.
-        pixels = torch.tensor(images[first : first + size]).to(device)
+        pixels = torch.tensor(images[rows if order is None else order[rows]]).to(device)
         yield normalize(pixels, center, scale).permute(0, 3, 1, 2)
 
 
