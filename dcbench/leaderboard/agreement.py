@@ -18,7 +18,8 @@ from dcbench.leaderboard.comparison import PLAIN
 from dcbench.leaderboard.hierarchical import DECIMALS
 from dcbench.leaderboard.statistics import Difference, differences_to
 from dcbench.leaderboard.tracks import DEFAULT
-from dcbench.metrics.table import Metric, metric_of
+from dcbench.metrics.metric import Metric
+from dcbench.metrics.table import metric_of
 
 FEWEST = 3
 """Methods below which no rank correlation is given: that of two is 1 or -1 whatever they are."""

@@ -17,12 +17,12 @@ from dcbench.leaderboard.columns import (
     fixed,
     metric_kind,
 )
+from dcbench.metrics.metric import Metric
 from dcbench.metrics.table import (
     METRICS,
     OOD_METRICS,
     OOD_SCORES,
     SHIFT_METRICS,
-    Metric,
     is_headline_ood,
     ood_key,
     shift_key,

@@ -13,11 +13,8 @@ from typing import NamedTuple
 
 from dcbench.leaderboard import tracks
 from dcbench.leaderboard.standing import CLAIMED, CURRENT, STATES, TIERS
-from dcbench.metrics.table import (
-    METRICS,
-    Metric,
-    find_metric,
-)
+from dcbench.metrics.metric import Metric
+from dcbench.metrics.table import METRICS, find_metric
 from dcbench.records.schema import Record
 
 SPREAD = ("mean", "sd", "ci95")

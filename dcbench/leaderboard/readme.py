@@ -16,12 +16,12 @@ from dcbench.leaderboard.columns import (
     Column,
     SummaryColumn,
 )
+from dcbench.metrics.metric import Metric
 from dcbench.metrics.table import (
     METRICS,
     OOD_METRICS,
     OOD_SCORES,
     SHIFT_METRICS,
-    Metric,
     OodScore,
     ood_key,
     shift_key,

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field, SerializerFunctionWrapHandler, create_model, model_serializer
 
 from dcbench.config.base import Config
-from dcbench.metrics.table import METRICS, OOD_METRICS, OOD_SCORES, SHIFT_METRICS, Metric
+from dcbench.metrics.metric import Metric
+from dcbench.metrics.table import METRICS, OOD_METRICS, OOD_SCORES, SHIFT_METRICS
 
 
 class _Values(Config):

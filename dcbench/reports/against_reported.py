@@ -19,7 +19,8 @@ from dcbench.errors import UsageError
 from dcbench.leaderboard.boards import Board
 from dcbench.leaderboard.summary import half_width_95
 from dcbench.leaderboard.tracks import DEFAULT
-from dcbench.metrics.table import Metric, find_metric
+from dcbench.metrics.metric import Metric
+from dcbench.metrics.table import find_metric
 from dcbench.reports.absent import values_of
 from dcbench.reports.markdown_tables import name_text, table_lines
 from dcbench.reports.reported import Reported, load_reported

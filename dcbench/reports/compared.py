@@ -10,7 +10,8 @@ from typing import Any
 from dcbench.leaderboard.comparison import Comparison
 from dcbench.leaderboard.ranks import LEVEL
 from dcbench.leaderboard.statistics import Difference
-from dcbench.metrics.table import Metric, find_metric
+from dcbench.metrics.metric import Metric
+from dcbench.metrics.table import find_metric
 from dcbench.reports.paper import Line, PaperCell, PaperTable, column_title, in_paper
 from dcbench.reports.terminal import difference_text, interval_text, mean_text, p_text
 

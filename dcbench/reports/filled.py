@@ -30,14 +30,8 @@ import pandas as pd
 from dcbench.errors import UsageError, unknown
 from dcbench.leaderboard.boards import Board, load_board, load_boards
 from dcbench.leaderboard.statistics import paired_difference
-from dcbench.metrics.table import (
-    HEADLINE_OOD_METRIC,
-    METRICS,
-    Metric,
-    find_metric,
-    metrics_of,
-    ood_key,
-)
+from dcbench.metrics.metric import Metric
+from dcbench.metrics.table import HEADLINE_OOD_METRIC, METRICS, find_metric, metrics_of, ood_key
 from dcbench.reports import against_reported, agreement_pages
 from dcbench.reports.figures.palette import kinship
 from dcbench.reports.markdown_tables import Writer, table_line, with_tables

@@ -11,7 +11,8 @@ from typing import Any, Literal, NamedTuple
 from dcbench.errors import UsageError
 from dcbench.leaderboard.boards import Board, titled
 from dcbench.leaderboard.ranks import standings
-from dcbench.metrics.table import Metric, metric_of
+from dcbench.metrics.metric import Metric
+from dcbench.metrics.table import metric_of
 from dcbench.reports.absent import has_values
 from dcbench.reports.reported import Reported
 from dcbench.reports.terminal import with_minus

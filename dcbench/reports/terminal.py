@@ -8,7 +8,8 @@ from typing import Any
 import pandas as pd
 
 from dcbench.leaderboard.statistics import Difference
-from dcbench.metrics.table import TERMINAL, Metric, find_metric, is_headline_ood, metrics_of
+from dcbench.metrics.metric import Metric
+from dcbench.metrics.table import TERMINAL, find_metric, is_headline_ood, metrics_of
 from dcbench.reports.absent import has_values
 
 PLUS_MINUS = "\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}"

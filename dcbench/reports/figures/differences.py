@@ -9,7 +9,8 @@ from matplotlib.ticker import MaxNLocator
 
 from dcbench.leaderboard.comparison import Comparison
 from dcbench.leaderboard.statistics import Difference, values_by_method
-from dcbench.metrics.table import Metric, find_metric
+from dcbench.metrics.metric import Metric
+from dcbench.metrics.table import find_metric
 from dcbench.reports.figures.layout import (
     TitledFigure,
     beside,

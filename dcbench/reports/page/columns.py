@@ -10,11 +10,11 @@ import pandas as pd
 
 from dcbench.config.image_sets import ALL_CORRUPTIONS, FURTHER_OOD, NEAR, OOD_MEANS
 from dcbench.data.catalogue import DATASETS
+from dcbench.metrics.metric import Metric
 from dcbench.metrics.table import (
     METHODS_VIEW,
     METRICS,
     SHIFT_METRICS,
-    Metric,
     find_metric,
     metrics_of,
     ood_key,

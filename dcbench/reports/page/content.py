@@ -15,7 +15,8 @@ import pandas as pd
 from dcbench.config.text import duration
 from dcbench.data.splits import split_config
 from dcbench.leaderboard.boards import Board
-from dcbench.metrics.table import Metric, metrics_of
+from dcbench.metrics.metric import Metric
+from dcbench.metrics.table import metrics_of
 from dcbench.reports.absent import values_of
 from dcbench.reports.page.columns import metrics_of_methods, metrics_of_runs
 from dcbench.reports.page.cost import RelativeCost, relative_costs

@@ -11,7 +11,8 @@ from dcbench.config.recipe import Recipe
 from dcbench.config.text import span
 from dcbench.data.catalogue import get_dataset
 from dcbench.data.splits import Split, SplitConfig, load_split
-from dcbench.metrics.table import HEADLINE_SCORE, Metric
+from dcbench.metrics.metric import Metric
+from dcbench.metrics.table import HEADLINE_SCORE
 from dcbench.reports.page.columns import ood_distance, ood_title
 
 

@@ -20,7 +20,8 @@ from dcbench.errors import UsageError
 from dcbench.leaderboard.boards import Board, titled
 from dcbench.leaderboard.tables import write_table
 from dcbench.leaderboard.tracks import DEFAULT
-from dcbench.metrics.table import Metric, find_metric
+from dcbench.metrics.metric import Metric
+from dcbench.metrics.table import find_metric
 from dcbench.records.atomic import writing
 from dcbench.reports.page.about import Training, about_protocols, training_of
 from dcbench.reports.page.across import across_panels

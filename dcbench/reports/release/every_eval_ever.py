@@ -20,7 +20,8 @@ import pandas as pd
 from dcbench.data.splits import split_config
 from dcbench.leaderboard.boards import Board
 from dcbench.leaderboard.column_order import averaged
-from dcbench.metrics.table import Metric, find_metric
+from dcbench.metrics.metric import Metric
+from dcbench.metrics.table import find_metric
 
 SCHEMA = "0.3.0"
 ORGANIZATION = "The dcbench developers"
