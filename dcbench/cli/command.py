@@ -12,6 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from dcbench.cli.output import silence, write_out
+from dcbench.config.interrupts import interruptible
 from dcbench.errors import DcbenchError
 
 _log = logging.getLogger(__name__)
@@ -64,7 +65,8 @@ class Guarded(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         """Run the command that was asked for."""
         try:
-            return super().invoke(ctx)
+            with interruptible():
+                return super().invoke(ctx)
         except DcbenchError as problem:
             _tell(problem)
             raise typer.Exit(problem.exit_code) from None

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from dcbench.config.interrupts import INTERRUPTING
 from dcbench.errors import RunError
 
 _ADVICE = {
@@ -34,9 +35,6 @@ _ADVICE = {
 """What to do about a refusal of the file system, where that is known."""
 
 
-_INTERRUPTING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-
 @contextlib.contextmanager
 def undisturbed() -> Iterator[None]:
     """Let a signal that ends the process wait until what is within is done; a second one does not.
@@ -52,7 +50,7 @@ def undisturbed() -> Iterator[None]:
         noted.append(number)
 
     if threading.current_thread() is threading.main_thread():
-        heard = {each: signal.getsignal(each) for each in _INTERRUPTING}
+        heard = {each: signal.getsignal(each) for each in INTERRUPTING}
         before = {each: how for each, how in heard.items() if how not in (signal.SIG_IGN, None)}
         for each in before:
             signal.signal(each, note)

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import torch
 
+from dcbench.config.interrupts import interruptible
 from dcbench.config.progress import NoProgress, Progress
 from dcbench.errors import BusyError, DcbenchError, OutOfTimeError
 from dcbench.records import files
@@ -98,7 +99,7 @@ def execute_together(
     if not (restart or looked_up):
         outcomes = {number: each for number, each in enumerate(_found(plans, store)) if each}
     missing = [number for number in range(len(plans)) if number not in outcomes]
-    with session.threads_of(plans[0]), contextlib.ExitStack() as stack:
+    with interruptible(), session.threads_of(plans[0]), contextlib.ExitStack() as stack:
         # In the order of their names, so that two processes never wait for one another.
         for number in sorted(missing, key=lambda each: store.folder(plans[each].identity)):
             try:

@@ -80,8 +80,8 @@ class Ended(NamedTuple):
             wrong.append(f"a traceback: {self.err.splitlines()[-1]}")
         if self.code not in codes:
             expected = " or ".join(map(str, codes))
-            said = self.err.splitlines()[-1:] or ["nothing"]
-            wrong.append(f"exit code {self.code} and not {expected}; it said: {said[0]}")
+            said = [line.strip() for line in self.err.splitlines() if line.strip()] or ["nothing"]
+            wrong.append(f"exit code {self.code} and not {expected}; it said: {' / '.join(said)}")
         return wrong
 
     def refused(self, *codes: int) -> list[str]:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from dcbench.errors import RunError
 from dcbench.records.files import CHECKPOINT, RECORD
@@ -113,12 +114,13 @@ def signalled(
         command = place.commands.begin(*words, "--results", results)
         hit = _hit(command, chance, whole.seconds)
         ended = command.ended()
-        sent, killed = sent + (hit is not None), killed or (hit or "").startswith("SIGKILL")
+        if hit is not None:
+            sent, killed = sent + 1, killed or hit.number == signal.SIGKILL
         codes = {0, 130}
-        if hit == "SIGKILL to it":
-            codes.add(-signal.SIGKILL)
         if "--engine" in words:
             codes.add(1)  # a run has failed whose worker died twice; it is asked again
+        if hit is not None and hit.ends(recorded=_recorded(results) == len(whole.records)):
+            codes.add(-hit.number)
         lost = ended.unlike(*sorted(codes))
         last = sent == times and hit is not None
         if last and ended.code != 0:
@@ -131,13 +133,32 @@ def signalled(
             shutil.rmtree(results)
             results, killed = place.new_folder("signalled"), False
         if hit is not None:
-            yield Try(hit, lost)
+            yield Try(hit.words, lost)
         elif lost:
             yield Try("no signal: it was done before", lost)
 
 
-def _hit(command: Command, chance: random.Random, seconds: float) -> str | None:
-    """Send a signal within so many seconds; which to whom, or None where that has ended."""
+def _recorded(results: Path) -> int:
+    return sum(1 for _ in results.rglob(RECORD))
+
+
+class _Hit(NamedTuple):
+    """A signal that was sent: which, and whether to the command or to a worker of it."""
+
+    number: signal.Signals
+    to_it: bool
+
+    def ends(self, recorded: bool) -> bool:
+        """Whether it may end the command at once, which hears none once it has only to leave."""
+        return self.to_it and (recorded or self.number == signal.SIGKILL)
+
+    @property
+    def words(self) -> str:
+        return f"{self.number.name} to {'it' if self.to_it else 'a worker'}"
+
+
+def _hit(command: Command, chance: random.Random, seconds: float) -> _Hit | None:
+    """Send a signal within so many seconds; None where who was to get it has ended."""
     command.process.join(chance.uniform(0, seconds))
     number = chance.choice(SIGNALS)
     whom = chance.choice([command.pid, *command.workers])
@@ -145,7 +166,7 @@ def _hit(command: Command, chance: random.Random, seconds: float) -> str | None:
         return None
     with contextlib.suppress(ProcessLookupError):
         os.kill(whom, number)
-        return f"{number.name} to {'it' if whom == command.pid else 'a worker'}"
+        return _Hit(number, to_it=whom == command.pid)
     return None
 
 

@@ -16,6 +16,7 @@ from typing import Any, Self
 
 import torch
 
+from dcbench.config.interrupts import INTERRUPTING
 from dcbench.config.progress import NoProgress, ProgressTask
 from dcbench.errors import DcbenchError, OutOfTimeError, RunError
 from dcbench.records.checkpoint import Checkpoint
@@ -151,12 +152,8 @@ def _stream(device: torch.device, *, alone: bool) -> contextlib.AbstractContextM
     return torch.cuda.stream(stream)
 
 
-LEAVING = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR2)
-"""What a cluster says before it ends a process, and a terminal that is closed."""
-
-
 class Interrupts:
-    """Notes the first SIGINT, SIGTERM or SIGUSR2, for the loop to end between two steps.
+    """Notes the first signal that interrupts, for the loop to end between two steps.
 
     A second one ends the process as it would without this, and so does SIGINT where it is ignored.
     Outside the main thread, where Python takes no signals, nothing is changed.
@@ -169,7 +166,7 @@ class Interrupts:
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, *LEAVING):
+            for number in INTERRUPTING:
                 if signal.getsignal(number) is not signal.SIG_IGN:
                     self._previous[number] = signal.signal(number, self._note)
         return self

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from dcbench.config.interrupts import interruptible
 from dcbench.config.progress import Progress
 from dcbench.config.text import in_brief
 from dcbench.errors import DcbenchError, OutOfTimeError, RunError
@@ -42,7 +43,8 @@ def carry_out(
         Interrupted; as above.
     """
     try:
-        _train(held, search, session, progress, deadline)
+        with interruptible():
+            _train(held, search, session, progress, deadline)
     except OutOfTimeError:
         raise
     except (RunError, torch.OutOfMemoryError) as problem:

@@ -14,6 +14,7 @@ from uuid import uuid4
 
 from dcbench._version import __version__
 from dcbench.config.base import validated
+from dcbench.config.interrupts import interruptible
 from dcbench.config.text import duration
 from dcbench.config.tuned import Budget, Score, TunedRecipe, recipe_text, space_sha256
 from dcbench.data.load import load_tuning_images
@@ -23,7 +24,6 @@ from dcbench.records.store import locked
 from dcbench.runs.execute import estimate
 from dcbench.runs.session import Session
 from dcbench.sweep.engines.base import Engine, Job, Site, TransferOptions, at_once
-from dcbench.sweep.engines.work import interruptible
 from dcbench.sweep.grid import Request
 from dcbench.tuning.halving import expected_epochs
 from dcbench.tuning.plan import Search, split_values

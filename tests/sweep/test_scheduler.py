@@ -17,6 +17,7 @@ from dcbench.errors import OutOfTimeError
 from dcbench.records import files, store
 from dcbench.records.checkpoint import Checkpoint
 from dcbench.records.store import Store
+from dcbench.runs import execute as execute_module
 from dcbench.runs.execute import execute, execute_together
 from dcbench.runs.plan import plan_run
 from dcbench.runs.session import Session
@@ -210,6 +211,21 @@ sys.argv = ["dcbench", "sweep", "--methods", "erm,mixup", "--splits", "digits", 
             sys.argv[1], "--device", "cpu"]
 main()
 """
+
+
+def test_run_is_not_failed_by_the_error_that_a_library_makes_of_an_interrupt(tmp_path, monkeypatch):
+    def interrupted(*arguments, **options):
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        except KeyboardInterrupt as problem:
+            begun.append(problem)
+            raise TypeError("of a library") from None
+
+    begun: list[KeyboardInterrupt] = []
+    monkeypatch.setattr(execute_module, "finish", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        sweep(asked(seeds="0-1"), a_site(tmp_path), Serial())
+    assert len(begun) == 1  # the next run is not begun
 
 
 def test_interrupted_sweep_goes_on_where_it_was(tmp_path: Path):

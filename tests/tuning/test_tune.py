@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -21,6 +22,7 @@ from dcbench.records.store import Store, locked
 from dcbench.runs.prepare import ReadyRun
 from dcbench.sweep.engines.base import Site
 from dcbench.sweep.engines.serial import Serial
+from dcbench.tuning import trial as trial_module
 from dcbench.tuning.plan import Search, plan_search
 from dcbench.tuning.study import DATABASE, Study
 from dcbench.tuning.tune import Found, tune
@@ -116,6 +118,21 @@ def test_trial_that_diverges_has_failed_and_the_search_goes_on(tmp_path: Path):
     assert found.recipe.budget.failed == sum(each.state == "failed" for each in found.trials) > 0
     with pytest.raises(RunError, match="none of 2 trials could be trained to its end: "):
         tuned(tmp_path / "all", search(ranges=["learning_rate=1.0e+9"], trials=2))
+
+
+def test_trial_is_not_failed_by_the_error_that_is_made_of_an_interrupt(tmp_path, monkeypatch):
+    def interrupted(*arguments):
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        except KeyboardInterrupt:
+            raise RunError("of a library") from None
+
+    with monkeypatch.context() as patched:
+        patched.setattr(trial_module, "_score", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            tuned(tmp_path)
+    found = tuned(tmp_path)
+    assert [each.state for each in found.trials].count("failed") == 0
 
 
 def test_no_time_leaves_all_trials_and_writes_no_recipe(tmp_path: Path):

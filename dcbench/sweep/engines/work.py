@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, NoReturn
+from typing import Any
 
+from dcbench.config.interrupts import interruptible
 from dcbench.data.parts import Source
 from dcbench.errors import DcbenchError
 from dcbench.runs.machine import find_device
@@ -24,7 +24,6 @@ from dcbench.sweep.engines.devices import claim_device
 from dcbench.sweep.engines.jobs import Outcome, Work, failed, first_line, told_to_leave, unbegun
 from dcbench.sweep.engines.parcel import Delivery, Parcel, check_versions
 from dcbench.sweep.grid import forget_code, plan_of
-from dcbench.training.loop import LEAVING
 
 _at_work = threading.Lock()
 """PyTorch's threads, generators and settings belong to the process: two jobs would share them."""
@@ -101,25 +100,3 @@ def _session(
 def _printing_aside() -> contextlib.AbstractContextManager[object]:
     """What a method's code prints goes to standard error: a worker shares its sweep's output."""
     return contextlib.redirect_stdout(sys.stderr)
-
-
-@contextlib.contextmanager
-def interruptible() -> Iterator[None]:
-    """Let the signals that mean to leave interrupt a job wherever it is.
-
-    While it trains, the training loop takes them.
-    """
-
-    def interrupt(number: int, frame: object) -> NoReturn:
-        raise KeyboardInterrupt(number)
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    heard = [number for number in LEAVING if signal.getsignal(number) is not signal.SIG_IGN]
-    before = {number: signal.signal(number, interrupt) for number in heard}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
