@@ -15,6 +15,15 @@ LEAVING = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR2)
 INTERRUPTING = (signal.SIGINT, *LEAVING)
 
 
+def handlers() -> dict[int, Any]:
+    """How the process takes the signals that interrupt, but for those that are ignored.
+
+    Without those that other than Python's code takes, whose handlers could not be set again.
+    """
+    heard = {number: signal.getsignal(number) for number in INTERRUPTING}
+    return {number: how for number, how in heard.items() if how not in (signal.SIG_IGN, None)}
+
+
 @contextlib.contextmanager
 def interruptible() -> Iterator[None]:
     """Let signals interrupt what is within wherever it is, except those that are ignored.
@@ -45,9 +54,10 @@ def interruptible() -> Iterator[None]:
             told(problem)
 
     told, sys.unraisablehook = sys.unraisablehook, unraisable
-    heard = [each for each in INTERRUPTING if signal.getsignal(each) is not signal.SIG_IGN]
-    before = {number: signal.signal(number, interrupt) for number in heard}
+    before = handlers()
     try:
+        for number in before:
+            signal.signal(number, interrupt)
         yield
     except Exception as problem:
         if came:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from dcbench.config.interrupts import INTERRUPTING
+from dcbench.config.interrupts import handlers
 from dcbench.errors import RunError
 
 _ADVICE = {
@@ -50,8 +50,7 @@ def undisturbed() -> Iterator[None]:
         noted.append(number)
 
     if threading.current_thread() is threading.main_thread():
-        heard = {each: signal.getsignal(each) for each in INTERRUPTING}
-        before = {each: how for each, how in heard.items() if how not in (signal.SIG_IGN, None)}
+        before = handlers()
         for each in before:
             signal.signal(each, note)
     try:

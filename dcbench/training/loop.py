@@ -16,7 +16,7 @@ from typing import Any, Self
 
 import torch
 
-from dcbench.config.interrupts import INTERRUPTING
+from dcbench.config.interrupts import handlers
 from dcbench.config.progress import NoProgress, ProgressTask
 from dcbench.errors import DcbenchError, OutOfTimeError, RunError
 from dcbench.records.checkpoint import Checkpoint
@@ -166,9 +166,12 @@ class Interrupts:
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
-            for number in INTERRUPTING:
-                if signal.getsignal(number) is not signal.SIG_IGN:
-                    self._previous[number] = signal.signal(number, self._note)
+            previous = handlers()
+            for number in previous:
+                signal.signal(number, self._note)
+            self._previous = previous
+            if self.asked:  # meanwhile
+                self._restore()
         return self
 
     def __exit__(self, *exception: object) -> None:

@@ -11,6 +11,7 @@ from torch.nn.functional import cross_entropy
 
 from dcbench.errors import OutOfTimeError, RunError
 from dcbench.methods import Method
+from dcbench.training.loop import Interrupts as SignalsNoted
 from dcbench.training.loop import Training, train_together
 from tests.training.test_trainer import (
     a_trainer,
@@ -178,3 +179,21 @@ def test_training_is_left_at_its_deadline_and_goes_on_to_the_same_weights(monkey
     resumed.restore(states[0])
     train(resumed)
     assert_same(weights(whole), weights(resumed))
+
+
+def test_signal_that_comes_while_the_handlers_are_set_is_noted_and_they_are_given_back(monkeypatch):
+    number = signal.SIGTERM
+    before = signal.getsignal(number)
+    real = signal.signal
+
+    def set_and_send(which, handler):
+        found = real(which, handler)
+        if which == number and handler != before:
+            signal.raise_signal(number)
+        return found
+
+    monkeypatch.setattr(signal, "signal", set_and_send)
+    with SignalsNoted() as interrupts:
+        assert (interrupts.asked, interrupts.signal) == (True, number)
+        assert signal.getsignal(number) == before  # a second one does not wait
+    assert signal.getsignal(number) == before
