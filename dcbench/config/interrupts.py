@@ -9,17 +9,18 @@ import threading
 from collections.abc import Iterator
 from typing import Any, NoReturn
 
-LEAVING = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR2)
-"""What a cluster says before it ends a process, and a terminal that is closed."""
-
-INTERRUPTING = (signal.SIGINT, *LEAVING)
+INTERRUPTING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR2)
+"""Ctrl-C, what a cluster says before it ends a process, and a terminal that is closed."""
 
 
 def handlers() -> dict[int, Any]:
-    """How the process takes the signals that interrupt, but for those that are ignored.
+    """How this thread takes the signals that interrupt, but for those that are ignored.
 
     Without those that other than Python's code takes, whose handlers could not be set again.
+    Outside the main thread, where Python takes no signals, there are none.
     """
+    if threading.current_thread() is not threading.main_thread():
+        return {}
     heard = {number: signal.getsignal(number) for number in INTERRUPTING}
     return {number: how for number, how in heard.items() if how not in (signal.SIG_IGN, None)}
 
@@ -32,15 +33,16 @@ def interruptible() -> Iterator[None]:
     pydantic does while it serializes, or drop it, as Python does in `__del__`. So whatever follows
     a signal here ends as an interrupt: no run has failed because of it.
 
-    While a network trains, the training loop takes the signals. Outside the main thread, where
-    Python takes none, nothing is changed.
+    While a network trains, the training loop takes the signals. Where none can be taken, nothing is
+    changed.
 
     Raises
     ------
     KeyboardInterrupt
         A signal came; its number is the argument.
     """
-    if threading.current_thread() is not threading.main_thread():
+    before = handlers()
+    if not before:
         yield
         return
     came: list[int] = []
@@ -54,7 +56,6 @@ def interruptible() -> Iterator[None]:
             told(problem)
 
     told, sys.unraisablehook = sys.unraisablehook, unraisable
-    before = handlers()
     try:
         for number in before:
             signal.signal(number, interrupt)

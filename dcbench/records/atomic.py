@@ -8,7 +8,6 @@ import hashlib
 import os
 import secrets
 import signal
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -42,17 +41,15 @@ def undisturbed() -> Iterator[None]:
     Outside the main thread, where Python takes no signals, nothing is changed.
     """
     noted: list[int] = []
-    before: dict[int, Any] = {}
+    before = handlers()
 
     def note(number: int, frame: object) -> None:
         if noted:
             _pass_on(number, before[number])
         noted.append(number)
 
-    if threading.current_thread() is threading.main_thread():
-        before = handlers()
-        for each in before:
-            signal.signal(each, note)
+    for each in before:
+        signal.signal(each, note)
     try:
         yield
     finally:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import signal
-import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -165,13 +164,12 @@ class Interrupts:
         self._previous: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
-        if threading.current_thread() is threading.main_thread():
-            previous = handlers()
-            for number in previous:
-                signal.signal(number, self._note)
-            self._previous = previous
-            if self.asked:  # meanwhile
-                self._restore()
+        previous = handlers()
+        for number in previous:
+            signal.signal(number, self._note)
+        self._previous = previous
+        if self.asked:  # meanwhile
+            self._restore()
         return self
 
     def __exit__(self, *exception: object) -> None:

@@ -78,9 +78,9 @@ class Delivery(NamedTuple):
     files : sequence of mapping
         Where results are sent back: the files of each run, by name; empty otherwise.
     interrupted : bool
-        Whether the worker was told to leave, by SIGTERM or SIGUSR2.
+        Whether the worker was told to leave, by a signal.
     signal : int or None
-        By which of them, where that is known.
+        By which, where that is known.
     lost : str
         Why the worker died, and the job with it; empty where it did not.
     """

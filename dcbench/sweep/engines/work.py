@@ -32,7 +32,7 @@ _at_work = threading.Lock()
 def carry_out(parcel: Parcel, bundle: bytes | None = None) -> Delivery:
     """Do the job of a parcel; whatever goes wrong with a run is its outcome.
 
-    In the main thread, SIGTERM and SIGUSR2 mean that the runs are to be stored and left.
+    In the main thread, a signal that interrupts means that the runs are to be stored and left.
 
     Parameters
     ----------
