@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from dcbench.leaderboard.boards import Board
-from dcbench.reports.page.about import about_protocols, trained_images, training_of
+from dcbench.reports.page.about import Training, about_protocols, trained_images, training_of
 from dcbench.reports.page.content import method_tables, slugs
 from dcbench.reports.page.cost import relative_costs
 from dcbench.reports.page.overview import Answer, Cell, overview_of
@@ -75,6 +75,20 @@ def test_protocol_without_runs_says_so_and_the_other_what_it_is():
     assert (standard.name, standard.empty) == ("v1", True)
     assert "No runs yet" in standard.said[0]
     assert [about.empty for about in about_protocols(two_boards())] == [False, False]
+
+
+def test_protocol_of_two_steps_stands_in_for_the_first():
+    rows = board({"erm": (0.5,)}, {}, split="cifar10-lt-100", protocol="v2-lite")
+    longer, standard = about_protocols([rows])
+    assert (longer.name, standard.name) == ("v2-lite", "v1")
+    assert longer.said[0] == "It trains wrn-10-1 for 40 epochs."
+    assert longer.said[1].startswith("v1, which it stands in for where there is no GPU, trains")
+    training = training_of("v2-lite", "cifar10-lt-100")
+    assert (training.standard, training.there) == (
+        "v1",
+        "resnet-32 for 200 epochs, in batches of 128",
+    )
+    assert training_of("v1", "cifar10-lt-100") == Training(training.there, "", "")
 
 
 def test_reported_numbers_stand_beside_what_was_trained_here(tmp_path: Path):
