@@ -67,13 +67,13 @@ def test_run_sweep_and_notebook_have_the_threads_of_the_protocol_or_those_asked_
     assert len(hashes) == 1
 
 
-def test_one_thread_is_the_rule_of_digits_and_of_protocols_for_a_cpu_and_the_cores_are_that_of_v1():
+def test_one_thread_is_the_rule_of_digits_and_v1_lite_and_the_cores_are_that_of_v1():
     rules = {
         (name, recipe): entry.threads
         for name in protocol_names()
         for recipe, entry in load_protocol(name).recipes.items()
     }
-    assert all(threads == 1 for (name, _), threads in rules.items() if name != "v1")
+    assert all(threads == 1 for (name, _), threads in rules.items() if name == "v1-lite")
     assert {
         recipe for (name, recipe), threads in rules.items() if threads == 1 and name == "v1"
     } == {"digits"}

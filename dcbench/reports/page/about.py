@@ -13,18 +13,18 @@ from dcbench.leaderboard.tracks import DEFAULT, EXTRA_DATA, OPEN
 
 @dataclass(frozen=True)
 class Training:
-    """What is trained on a split, and what the protocol trains that this one stands in for.
+    """What is trained on a split, and, where a protocol extends another one, what that one trains.
 
     Attributes
     ----------
     here, there : str
         `wrn-10-1 for 20 epochs, in batches of 128`; `there` is empty where nothing differs.
-    standard : str
-        The protocol that this one stands in for; empty where there is none.
+    parent : str
+        The protocol that is extended; empty where there is none.
     """
 
     here: str
-    standard: str
+    parent: str
     there: str
 
 
@@ -46,11 +46,9 @@ def training_of(protocol: str, split: str, track: str = DEFAULT) -> Training:
         return Training(
             f"{here}, but for {_departure(track)}; each method's name says which", "", ""
         )
-    standard = _standard(rules)
-    if standard is None:
-        return Training(here, "", "")
-    there = _trained(standard.entry(recipe)) if recipe in standard.recipes else ""
-    return Training(here, standard.name, "" if there == here else there)
+    parent = _parent(rules)
+    there = "" if parent is None or recipe not in parent.recipes else _trained(parent.entry(recipe))
+    return Training(here, "" if parent is None else parent.name, "" if there == here else there)
 
 
 def _departure(track: str) -> str:
@@ -61,7 +59,7 @@ def _departure(track: str) -> str:
 
 
 def about_protocols(boards: Sequence[Board]) -> list[About]:
-    """The protocols of some boards, and those that they stand in for and that have no board."""
+    """The protocols of some boards, and those that they extend and that have no board here."""
     recipes: dict[str, dict[str, None]] = {}
     for board in boards:
         recipes.setdefault(board.protocol, {})[split_config(board.split).recipe] = None
@@ -69,13 +67,12 @@ def about_protocols(boards: Sequence[Board]) -> list[About]:
     for name, own in recipes.items():
         rules = load_protocol(name)
         found[name] = About(name, rules.title, tuple(_said(rules, list(own))))
-        standard = _standard(rules)
-        if standard is not None and standard.name not in (*recipes, *found):
+        while (rules := _parent(rules) or rules).name not in (*recipes, *found):
             said = (
                 "No runs yet: nothing was measured by it, so no number on this page is its. "
-                f"`dcbench plan SPLIT --protocol {standard.name}` lists what it asks for."
+                f"`dcbench plan SPLIT --protocol {rules.name}` lists what it asks for."
             )
-            found[standard.name] = About(standard.name, standard.title, (said,), empty=True)
+            found[rules.name] = About(rules.name, rules.title, (said,), empty=True)
     return sorted(found.values(), key=lambda each: (each.empty, each.name))
 
 
@@ -89,12 +86,8 @@ def trained_images(protocol: str, split: str) -> str:
     return f"{max(counts):,} to {min(counts):,} images of a class, {len(counts)} classes"
 
 
-def _standard(rules: Protocol) -> Protocol | None:
-    """The protocol that another one stands in for: the first of those that it extends."""
-    if rules.extends is None:
-        return None
-    below = load_protocol(rules.extends)
-    return _standard(below) or below
+def _parent(rules: Protocol) -> Protocol | None:
+    return load_protocol(rules.extends) if rules.extends else None
 
 
 def _trained(entry: Entry) -> str:
@@ -105,16 +98,14 @@ def _trained(entry: Entry) -> str:
 def _said(rules: Protocol, recipes: Sequence[str]) -> list[str]:
     entries = [rules.entry(recipe) for recipe in recipes]
     said = [f"It trains {_spread(entries)}."]
-    standard = _standard(rules)
-    if standard is None:
-        return said
-    above = [standard.entry(name) for name in recipes if name in standard.recipes]
-    if above and _spread(above) != _spread(entries):
+    parent = _parent(rules)
+    above = [parent.entry(name) for name in recipes if name in parent.recipes] if parent else []
+    if parent and above and _spread(above) != _spread(entries):
         said.append(
-            f"{standard.name}, which it stands in for where there is no GPU, trains "
+            f"{parent.name}, which it stands in for where there is no GPU, trains "
             f"{_spread(above)}. So compare the methods of one column with each other; do not "
             "compare these numbers with those of papers, which are of networks and trainings like "
-            f"{standard.name}'s."
+            f"{parent.name}'s."
         )
     return said
 
