@@ -36,7 +36,7 @@ def release(
     """Freeze leaderboards: tables, page, exports and metadata in a folder, every file hashed.
 
     They are checked first. Equal leaderboards make equal bytes: whoever has the rows can make the
-    release again and compare one hash.
+    release again and compare one hash. So the page is without images of datasets.
     """
     from dcbench.reports.release import write_release
 

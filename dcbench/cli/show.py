@@ -82,6 +82,7 @@ def _overview(protocol: str | None, folder: Path | None) -> Iterator[Report]:
     from dcbench.config.protocol import load_protocol, protocol_names
     from dcbench.leaderboard.boards import load_boards, titled
     from dcbench.leaderboard.tracks import DEFAULT
+    from dcbench.reports.absent import has_subset_0
     from dcbench.reports.overview import overview_rows, sentences, standings_of
 
     if protocol is not None:
@@ -92,13 +93,16 @@ def _overview(protocol: str | None, folder: Path | None) -> Iterator[Report]:
         own = [board for board in boards if board.protocol == name]
         tables, lines = [], []
         for track in dict.fromkeys([DEFAULT, *(board.track for board in own)]):
-            found = standings_of(board for board in own if board.track == track)
+            of_track = [board for board in own if board.track == track]
+            found = standings_of(of_track)
+            lacking = [board for board in of_track if not has_subset_0(board)]
+            left_out = [titled(board.split, board.track) for board in lacking]
             tuned = {} if track == DEFAULT else {"track": track}
             data["splits"] += [each._asdict() | {"protocol": name} | tuned for each in found]
             if found:
                 title = titled(f"accuracy %, protocol {name}", track)
                 tables.append(Table(title, *overview_rows(found), matrix=True))
-            lines += sentences(titled(name, track), found)
+            lines += sentences(titled(name, track), found, left_out)
         yield Report(tables=tables, lines=[*lines, *([""] if own else [])])
         if own:
             across = _across(name, own)

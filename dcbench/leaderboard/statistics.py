@@ -53,33 +53,24 @@ class Difference:
 
 
 def paired_difference(
-    runs: pd.DataFrame, method: str, against: str, metric: str = "accuracy"
-) -> Difference:
+    values: pd.DataFrame, method: str, against: str, metric: str = "accuracy"
+) -> Difference | None:
     """The difference of two methods over the runs of equal subset and seed.
 
     Parameters
     ----------
-    runs
-        One row a run, with the columns `subset`, `method`, `seed` and the metric.
+    values
+        Of the metric, as `values_by_method` gives them.
 
-    Raises
-    ------
-    UsageError
-        An unknown method or metric, or no run that both have.
+    Returns
+    -------
+    Difference or None
+        None where one of the methods has no run, or no run is of both.
     """
-    return difference_of(values_by_method(runs, metric), method, against, metric)
-
-
-def difference_of(values: pd.DataFrame, method: str, against: str, metric: str) -> Difference:
-    """`paired_difference` of the values of a metric, as `values_by_method` gives them."""
-    for name in (method, against):
-        if name not in values:
-            raise unknown("method of this leaderboard", name, map(str, values))
-    both = values[method] - values[against]
-    differences = both.dropna().tolist()
-    if not differences:
-        raise UsageError(f"{method} and {against} have no {metric} of equal subset and seed")
-    return _of_pairs(differences, method, against, metric)
+    if method not in values or against not in values:
+        return None
+    differences = (values[method] - values[against]).dropna().tolist()
+    return _of_pairs(differences, method, against, metric) if differences else None
 
 
 def _of_pairs(differences: Sequence[float], method: str, against: str, metric: str) -> Difference:

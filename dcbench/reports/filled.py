@@ -29,11 +29,12 @@ import pandas as pd
 
 from dcbench.errors import UsageError, unknown
 from dcbench.leaderboard.boards import Board, load_board, load_boards
-from dcbench.leaderboard.statistics import paired_difference
+from dcbench.leaderboard.statistics import paired_difference, values_by_method
 from dcbench.metrics.metric import Metric
 from dcbench.metrics.table import HEADLINE_OOD_METRIC, METRICS, find_metric, metrics_of, ood_key
 from dcbench.reports import against_reported, agreement_pages
-from dcbench.reports.figures.palette import kinship
+from dcbench.reports.absent import rows_of_subset_0
+from dcbench.reports.kinship import kinship
 from dcbench.reports.markdown_tables import Writer, table_line, with_tables
 from dcbench.reports.terminal import PLUS_MINUS, difference_half, mean_text
 
@@ -51,16 +52,16 @@ _NAME = re.compile(r"`([^`]+)`")
 
 
 class _Measured(NamedTuple):
-    """What a leaderboard has of subset 0: its runs, and the row of each method."""
+    """What a leaderboard has of subset 0: accuracies by method, and the row of each method."""
 
-    runs: pd.DataFrame
+    accuracies: pd.DataFrame
     rows: dict[str, dict[Hashable, Any]]
 
 
 def _measured(board: Board) -> _Measured:
-    runs, summary = board.runs, board.summary
-    rows = summary[summary["subsets"] == "0"].to_dict("records")
-    return _Measured(runs[runs["subset"] == 0], {row["method"]: row for row in rows})
+    rows = rows_of_subset_0(board)
+    runs = board.runs[board.runs["subset"] == 0]
+    return _Measured(values_by_method(runs, ACCURACY.key), rows)
 
 
 @dataclass(frozen=True)
@@ -95,8 +96,8 @@ def filled(text: str, page: str, folder: Path | None = None) -> str:
     Raises
     ------
     UsageError
-        A mark that has no table or cannot be read, or a row that names no method of its
-        leaderboard.
+        A mark that has no table or cannot be read, a row that names no method of its leaderboard,
+        or a leaderboard without a run of subset 0.
     """
     lines = text.split("\n")
     load = cache(lambda split, protocol: _measured(load_board(split, protocol, folder)))
@@ -212,11 +213,13 @@ def _accuracy(source: _Source, split: str, method: str) -> str:
 
 
 def _minus(source: _Source, split: str | None, method: str, other: str) -> str:
-    """`+2.8 ± 0.6`: the paired difference in accuracy; a dash to itself, or without a twin."""
+    """`+2.8 ± 0.6`: the paired difference in accuracy.
+
+    A dash to itself, without a twin, and where no run is of both methods.
+    """
     _row(source, split, method)
     name = other.strip("`")
     against = kinship(method).twin if name == "twin" else name
-    runs = source.measured(str(split)).runs
-    if not against or against == method or against not in set(runs["method"]):
-        return ABSENT
-    return difference_half(paired_difference(runs, method, against), PLUS_MINUS)
+    accuracies = source.measured(str(split)).accuracies
+    found = paired_difference(accuracies, method, against)
+    return ABSENT if against == method or found is None else difference_half(found, PLUS_MINUS)

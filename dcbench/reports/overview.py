@@ -70,10 +70,13 @@ def _cell(each: MethodStanding) -> str:
     return f"{100 * each.accuracy:.1f}{mark}"
 
 
-def sentences(protocol: str, standings: Sequence[MethodStanding]) -> list[str]:
-    """How the table is read, and which splits lack runs."""
+def sentences(
+    protocol: str, standings: Sequence[MethodStanding], left_out: Iterable[str] = ()
+) -> list[str]:
+    """How the table is read, which splits lack runs, and which have none of subset 0."""
+    absent = [f"{name}: left out: no run of subset 0, which this table is of" for name in left_out]
     if not standings:
-        return [
+        return absent or [
             f"{protocol}: no rows yet; `dcbench plan SPLIT --protocol {protocol}` lists its runs"
         ]
     said = []
@@ -87,7 +90,7 @@ def sentences(protocol: str, standings: Sequence[MethodStanding]) -> list[str]:
         f"{split}: {count} of {_methods(split, standings)} methods have too few runs for a rank"
         for split, count in sorted(lacking.items())
     ]
-    return said
+    return said + absent
 
 
 def _methods(split: str, standings: Iterable[MethodStanding]) -> int:

@@ -13,7 +13,7 @@ from dcbench.leaderboard.boards import Board, titled
 from dcbench.leaderboard.ranks import standings
 from dcbench.metrics.metric import Metric
 from dcbench.metrics.table import metric_of
-from dcbench.reports.absent import has_values
+from dcbench.reports.absent import has_values, rows_of_subset_0
 from dcbench.reports.reported import Reported
 from dcbench.reports.terminal import with_minus
 
@@ -90,10 +90,10 @@ def paper_table(
     Raises
     ------
     UsageError
-        An unknown metric, or one that no run of the splits has.
+        An unknown metric, one that no run of the splits has, or a split without a run of subset 0.
     """
     shown = tuple(_metric(key, boards) for key in metrics)
-    summaries = [_summary(board) for board in boards]
+    summaries = [rows_of_subset_0(board) for board in boards]
     columns = [
         _Column(metric, summary, _best(board, summary, metric))
         for board, summary in zip(boards, summaries, strict=True)
@@ -148,15 +148,6 @@ class _Column(NamedTuple):
     metric: Metric
     summary: _Summary
     best: set[str]
-
-
-def _summary(board: Board) -> _Summary:
-    """The rows of subset 0 by method, in the order of their ranks, then of their means."""
-    ordered = board.summary.sort_values(
-        ["rank", "accuracy_mean"], ascending=[True, False], na_position="last", kind="stable"
-    )
-    rows = ordered.to_dict("records")
-    return {str(row["method"]): row for row in rows if row["subsets"] == "0"}
 
 
 def _is_provisional(summary: _Summary, method: str) -> bool:

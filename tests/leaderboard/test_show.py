@@ -13,7 +13,7 @@ from dcbench.cli.report import Table
 from dcbench.cli.tables import laid_out
 from dcbench.leaderboard.boards import load_board
 from dcbench.reports.terminal import display_rows
-from tests.leaderboard.tampering import SEEDS, rows_of, runs, set_cell
+from tests.leaderboard.tampering import SEEDS, edit, rows_of, runs, set_cell, summary
 
 
 @pytest.fixture(autouse=True)
@@ -133,6 +133,15 @@ def test_without_a_split_all_of_them_are_shown_at_a_glance(whole: Path):
     rows, [across] = json.loads(said)["splits"], json.loads(said)["across"]
     assert {row["method"] for row in rows} == {"erm", "mixup", "remix"}
     assert (across["methods"], list(across["splits"])) == ([], ["digits"])
+
+
+def test_split_without_a_run_of_subset_0_is_named_and_not_just_left_out(whole: Path):
+    edit(runs(whole), lambda rows: [row.update(subset="1") for row in rows])
+    edit(summary(whole), lambda rows: [row.update(subsets="all") for row in rows])
+    code, said, _ = invoked("--from", str(whole), "--protocol", "v1")
+    assert code == 0
+    assert said.startswith("digits: left out: no run of subset 0, which this table is of\n")
+    assert "no rows yet" not in said
 
 
 def test_differences_are_of_one_split(whole: Path):

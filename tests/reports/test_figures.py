@@ -1,6 +1,7 @@
 import logging
 import math
 import re
+import warnings
 import xml.etree.ElementTree as ET
 from dataclasses import replace
 from pathlib import Path
@@ -29,12 +30,13 @@ from dcbench.reports.figures.frequency import draw_frequency, recall_by_count
 from dcbench.reports.figures.layout import columns_and_width
 from dcbench.reports.figures.learning import draw_learning
 from dcbench.reports.figures.ood_scores import shares
-from dcbench.reports.figures.palette import families, kinship, sorted_methods, styles_of
+from dcbench.reports.figures.palette import families, sorted_methods, styles_of
 from dcbench.reports.figures.reliability import confidence_and_accuracy, pooled
 from dcbench.reports.figures.roc import draw_roc, true_positive_rate
 from dcbench.reports.figures.run_data import find_runs, read_runs, reduce_predictions
 from dcbench.reports.figures.spread import interval, percent_texts
 from dcbench.reports.figures.style import settings
+from dcbench.reports.kinship import kinship
 from tests.records.test_store import a_record
 
 SPLIT = "cifar10-lt-100"
@@ -384,6 +386,34 @@ def test_times_of_other_devices_or_of_shared_ones_have_marks_of_their_own(
     mixed = Board(board.protocol, board.split, board.runs.assign(**{column: values}), board.summary)
     [_, cost] = draw_figures([mixed], tmp_path, tmp_path / "out", ["svg"])
     assert told in cost.read_text().replace("\N{NO-BREAK SPACE}", " ")
+
+
+@pytest.mark.parametrize("methods", [1, 2, 3])
+def test_panel_of_few_methods_has_the_room_that_it_needs(board: Board, methods: int):
+    few = replace(board, runs=board.runs[board.runs["method"].isin(METHODS[:methods])])
+    with matplotlib.rc_context(settings()), warnings.catch_warnings():
+        warnings.simplefilter("error")
+        figure = draw_accuracy([few]).figure
+        figure.draw_without_rendering()
+    [axes] = figure.axes
+    # Three rows of 0.17 inches each; what is around the panel has 0.6.
+    assert axes.get_window_extent().height / figure.dpi > 3 * 0.17
+    below = axes.get_tightbbox().y0
+    assert below > max(text.get_window_extent().y1 for text in figure.texts[1:])
+
+
+def test_board_without_a_run_of_subset_0_is_named_and_the_others_are_drawn(
+    board: Board, tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    later = replace(board, split="digits", runs=board.runs.assign(subset=1))
+    with caplog.at_level(logging.INFO, "dcbench"):
+        drawn = draw_figures([board, later], tmp_path, tmp_path / "out", ["svg"])
+    assert {path.name for path in drawn} == {
+        f"v1-lite-{SPLIT}-accuracy.svg",
+        f"v1-lite-{SPLIT}-cost.svg",
+    }
+    said = "v1-lite-digits: left out: no run of subset 0, which its figures are of"
+    assert said in caplog.messages
 
 
 def test_board_without_a_run_of_subset_0_is_wrong_use(board: Board, tmp_path: Path):

@@ -1,6 +1,7 @@
 """Numbers in pages: filled from boards, words left alone."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from dcbench.cli import app
 from dcbench.errors import UsageError
 from dcbench.reports import filled as module
 from dcbench.reports.filled import filled
-from tests.reports.test_latex import a_board
+from tests.reports.test_latex import a_board, of_later_subsets
 
 SPACE = "\N{NO-BREAK SPACE}"
 PAGE = """Words before.
@@ -67,6 +68,33 @@ def test_a_twin_is_that_of_the_method_and_a_row_may_name_its_split(monkeypatch):
     text = filled(page, "page.md")
     assert row(text, "`cifair10`, `ic-mixup`")[1] == "+3.0 ± 12.7"
     assert row(text, "`cifair10`, `mixup`")[1] == "–"
+
+
+def test_twin_of_a_method_with_settings_is_that_of_the_method(monkeypatch):
+    # Minus mixup 2 and 4, minus ic-mixup 1 and 1.
+    rows = {"mixup": [0.60, 0.61], "ic-mixup": [0.61, 0.64], "ic-mixup[axes=class]": [0.62, 0.65]}
+    monkeypatch.setattr(module, "load_board", lambda *_: a_board(rows))
+    page = "<!-- measured: v1 cifair10 -->\n| method | − twin | − `ic-mixup` |\n|---|---|---|\n"
+    text = filled(page + "| `ic-mixup[axes=class]` | | |\n", "page.md")
+    assert row(text, "`ic-mixup[axes=class]`")[1:] == ["+3.0 ± 12.7", "+1.0 ± 0.0"]
+
+
+def test_methods_that_share_no_run_have_a_dash_and_stop_no_page(monkeypatch):
+    board = a_board({"erm": [0.5, 0.5], "mixup": [0.6, 0.6], "ic-mixup": [0.7, 0.7]})
+    elsewhere = board.runs["seed"].where(board.runs["method"] != "ic-mixup", board.runs["seed"] + 2)
+    apart = replace(board, runs=board.runs.assign(seed=elsewhere))
+    monkeypatch.setattr(module, "load_board", lambda *_: apart)
+    page = "<!-- measured: v1 cifair10 -->\n| method | − erm | − twin |\n|---|---|---|\n"
+    text = filled(f"{page}| `ic-mixup` | | |\n| `mixup` | | |\n", "page.md")
+    assert row(text, "`ic-mixup`")[1:] == ["–", "–"]
+    assert row(text, "`mixup`")[1:] == ["+10.0 ± 0.0", "–"]
+
+
+def test_board_without_subset_0_is_named_by_the_line_of_its_table(monkeypatch):
+    monkeypatch.setattr(module, "load_board", lambda *_: of_later_subsets(a_board()))
+    said = "page.md, line 3: cifair10 under v1 has no run of subset 0, which the table is of"
+    with pytest.raises(UsageError, match=f"^{said}$"):
+        filled(PAGE.replace("stays, | as | it is", "stays"), "page.md")
 
 
 @pytest.mark.usefixtures("board")

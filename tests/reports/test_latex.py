@@ -2,6 +2,7 @@ import math
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -129,6 +130,18 @@ def test_metric_that_is_not_there_is_an_error(metric):
 
 
 NASTY = "a_b%{$}&#^~\\<script>|\u202e"
+
+
+def of_later_subsets(board: Board) -> Board:
+    """The same board, as if its runs were of subset 1."""
+    runs, summary = board.runs.assign(subset=1), board.summary.assign(subsets="all")
+    return replace(board, runs=runs, summary=summary)
+
+
+def test_board_without_subset_0_is_named():
+    said = "digits under v1 has no run of subset 0, which the table is of"
+    with pytest.raises(UsageError, match=f"^{said}$"):
+        paper_table([a_board(), of_later_subsets(a_board(split="digits"))], ["accuracy"])
 
 
 def test_names_are_text_in_latex():

@@ -23,6 +23,9 @@ def test_what_is_missing_is_said_split_by_split():
     marks, lacking = sentences("v1-lite", STANDINGS)
     assert marks.startswith("* best, or not significantly different from the best")
     assert lacking == "cifair10: 1 of 3 methods have too few runs for a rank"
+    absent = "cifair100: left out: no run of subset 0, which this table is of"
+    assert sentences("v1-lite", STANDINGS, ["cifair100"]) == [marks, lacking, absent]
+    assert sentences("v1-lite", [], ["cifair100"]) == [absent]
     assert sentences("v1", []) == [
         "v1: no rows yet; `dcbench plan SPLIT --protocol v1` lists its runs"
     ]

@@ -15,17 +15,26 @@ import pytest
 from typer.testing import CliRunner
 
 from dcbench.cli import app
+from dcbench.config.paths import shipped_root
+from dcbench.data.parts import MissingData
 from dcbench.leaderboard.boards import load_board
 from dcbench.leaderboard.checks import check
 from dcbench.leaderboard.diff import diff
 from dcbench.leaderboard.states import state_of_folder
+from dcbench.methods import Method, register, registry
 from dcbench.metrics.table import METRICS
+from dcbench.reports.page import split_pages, write_page
 from dcbench.reports.release import write_release
 from dcbench.reports.release.every_eval_ever import eval_files
 from tests.leaderboard.conftest import made, whole  # noqa: F401 - fixtures
 from tests.leaderboard.tampering import edit, runs, set_cell
+from tests.reports.page.made import board
 
 SAMPLES = Path(__file__).parent / "samples"
+
+
+class Mine(Method):
+    """A method of another package, and what is mine."""
 
 
 def command(*words: object) -> tuple[int, str, str]:
@@ -61,6 +70,43 @@ def test_same_leaderboards_make_other_bytes(release: Path, whole: Path, tmp_path
     write_release("1.0", tmp_path / "copy", tmp_path / "again")
     assert files(tmp_path / "again") == files(release)
     assert not any(str(tmp_path).encode() in text for text in files(release).values())
+
+
+def images_that_lack(*_: object) -> None:
+    raise MissingData("they are not here")
+
+
+def test_images_at_hand_make_other_bytes(release: Path, whole: Path, tmp_path: Path, monkeypatch):  # noqa: F811
+    monkeypatch.setattr(split_pages, "load_listed", images_that_lack)
+    write_release("1.0", whole, tmp_path / "again")
+    assert files(tmp_path / "again") == files(release)
+    assert not list(release.rglob("*.png"))
+    said = (release / "page/splits/digits.html").read_text()
+    assert "A page with images is made by dcbench leaderboard page" in said
+    assert "no images of datasets" in (release / "README.md").read_text()
+
+
+@pytest.mark.data
+def test_data_folder_makes_another_hash(real_data: Path, tmp_path: Path, monkeypatch):
+    def made_with(data: Path) -> str:
+        monkeypatch.setenv("DCBENCH_DATA", str(data))
+        shipped = shipped_root() / "leaderboard"
+        return write_release("1.0", shipped, tmp_path / "release", dry_run=True).sha256
+
+    assert made_with(real_data) == made_with(tmp_path)
+
+
+def test_method_of_an_installed_package_makes_other_bytes(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(registry, "_methods", dict(registry._methods))
+    boards = [board({"erm": (0.5,), "mine": (0.6,)}, {}, split="digits")]
+    write_page(boards, (), tmp_path / "without", installed=False)
+    described = write_page(boards, (), tmp_path / "described").parent / "methods/mine.html"
+    register("mine")(Mine)
+    write_page(boards, (), tmp_path / "with", installed=False)
+    assert files(tmp_path / "with") == files(tmp_path / "without")
+    assert "what is mine" not in described.read_text()
+    write_page(boards, (), tmp_path / "described")
+    assert "what is mine" in described.read_text()
 
 
 def test_release_does_not_hold_the_leaderboards(release: Path, whole: Path):  # noqa: F811

@@ -73,13 +73,15 @@ def draw_figures(
     DataError
         A stored run is damaged.
     """
-    shown = [
-        replace(board, runs=board.runs[board.runs["subset"] == 0])
-        for board in boards
-        if not board.runs.empty and (board.runs["subset"] == 0).any()
+    of_subset_0 = [
+        board for board in boards if not board.runs.empty and (board.runs["subset"] == 0).any()
     ]
-    if not shown:
+    if not of_subset_0:
         raise UsageError("there is nothing to draw: no leaderboard has a run of subset 0")
+    for board in boards:
+        if board not in of_subset_0:
+            _log.info("%s: left out: no run of subset 0, which its figures are of", board.name)
+    shown = [replace(board, runs=board.runs[board.runs["subset"] == 0]) for board in of_subset_0]
     drawn = chain(_all_figures(shown, results), _across_figures(boards))
     return write_figures(drawn, output, formats)
 

@@ -42,19 +42,18 @@ def draw_accuracy(boards: Sequence[Board]) -> TitledFigure:
     ordered = sorted(boards, key=lambda board: -len(measured[board.split]))
     columns, width = columns_and_width(len(boards), _MOST_COLUMNS)
     rows = num_rows(len(boards), columns)
-    tallest = [len(measured[board.split]) for board in ordered[::columns]]
+    heights = [max(len(measured[board.split]), _SHORTEST) for board in ordered[::columns]]
     where = "by split" if columns > 1 else f"on {boards[0].split}"
     titled = titled_figure(
         f"Test {_ACCURACY.title.lower()} {where} ({boards[0].protocol})",
         _NOTE,
-        (width, sum(0.6 + 0.17 * methods for methods in tallest)),
+        (width, sum(0.6 + 0.17 * methods for methods in heights)),
         values=" ".join(
             sentence_of(f"Accuracy in percent on {board.split}", texts)
             for board in boards
             if (texts := percent_texts(board.runs, _ACCURACY.key))
         ),
     )
-    heights = [max(methods, _SHORTEST) for methods in tallest]
     grid = titled.figure.add_gridspec(rows, columns, height_ratios=heights)
     for place, board in enumerate(ordered):
         row, column = divmod(place, columns)

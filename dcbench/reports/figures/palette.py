@@ -9,8 +9,7 @@ from typing import Any, NamedTuple
 from matplotlib.artist import Artist
 from matplotlib.lines import Line2D
 
-from dcbench.errors import UsageError
-from dcbench.methods import method_class
+from dcbench.reports.kinship import kinship, plain_name
 
 BLACK, ORANGE, SKY, GREEN = "#000000", "#e69f00", "#56b4e9", "#009e73"
 BLUE, VERMILLION, PURPLE, GRAY = "#0072b2", "#d55e00", "#cc79a7", "#666666"
@@ -38,21 +37,6 @@ class MethodStyle(NamedTuple):
         }
 
 
-class Kinship(NamedTuple):
-    """What a method is drawn beside.
-
-    Attributes
-    ----------
-    family : str
-        Methods of one family stand together.
-    twin : str
-        The method that it is a variant of; empty where it is of none.
-    """
-
-    family: str
-    twin: str
-
-
 _DASHED = (0, (4, 2))
 _DOTTED = (0, (1, 1))
 _DASH_DOTTED = (0, (5, 1, 1, 1))
@@ -76,19 +60,6 @@ _OTHERS = [
 ]
 
 
-def kinship(method: str) -> Kinship:
-    """Family and twin of a method, with settings or without; a name that is unknown is its own."""
-    name = method.partition("[")[0]
-    # Names come from tables that others wrote, and `method_class` would run a file of that name.
-    if ".py:" in name:
-        return Kinship(name, "")
-    try:
-        found = method_class(name)
-    except UsageError:
-        return Kinship(name, "")
-    return Kinship(found.family or name, found.twin)
-
-
 def sorted_methods(methods: Iterable[str]) -> list[str]:
     """Methods by family, `erm` first; variants and settings after the plain form."""
     known = list(_FAMILIES)
@@ -96,7 +67,7 @@ def sorted_methods(methods: Iterable[str]) -> list[str]:
     def key(method: str) -> tuple[int, str, bool, bool, str]:
         family, twin = kinship(method)
         rank = known.index(family) if family in known else len(known)
-        return rank, family, bool(twin), method.partition("[")[0] != family, method
+        return rank, family, bool(twin), plain_name(method) != family, method
 
     return sorted(set(methods), key=key)
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 import inspect
 import math
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
 from dcbench.config.protocol import load_protocol
 from dcbench.data.splits import split_config
-from dcbench.errors import UsageError
 from dcbench.leaderboard.boards import Board, titled
-from dcbench.leaderboard.statistics import difference_of, values_by_method
-from dcbench.methods import Method, method_class, method_names
+from dcbench.leaderboard.statistics import paired_difference, values_by_method
+from dcbench.methods import Method, is_own, method_names
+from dcbench.reports.kinship import class_of, kinship, plain_name
 from dcbench.reports.page.cite import cite_paper, cite_row, paper_link
 from dcbench.reports.page.content import MethodRow, MethodTable
 from dcbench.reports.page.cost import BASE
@@ -39,13 +39,14 @@ class RowOnPage:
     spread: str
     over_base: str
     over_twin: str
+    over_plain: str
     ece: str
     cost: str
 
 
 @dataclass(frozen=True)
 class MethodPage:
-    """What the page of a method shows."""
+    """What the page of a method shows; `plain` is the method without the settings in its name."""
 
     name: str
     summary: str
@@ -54,6 +55,8 @@ class MethodPage:
     family: str
     twin: str
     twin_page: str
+    plain: str
+    plain_page: str
     code: str
     links: tuple[str, ...]
     settings: list[Setting]
@@ -65,11 +68,14 @@ class MethodPage:
 class Boards:
     """All boards of a page with their tables, taken apart by method once."""
 
-    def __init__(self, boards: Sequence[tuple[Board, Sequence[MethodTable]]]) -> None:
+    def __init__(
+        self, boards: Sequence[tuple[Board, Sequence[MethodTable]]], *, installed: bool = True
+    ) -> None:
         self.by_method: dict[str, list[tuple[Board, MethodTable, MethodRow, pd.DataFrame]]] = {}
         self.footnotes: dict[str, list[str]] = {}
         # Once: a name that is not registered has every installed package asked for it.
-        self.known = frozenset(method_names())
+        names = method_names()
+        self.known = frozenset(names if installed else filter(is_own, names))
         for board, tables in boards:
             for table in tables:
                 values = values_by_method(table.runs_of(board), "accuracy")
@@ -85,8 +91,9 @@ def method_page(
     name: str, boards: Boards, pages: Mapping[str, str], figures: list[Figure]
 ) -> MethodPage:
     """What the page of a method shows; `pages` are the addresses of all methods' pages."""
-    found = _class_of(name, boards.known)
-    twin = _twin(name, found)
+    found = class_of(name, boards.known)
+    family, twin = kinship(name, boards.known)
+    plain = plain_name(name) if "[" in name else ""
     rows = boards.by_method[name]
     paper = found.paper if found else ""
     cited = [cite_paper(name, paper)] if paper else []
@@ -95,29 +102,18 @@ def method_page(
         summary=_summary(found),
         paper=paper,
         paper_link=paper_link(paper),
-        family=(found.family if found else "") or name.partition("[")[0],
+        family=family,
         twin=twin,
         twin_page=pages.get(twin, "").removeprefix("methods/"),
+        plain=plain,
+        plain_page=pages.get(plain, "").removeprefix("methods/"),
         code=f"{found.__module__}.{found.__qualname__}" if found else "",
         links=_links(boards.footnotes.get(name, ())),
         settings=_settings(name, found, [board for board, *_ in rows]),
-        rows=[_row(*each, twin) for each in rows],
+        rows=[_row(*each, twin, plain) for each in rows],
         figures=figures,
         citations=cited + [cite_row(board, row) for board, table, row, _ in rows if table.first],
     )
-
-
-def _class_of(name: str, known: Collection[str]) -> type[Method] | None:
-    """The class of a method; None where this installation has none of that name."""
-    plain = name.partition("[")[0]
-    # Names come from tables that others wrote, and `method_class` would run a file of that name.
-    return method_class(plain) if plain in known else None
-
-
-def _twin(name: str, found: type[Method] | None) -> str:
-    """What a method is compared with; of one with settings, the method without."""
-    plain, bracket, _ = name.partition("[")
-    return plain if bracket else (found.twin if found else "")
 
 
 def _summary(found: type[Method] | None) -> str:
@@ -159,7 +155,7 @@ def _settings(name: str, found: type[Method] | None, boards: Sequence[Board]) ->
 
 
 def _row(
-    board: Board, table: MethodTable, row: MethodRow, values: pd.DataFrame, twin: str
+    board: Board, table: MethodTable, row: MethodRow, values: pd.DataFrame, twin: str, plain: str
 ) -> RowOnPage:
     by_key = {metric.key: cell for metric, cell in zip(table.metrics, row.cells, strict=True)}
     ece = by_key.get("ece15")
@@ -175,6 +171,7 @@ def _row(
         spread=row.accuracy.spread,
         over_base=_difference(values, row.method, BASE),
         over_twin=_difference(values, row.method, twin),
+        over_plain=_difference(values, row.method, plain),
         ece="–" if ece is None else ece.text,
         cost=row.cost.text,
     )
@@ -182,11 +179,8 @@ def _row(
 
 def _difference(values: pd.DataFrame, method: str, against: str) -> str:
     """`+3.3 (+2.5 to +4.1)` in points; a dash where there is no such pair."""
-    if against == method or against not in values or method not in values:
-        return "–"
-    try:
-        found = difference_of(values, method, against, "accuracy")
-    except UsageError:  # no run that both have
+    found = paired_difference(values, method, against)
+    if against == method or found is None:
         return "–"
     if math.isnan(found.low):
         return f"{100 * found.mean:+z.1f}"

@@ -7,9 +7,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from dcbench.errors import UsageError
 from dcbench.leaderboard.boards import Board, titled
-from dcbench.leaderboard.statistics import paired_difference
+from dcbench.leaderboard.statistics import paired_difference, values_by_method
 from dcbench.reports.page.about import trained_images
 from dcbench.reports.page.content import MethodRow, MethodTable, PageCell
 from dcbench.reports.page.cost import BASE
@@ -58,9 +57,12 @@ class Overview:
 
 
 def overview_of(protocol: str, boards: Mapping[str, tuple[Board, MethodTable]]) -> Overview:
-    """The overview of a protocol, by the keys of its panels, over the table of subset 0."""
+    """The overview of a protocol over subset 0; boards with their first tables, by panel."""
     answers = [_answer(key, board, table) for key, (board, table) in boards.items()]
-    by_split = {key: {row.method: row for row in table.rows} for key, (_, table) in boards.items()}
+    by_split = {
+        key: {row.method: row for row in table.rows if table.first}
+        for key, (_, table) in boards.items()
+    }
     best = Counter(
         row.method for rows in by_split.values() for row in rows.values() if row.rank == 1
     )
@@ -88,6 +90,9 @@ def _cell(row: MethodRow | None) -> Cell:
 
 def _answer(key: str, board: Board, table: MethodTable) -> Answer:
     images = trained_images(board.protocol, board.split)
+    if not table.first:
+        sure = ["No run is of subset 0, which these answers are of."]
+        return Answer(key, titled(board.split, board.track), images, None, [], sure)
     ranked = [row for row in table.rows if row.rank is not None]
     if not ranked:
         asked = max(row.asked for row in table.rows)
@@ -121,9 +126,8 @@ def _beside_base(board: Board, method: str) -> str:
     if method == BASE:
         return ""
     runs = board.runs[board.runs["subset"] == 0]
-    try:
-        found = paired_difference(runs, method, BASE)
-    except UsageError:
+    found = paired_difference(values_by_method(runs, "accuracy"), method, BASE)
+    if found is None:
         return ""
     if math.isnan(found.low):
         return f"{100 * found.mean:+z.1f} points over {BASE} in one paired run."

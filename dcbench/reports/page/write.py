@@ -15,7 +15,6 @@ import pandas as pd
 
 from dcbench.config.progress import NoProgress, Progress
 from dcbench.data.parts import Source
-from dcbench.data.source import open_source
 from dcbench.errors import UsageError
 from dcbench.leaderboard.boards import Board, titled
 from dcbench.leaderboard.tables import write_table
@@ -65,6 +64,7 @@ def write_page(
     *,
     results: Path | None = None,
     source: Source | None = None,
+    installed: bool = True,
     progress: Progress | None = None,
 ) -> Path:
     """Write the page of some boards: a folder that opens without a network.
@@ -83,7 +83,9 @@ def write_page(
     results
         A folder of stored runs, for learning curves and reliability on the pages of methods.
     source
-        Images for the contact sheets of splits; else those of `DCBENCH_DATA`.
+        Images for the contact sheets of splits; without it there are none.
+    installed
+        Describe methods of other installed packages too; else only those that come with dcbench.
 
     Returns
     -------
@@ -117,8 +119,8 @@ def write_page(
     templates = environment()
     tables = [(board, panel.tables) for board, panel in zip(boards, panels, strict=True)]
     drawn = _method_figures(boards, results, output, files, progress)
-    _write_methods(templates, Boards(tables), pages, drawn, output)
-    _write_splits(templates, panels, source or open_source(allow_unverified=True), output)
+    _write_methods(templates, Boards(tables, installed=installed), pages, drawn, output)
+    _write_splits(templates, panels, source, output)
     values = {
         "panels": panels,
         "pages": pages,
@@ -163,7 +165,7 @@ def _write_methods(
 
 
 def _write_splits(
-    templates: jinja2.Environment, panels: Sequence[Panel], source: Source, output: Path
+    templates: jinja2.Environment, panels: Sequence[Panel], source: Source | None, output: Path
 ) -> None:
     for panel in {panel.of: panel for panel in reversed(panels)}.values():
         target = (output / panel.page).with_suffix(".png")

@@ -1,6 +1,7 @@
 """`write_release`: tables, page, records and their hashes in a folder that needs nothing else.
 
-Equal leaderboards make equal bytes: no time of the clock and no place of this machine goes in.
+Equal leaderboards make equal bytes: no time of the clock and no place of this machine goes in,
+and nothing that not every machine has: images of datasets, methods of other packages.
 """
 
 from __future__ import annotations
@@ -138,7 +139,7 @@ def _tables(folder: Path) -> Iterator[tuple[str, bytes]]:
 
 def _page(boards: Sequence[Board]) -> Iterator[tuple[str, bytes]]:
     with tempfile.TemporaryDirectory(prefix="dcbench-") as scratch:
-        write_page(boards, load_reported(), Path(scratch))
+        write_page(boards, load_reported(), Path(scratch), installed=False)
         for path in sorted(Path(scratch).rglob("*")):
             if path.is_file():
                 yield path.relative_to(scratch).as_posix(), path.read_bytes()
@@ -199,7 +200,7 @@ def _readme(found: Mapping[str, Any], boards: Sequence[Board], records: bool) ->
         "| folder | holds |",
         "|---|---|",
         "| `leaderboard/` | rows, summaries and rules; its README describes every column |",
-        "| `page/` | `index.html`, which opens without a network |",
+        "| `page/` | `index.html`, which opens without a network; no images of datasets |",
         "| `every-eval-ever/` | a JSON file for each method, in that schema's version 0.3.0 |",
         *(["| `records/` | the record of each run, by its address |"] if records else []),
         "| `.zenodo.json` | metadata for a deposit |",

@@ -7,12 +7,13 @@ from pathlib import Path
 import pandas as pd
 
 from dcbench.leaderboard.boards import Board
-from dcbench.reports.page.about import Training, about_protocols, trained_images, training_of
+from dcbench.reports.page.about import about_protocols, trained_images, training_of
 from dcbench.reports.page.content import method_tables, slugs
 from dcbench.reports.page.cost import relative_costs
 from dcbench.reports.page.overview import Answer, Cell, overview_of
 from tests.reports.page.made import board, reported, two_boards
 from tests.reports.page.test_rendering import made
+from tests.reports.test_latex import of_later_subsets
 
 
 def answer_of(shown: Board) -> Answer:
@@ -42,6 +43,17 @@ def test_no_answer_is_given_where_no_method_has_all_its_runs():
     assert answer.sure == [
         "Not decided: a rank takes 3 runs of a method, and 2 methods have at most 2."
     ]
+
+
+def test_numbers_of_other_subsets_are_no_answer():
+    first = two_boards()[0]
+    later = of_later_subsets(first)
+    answer = answer_of(later)
+    assert answer.pick is None
+    assert answer.sure == ["No run is of subset 0, which these answers are of."]
+    [table], [others] = method_tables(first), method_tables(later)
+    both = overview_of("v1-lite", {"key": (first, table), "other": (later, others)})
+    assert {cells[1] for _, cells in both.rows} == {Cell()}
 
 
 def test_cells_say_who_is_best_and_who_has_too_few_runs():
@@ -75,20 +87,6 @@ def test_protocol_without_runs_says_so_and_the_other_what_it_is():
     assert (standard.name, standard.empty) == ("v1", True)
     assert "No runs yet" in standard.said[0]
     assert [about.empty for about in about_protocols(two_boards())] == [False, False]
-
-
-def test_protocol_of_two_steps_stands_in_for_the_first():
-    rows = board({"erm": (0.5,)}, {}, split="cifar10-lt-100", protocol="v2-lite")
-    longer, standard = about_protocols([rows])
-    assert (longer.name, standard.name) == ("v2-lite", "v1")
-    assert longer.said[0] == "It trains wrn-10-1 for 40 epochs."
-    assert longer.said[1].startswith("v1, which it stands in for where there is no GPU, trains")
-    training = training_of("v2-lite", "cifar10-lt-100")
-    assert (training.standard, training.there) == (
-        "v1",
-        "resnet-32 for 200 epochs, in batches of 128",
-    )
-    assert training_of("v1", "cifar10-lt-100") == Training(training.there, "", "")
 
 
 def test_reported_numbers_stand_beside_what_was_trained_here(tmp_path: Path):

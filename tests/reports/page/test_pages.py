@@ -49,6 +49,18 @@ def test_page_of_a_method_has_its_paper_twin_settings_and_rows(folder: Path):
     assert 'href="../index.html#v1-lite-cifair10-common-subset-0-ic-mixup"' in source
 
 
+def test_twin_of_a_method_with_settings_is_the_one_that_filled_pages_have(tmp_path: Path):
+    name = "ic-mixup[axes=class]"
+    rows = {"mixup": (0.52, 0.53), "ic-mixup": (0.55, 0.56), name: (0.54, 0.56)}
+    write_page([board(rows, {}, split="digits")], (), tmp_path)
+    page = Page(tmp_path / "methods/ic-mixup-axes-class.html")
+    assert 'Twin</dt><dd><a href="mixup.html">mixup</a>' in page.source
+    assert 'Without its settings</dt><dd><a href="ic-mixup.html">ic-mixup</a>' in page.source
+    # Minus mixup 2 and 3, minus ic-mixup -1 and 0; t(0.975, 1) = 12.7062.
+    assert "– +2.5 (-3.9 to +8.9) -0.5 (-6.9 to +5.9)" in page.words()
+    assert "Without its settings" not in words(tmp_path, "methods/ic-mixup.html")
+
+
 def test_rows_of_every_board_stand_on_the_page_of_a_method(folder: Path):
     source = (folder / "methods/erm.html").read_text()
     rows = re.findall(r'href="../index.html#(.*?)"', source)
