@@ -187,19 +187,22 @@ class OodScore:
         Gives the scores of logits [N, C], or several kinds at once as a mapping by key.
     required : bool
         As of a `Metric`.
+    of_logits : bool
+        Whether it takes logits: those that give the same probabilities may differ in it.
     """
 
     key: str
     compute: Callable[..., Any]
     title: str
     required: bool = False
+    of_logits: bool = False
 
 
 OOD_SCORES: tuple[OodScore, ...] = (
     OodScore("msp", ood_scores, "maximum probability", required=True),
-    OodScore("max_logit", ood_scores, "maximum logit", required=True),
+    OodScore("max_logit", ood_scores, "maximum logit", required=True, of_logits=True),
     OodScore("entropy", ood_scores, "negative entropy", required=True),
-    OodScore("energy", ood_scores, "negative free energy", required=True),
+    OodScore("energy", ood_scores, "negative free energy", required=True, of_logits=True),
 )
 """The scores that OOD sets are detected by."""
 

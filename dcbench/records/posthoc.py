@@ -9,24 +9,29 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, field_validator, model_validator
 
 from dcbench.config.base import Config, validated
+from dcbench.config.paths import folders_in
 from dcbench.config.reading import parse_json
 from dcbench.errors import DataError
 from dcbench.metrics.measure import detection
+from dcbench.metrics.table import OOD_SCORES
 from dcbench.metrics.values import Detection, Metrics
 from dcbench.records import files
 from dcbench.records.arrays import Arrays
 from dcbench.records.atomic import write_bytes, writing
-from dcbench.records.files import POSTHOC, read_whole
+from dcbench.records.files import POSTHOC, RECORD, read_record, read_whole
 from dcbench.records.schema import ImagesUsed, Record, StoredPredictions
+from dcbench.records.store import paths_named
 
 ENSEMBLE = "ensemble.json"
 TEST = "test"
 """The name of the test images among the scores."""
+
+_OF_LOGITS = {score.key for score in OOD_SCORES if score.of_logits}
 
 
 class Posthoc(Config):
@@ -48,7 +53,11 @@ class Posthoc(Config):
 
 
 class Ensemble(Config):
-    """The content of `ensemble.json`: the mean of the probabilities of several seeds."""
+    """The content of `ensemble.json`: the mean of the probabilities of several seeds.
+
+    OOD sets have the scores that follow from probabilities. Earlier files have those of logits too,
+    which a mean of probabilities has not; they are not read.
+    """
 
     schema_version: Literal[1] = 1
     protocol: str
@@ -59,6 +68,21 @@ class Ensemble(Config):
     predictions_sha256: tuple[str, ...] = Field(description="of the runs, in the order of seeds")
     metrics: Metrics
     finished: str
+
+    @model_validator(mode="after")
+    def _one_hash_a_seed(self) -> Self:
+        if len(self.seeds) != len(self.predictions_sha256):
+            raise ValueError("seeds and predictions_sha256: should have one hash a seed")
+        return self
+
+    @field_validator("metrics")
+    @classmethod
+    def _without_scores_of_logits(cls, metrics: Metrics) -> Metrics:
+        ood = {
+            name: scores and {key: scores[key] for key in scores if key not in _OF_LOGITS}
+            for name, scores in metrics.ood.items()
+        }
+        return metrics.model_copy(update={"ood": ood})
 
 
 def detections_of(scores: Mapping[str, Any]) -> dict[str, dict[str, float]]:
@@ -105,7 +129,9 @@ def read_posthoc(folder: Path, record: Record) -> list[Posthoc]:
 
 
 def copy_posthoc(source: Path, target: Path, record: Record, *, dry_run: bool = False) -> list[str]:
-    """Bring what was fitted for a run to the folder of the same run elsewhere; what is there stays.
+    """Bring what was fitted for a run to the folder of the same run elsewhere.
+
+    What is there stays, unless what comes has scores of all its sets and of further ones.
 
     Returns
     -------
@@ -115,10 +141,20 @@ def copy_posthoc(source: Path, target: Path, record: Record, *, dry_run: bool = 
     Raises
     ------
     DataError
-        A file is damaged in one of the folders.
+        A file is damaged in one of the folders; or each has scores of a set that the other lacks.
     """
-    there = {each.name for each in read_posthoc(target, record)}
-    new = [each for each in read_posthoc(source, record) if each.name not in there]
+    there = {each.name: each.ood.keys() for each in read_posthoc(target, record)}
+    new = []
+    for each in read_posthoc(source, record):
+        here, known = each.ood.keys(), there.get(each.name)
+        if known is None or here > known:
+            new.append(each)
+        elif not here <= known:
+            raise DataError(
+                f"{source / POSTHOC} and {target / POSTHOC} have scores of {each.name}, each of "
+                f"sets that the other lacks ({', '.join(sorted(here ^ known))}): fit it "
+                "for all of them, or remove one of the two, and collect again"
+            )
     contents = {each.name: files.read_stored(source, each.predictions) for each in new}
     for each in [] if dry_run else new:
         _make_room(target)
@@ -133,6 +169,28 @@ def write_ensemble(folder: Path, found: Ensemble) -> None:
 
 
 def read_ensembles(results: Path) -> Iterator[tuple[Path, Ensemble]]:
-    """Every ensemble under a results folder, in the order of their paths."""
-    for path in sorted(results.rglob(ENSEMBLE)):
-        yield path, validated(Ensemble, parse_json(read_whole(path), path), path, DataError)
+    """Every ensemble under a results folder, in the order of their paths.
+
+    Raises
+    ------
+    DataError
+        A file is damaged, or of other predictions than those of the runs below it.
+    """
+    for path in paths_named(ENSEMBLE, results, lambda folder, reason: None):
+        found = validated(Ensemble, parse_json(read_whole(path), path), path, DataError)
+        _check_members(path, found)
+        yield path, found
+
+
+def _check_members(path: Path, found: Ensemble) -> None:
+    """That the runs of an ensemble are there, and were not trained again since."""
+    runs = [each for each in folders_in(path.parent) if (each / RECORD).is_file()]
+    there = {(each.seed, each.predictions.recorded_sha256) for each in map(read_record, runs)}
+    members = zip(found.seeds, found.predictions_sha256, strict=True)
+    other = ", ".join(str(seed) for seed, digest in members if (seed, digest) not in there)
+    if other:
+        raise DataError(
+            f"{path}: is of other predictions than those of the runs below it, by seed: {other}; "
+            f"measure it again with `dcbench posthoc {path.parent}`, or remove it where fewer than "
+            "two runs are left"
+        )

@@ -190,12 +190,17 @@ def _warn(folder: Path, reason: str) -> None:
 
 
 def record_paths(results: Path, skipped: Skipped = _warn) -> list[Path]:
-    """Where the records under a results folder are, in order.
+    """Where the records under a results folder are, as `paths_named` finds them."""
+    return paths_named(RECORD, results, skipped)
+
+
+def paths_named(name: str, results: Path, skipped: Skipped = _warn) -> list[Path]:
+    """Where the files of a name under a results folder are, in order.
 
     Links to folders are not followed, and hidden folders are not ours; `skipped` is told of links
     and of what cannot be read.
     """
-    return sorted(folder / RECORD for folder, names in _walk(results, skipped) if RECORD in names)
+    return sorted(folder / name for folder, names in _walk(results, skipped) if name in names)
 
 
 def _walk(results: Path, skipped: Skipped) -> Iterator[tuple[Path, set[str]]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -16,7 +16,7 @@ from dcbench.config.image_sets import CORRUPTIONS, OOD_MEANS
 from dcbench.config.progress import NoProgress, Progress
 from dcbench.data.load import load_images
 from dcbench.data.parts import ImageSet, MissingData, Source, UnverifiedData
-from dcbench.data.splits import load_split
+from dcbench.data.splits import Split, load_split
 from dcbench.errors import DcbenchError, RunError, UsageError, unknown
 from dcbench.metrics.measure import Predictions, measure
 from dcbench.records.files import read_predictions
@@ -140,9 +140,8 @@ def _of_run(
         if name not in waiting:
             yield PosthocOutcome(folder, name, "there", there[name])
     if waiting:
-        before = {name for each in waiting if each in there for name in there[each].ood}
         run = _Detection(folder, record, source, device, progress)
-        yield from run.fitted(waiting, [*sets, *sorted(before - set(sets))])
+        yield from run.completed({name: there.get(name) for name in waiting}, sets)
 
 
 def _sets_of(record: Record, asked: Sequence[str]) -> list[str]:
@@ -161,15 +160,39 @@ class _Detection:
     device: torch.device
     progress: Progress
 
-    def fitted(self, names: Sequence[str], sets: Sequence[str]) -> Iterator[PosthocOutcome]:
-        began = time.monotonic()
+    def completed(
+        self, there: Mapping[str, Posthoc | None], sets: Sequence[str]
+    ) -> Iterator[PosthocOutcome]:
+        """Detectors, by what is there of each, for these sets and those that it has already.
+
+        What is there stays where no new set is at hand, or a set that it has is not.
+        """
         split = load_split(self.record.split, self.record.subset)
         images = SetImages(split, self.source, self.device)
+        before = {name for each in there.values() if each for name in each.ood}
+        asked, absent = self._images(images, [*sets, *sorted(before - set(sets))])
+        names = []
+        for name, each in there.items():
+            if each and (each.ood.keys() >= asked.keys() - {TEST} or each.ood.keys() - asked):
+                yield PosthocOutcome(self.folder, name, "there", each, absent=absent)
+            else:
+                names.append(name)
+        if names:
+            yield from self._fitted(split, images.test, names, asked, absent)
+
+    def _fitted(
+        self,
+        split: Split,
+        test: ImageSet,
+        names: Sequence[str],
+        asked: Mapping[str, NDArray[np.uint8]],
+        absent: dict[str, str],
+    ) -> Iterator[PosthocOutcome]:
+        began = time.monotonic()
         trained = load_network(self.folder, str(self.device))
-        check_weights(self.folder, self.record, trained, images.test)
+        check_weights(self.folder, self.record, trained, test)
         trained_on = split.fit_of(self.record.recipe.fit, self.record.index_sha256)
         fit = load_images(split, self.source, fit=trained_on).fit
-        asked, absent = self._images(images, sets)
         total = len(fit.labels) + sum(map(len, asked.values()))
         shown = self.progress.task(f"detect {self.folder.name}", total, unit="images")
         tap = Tap(trained)
