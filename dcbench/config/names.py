@@ -8,6 +8,7 @@ from typing import Annotated, Any, NamedTuple
 from pydantic import AfterValidator
 
 from dcbench.config.strict_yaml import YAMLTextError, parse_yaml
+from dcbench.config.text import is_utf8
 from dcbench.errors import UsageError
 
 MOST_SEEDS = 100_000
@@ -77,6 +78,16 @@ def path_part(name: str) -> str:
 
 PathPart = Annotated[str, AfterValidator(path_part)]
 """A field whose value becomes a part of a path."""
+
+
+def _utf8(text: str) -> str:
+    if not is_utf8(text):
+        raise ValueError("should be text in UTF-8, as its file is; name it otherwise")
+    return text
+
+
+Text = Annotated[str, AfterValidator(_utf8)]
+"""A field whose value may come from the name of a file, and is written into one."""
 
 
 EXTRA = "extra"

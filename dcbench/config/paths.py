@@ -24,13 +24,13 @@ def shipped_root() -> Path:
 def cache_root() -> Path:
     """The user's cache folder of dcbench; it need not exist."""
     cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return _expanded(Path(cache, "dcbench")).absolute()
+    return expanded(Path(cache, "dcbench")).absolute()
 
 
 def data_root(option: str | Path | None = None) -> Path:
     """Return the data folder or bundle: the option, ``$DCBENCH_DATA``, or the user's cache."""
     chosen = option or os.environ.get("DCBENCH_DATA") or default_data_root()
-    return _expanded(chosen).absolute()
+    return expanded(chosen).absolute()
 
 
 def default_data_root() -> Path:
@@ -40,17 +40,21 @@ def default_data_root() -> Path:
 
 def results_root(option: str | Path | None = None) -> Path:
     """The results folder: the option, `DCBENCH_RESULTS`, or `results` here."""
-    return _expanded(option or os.environ.get("DCBENCH_RESULTS") or "results")
+    return expanded(option or os.environ.get("DCBENCH_RESULTS") or "results")
 
 
-def _expanded(path: str | Path) -> Path:
-    """A path whose `~` or `~name` is the user's home."""
+def expanded(path: str | Path, of: str = "") -> Path:
+    """A path whose `~` or `~name` is the user's home; `of` begins the message where there is none.
+
+    Raises
+    ------
+    UsageError
+        There is no such home.
+    """
     try:
         return Path(path).expanduser()
     except RuntimeError:
-        raise UsageError(
-            f"{path}: there is no such home; name the folder (--data, --results) without ~"
-        ) from None
+        raise UsageError(f"{of}{path}: there is no such home; write the path without ~") from None
 
 
 def files_in(folder: Path, pattern: str) -> list[Path]:

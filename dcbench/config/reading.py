@@ -184,16 +184,17 @@ def parse_csv(
 ) -> tuple[list[str], list[list[str]]]:
     """The header of a table and its lines, each as long as the header.
 
+    A byte-order mark, with which spreadsheets begin a file, is no part of the first name.
+
     Raises
     ------
     DcbenchError
         `error`: it is empty or no CSV in UTF-8, a column is there twice, or a line has more or
         fewer cells than the header.
     """
+    text = as_text(content, where, error).removeprefix("\ufeff")
     try:
-        lines = list(
-            csv.reader(io.StringIO(as_text(content, where, error), newline=""), strict=True)
-        )
+        lines = list(csv.reader(io.StringIO(text, newline=""), strict=True))
     except csv.Error as problem:
         raise error(f"{where}: cannot be read: {problem}") from None
     if not lines:

@@ -17,6 +17,15 @@ def printable(text: str) -> str:
     return text.translate(_CONTROLS)
 
 
+def is_utf8(text: str) -> bool:
+    """Whether a file can hold a text; not so the name of a file whose bytes are no UTF-8."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def in_brief(problem: BaseException, limit: int = 200) -> str:
     """What an exception says, in one line that a sentence can hold."""
     text = " ".join(str(problem).split()) or type(problem).__name__

@@ -12,10 +12,12 @@ from typing import Any
 
 from dcbench._version import __version__
 from dcbench.config.reading import read_file
+from dcbench.config.text import is_utf8
 from dcbench.data.catalogue import get_dataset
 from dcbench.data.lists import HASHES, held_out_path
 from dcbench.data.places import find_split, lists_folder
 from dcbench.data.splits import Split, load_split, split_config
+from dcbench.errors import UsageError
 
 CONFORMS_TO = "http://mlcommons.org/croissant/1.0"
 _PROJECT = "dcbench"
@@ -75,7 +77,7 @@ def croissant(name: str, folder: Path | None = None) -> dict[str, Any]:
     Raises
     ------
     UsageError
-        There is no such split.
+        There is no such split, or the path to it is no text.
     DataError
         It has no lists yet, or one is damaged.
     """
@@ -121,12 +123,17 @@ def _lists(split: Split, folder: Path) -> list[Path]:
 
 
 def _file(path: Path, folder: Path) -> dict[str, Any]:
+    address = Path(os.path.relpath(path.absolute(), folder)).as_posix()
+    if not is_utf8(address):
+        raise UsageError(
+            f"{address}: an address should be UTF-8; write the metadata into {path.parent} with -o"
+        )
     kinds = {".csv": "text/csv", ".json": "application/json", ".yaml": "application/yaml"}
     return {
         "@type": "cr:FileObject",
         "@id": path.name,
         "name": path.name,
-        "contentUrl": Path(os.path.relpath(path.absolute(), folder)).as_posix(),
+        "contentUrl": address,
         "encodingFormat": kinds.get(path.suffix, "text/plain"),
         "sha256": hashlib.sha256(read_file(path, links=True)).hexdigest(),
     }

@@ -22,7 +22,7 @@ from dcbench.data.lists import (
     index_sha256,
     labels_sha256,
 )
-from dcbench.data.load import images_and_labels_sha256, load_test
+from dcbench.data.load import check_named, images_and_labels_sha256, load_test, tested_images
 from dcbench.data.parts import ImageSet, MissingData, Part, Source
 from dcbench.data.places import find_split, lists_folder
 from dcbench.data.rules import Listed, Selection
@@ -117,6 +117,8 @@ def derive_test(name: str, source: Source) -> TestHashes:
 
     Raises
     ------
+    UsageError
+        The split has no name for a class of theirs.
     DataError
         The images are missing or damaged.
     """
@@ -130,8 +132,8 @@ def derive_test(name: str, source: Source) -> TestHashes:
 
 def hashes_of_test(split: Split, source: Source) -> TestHashes:
     """What the test images of a split come to here; errors as for `derive_test`."""
-    whole = source.taking_unverified().part(split.config.test.dataset, "test")
-    tested = whole.take(split.kept_test_rows(len(whole.labels)))
+    tested = tested_images(split.config, split.path, source.taking_unverified())
+    check_named(tested.labels, tested.name, split.config, split.path)
     return TestHashes(
         images=len(tested.labels),
         images_sha256=tested.sha256(),
@@ -159,35 +161,36 @@ def derive_split(name: str, source: Source) -> SplitHashes:
     whole = source.taking_unverified().part(config.dataset, "train")
     classes = len(config.class_names)
     chosen = {each: config.rule.select(whole.labels, classes, each) for each in config.subsets}
-    tested = tested_images(config, source)
-    derived = write_lists(path.parent / config.name, whole, chosen, tested=tested)
+    tested = unproved_test(config, path, source)
+    derived = write_lists(path, config, whole, chosen, tested=tested)
     if tested is None:
         with contextlib.suppress(MissingData):
             derive_test(name, source)
     return derived
 
 
-def tested_images(config: SplitConfig, source: Source) -> ImageSet | None:
-    """What a split is tested on, where no official checksums prove it.
+def unproved_test(config: SplitConfig, path: Path, source: Source) -> ImageSet | None:
+    """What the split in a file is tested on, where no official checksums prove it.
 
     Raises
     ------
     UsageError
-        It has labels that the split has no names for.
+        Whichever it is, it has labels that the split has no names for.
     """
-    if is_pinned(config.test.dataset):
+    pinned = is_pinned(config.test.dataset)
+    try:
+        tested = tested_images(config, path, source.taking_unverified())
+    except MissingData:
+        if not pinned:
+            raise
         return None
-    tested = source.taking_unverified().part(config.test.dataset, "test").take()
-    if tested.labels.max() >= len(config.class_names):
-        raise UsageError(
-            f"split {config.name}: label {tested.labels.max()} of {tested.name} has no name among "
-            f"the {len(config.class_names)} class_names"
-        )
-    return tested
+    check_named(tested.labels, tested.name, config, path)
+    return None if pinned else tested
 
 
 def write_lists(
-    folder: Path,
+    path: Path,
+    config: SplitConfig,
     whole: Part,
     chosen: Mapping[int, Selection],
     *,
@@ -197,9 +200,20 @@ def write_lists(
 
     Parameters
     ----------
+    path
+        Of the split's YAML file, beside which they are put.
     tested
         What is tested on, where its hash is to be recorded too.
+
+    Raises
+    ------
+    UsageError
+        A row has a label that the split has no name for.
     """
+    for rows in chosen.values():
+        labels = whole.labels[np.concatenate([rows.train, rows.val])]
+        check_named(labels, whole.name, config, path)
+    folder = path.with_name(config.name)
     test_sha256 = images_and_labels_sha256(tested) if tested else None
     with locked(folder):
         hashes = {

@@ -172,7 +172,7 @@ def _contents(
         stored.append(stored_part(sorted(entry.names), part))
     known = {number for name in splits for number in split_config(name).subsets}
     manifest = Manifest(
-        splits=tuple(splits),
+        splits=tuple(split_config(name).name for name in splits),
         subsets=tuple(sorted(set(subsets) or known)),
         ood=ood,
         parts=tuple(stored),

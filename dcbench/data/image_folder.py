@@ -16,7 +16,7 @@ from PIL import Image
 
 from dcbench.config.paths import folders_in
 from dcbench.config.reading import MIB, read_file
-from dcbench.config.text import in_brief
+from dcbench.config.text import in_brief, is_utf8
 from dcbench.data.formats import Piece
 from dcbench.data.own_images import MOST_IMAGES, PARTS, OwnImages, check_labels
 from dcbench.data.pictures import in_size, open_picture
@@ -48,12 +48,15 @@ class FolderImages(OwnImages):
 
     def class_names(self, root: Path) -> tuple[str, ...]:
         """The names of the folders, in order."""
-        names = tuple(each.name for each in folders_in(self._base("train")))
+        base = self._base("train")
+        names = tuple(each.name for each in folders_in(base))
         if len(names) < 2:
             raise DataError(
-                f"{self._base('train')}: has {len(names)} folders; should have one a class, at "
-                "least two"
+                f"{base}: has {len(names)} folders; should have one a class, at least two"
             )
+        for name in names:
+            if not is_utf8(name):
+                raise DataError(f"{base / name}: the name of a class should be UTF-8; rename it")
         return names
 
     def sizes(self, root: Path) -> set[tuple[int, int]]:

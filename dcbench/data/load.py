@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -11,7 +12,8 @@ from dcbench.data.lists import labels_sha256
 from dcbench.data.ood_sets import load_ood_set
 from dcbench.data.parts import ImageSet, MissingData, Source, UnverifiedData
 from dcbench.data.places import asked_for
-from dcbench.data.splits import Fit, Split
+from dcbench.data.rules import Rows
+from dcbench.data.splits import Fit, Split, SplitConfig, excluded_rows
 from dcbench.errors import DataError, UsageError
 
 
@@ -41,6 +43,8 @@ def load_images(split: Split, source: Source, *, fit: Fit = "trainval") -> Split
 
     Raises
     ------
+    UsageError
+        The split has no name for a class that it is tested on.
     DataError
         Training or test images are missing, damaged, not the ones that were hashed, or not the
         official ones where the source takes no others; or a file of an OOD set is damaged.
@@ -97,8 +101,7 @@ def load_listed(split: Split, source: Source) -> ImageSet:
 
 def load_test(split: Split, source: Source) -> ImageSet:
     """Read the images that a split is tested on; errors as for `load_images`."""
-    tested = source.part(split.config.test.dataset, "test")
-    images = tested.take(split.kept_test_rows(len(tested.labels)))
+    images = tested_images(split.config, split.path, source)
     recorded = split.hashes.test_sha256
     if recorded is not None and images_and_labels_sha256(images) != recorded:
         raise DataError(
@@ -113,7 +116,30 @@ def load_test(split: Split, source: Source) -> ImageSet:
                 f"{images.name}: the images that split {split.name} is tested on, or their labels, "
                 f"do not hash to the recorded {published.images_sha256[:16]}…; {_see(split)}"
             )
+    check_named(images.labels, images.name, split.config, split.path)
     return images
+
+
+def tested_images(config: SplitConfig, path: Path, source: Source) -> ImageSet:
+    """The images that the split in a file is tested on, compared with nothing that is recorded."""
+    whole = source.part(config.test.dataset, "test")
+    return whole.take(np.setdiff1d(np.arange(len(whole.labels)), excluded_rows(config, path)))
+
+
+def check_named(labels: Rows, where: str, config: SplitConfig, path: Path) -> None:
+    """Refuse labels that the split in a file has no names for.
+
+    Raises
+    ------
+    UsageError
+        There are.
+    """
+    largest, names = int(labels.max(initial=-1)), len(config.class_names)
+    if largest >= names:
+        raise UsageError(
+            f"{path}: class_names: label {largest} of {where} has no name among the {names}; "
+            "should be one for each class"
+        )
 
 
 def images_and_labels_sha256(images: ImageSet) -> str:

@@ -22,6 +22,7 @@ from pydantic import Field, ValidationError
 
 from dcbench.config.base import Config
 from dcbench.config.paths import cache_root
+from dcbench.config.text import is_utf8
 from dcbench.data.parts import FileStatus, Part
 from dcbench.data.published import Dataset
 from dcbench.errors import DcbenchError
@@ -162,8 +163,11 @@ def _with_md5(origins: Sequence[Origin], files: Sequence[FileStatus]) -> tuple[O
 
 
 def origin_of(path: Path) -> Origin | None:
-    """A file or folder of one's own as it is now; None where it is missing or was just changed."""
-    origin = _state_of(path)
+    """A file or folder of one's own as it is now; None where it is missing or was just changed.
+
+    Nor is there one of a path that the JSON of a map cannot hold.
+    """
+    origin = _state_of(path) if is_utf8(str(path)) else None
     if origin is None or time.time() - origin.modified_ns / 1e9 < SETTLED:
         return None
     return origin
@@ -175,14 +179,14 @@ def _state_of(path: Path) -> Origin | None:
     files, is_folder = [path], path.is_dir()
     if is_folder:
         walked = list(os.walk(path))
-        digest.update("\0".join(sorted(parent for parent, _, _ in walked)).encode(errors="replace"))
+        digest.update(os.fsencode("\0".join(sorted(parent for parent, _, _ in walked))))
         files = sorted(Path(parent, name) for parent, _, names in walked for name in names)
     try:
         for file in files:
             stat = file.stat()
             size, modified = size + stat.st_size, max(modified, stat.st_mtime_ns)
             line = f"{file}\0{stat.st_size}\0{stat.st_mtime_ns}\0"
-            digest.update(line.encode(errors="replace"))
+            digest.update(os.fsencode(line))
     except OSError:
         return None
     names = digest.hexdigest() if is_folder else ""
@@ -207,7 +211,7 @@ def check_maps(root: Path) -> Iterator[MapCheck]:
 
 def _folders(root: Path) -> tuple[Path, Path]:
     """Where maps of a data folder are kept: in it, or where it cannot be written, in the cache."""
-    own = hashlib.sha256(str(root.absolute()).encode()).hexdigest()[:16]
+    own = hashlib.sha256(os.fsencode(root.absolute())).hexdigest()[:16]
     return root / FOLDER, cache_root() / FOLDER / own
 
 

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from dcbench.config.paths import expanded
 from dcbench.data.catalogue import get_dataset
 from dcbench.data.own import OwnName, is_own, own_images, parse_own
 from dcbench.data.own_images import LARGEST, OwnImages
@@ -90,10 +91,10 @@ def _recipe(size: tuple[int, int]) -> str:
 
 def _moved(typed: OwnName, folder: Path) -> OwnName:
     """A relative path, from another folder on."""
-    if not typed.is_path or Path(typed.place).expanduser().is_absolute():
+    if not typed.is_path or expanded(typed.place, "dataset ").is_absolute():
         return typed
     place = os.path.relpath(Path(typed.place).absolute(), folder.absolute())
-    return typed._replace(place=place if place.startswith("..") else f"./{place}")
+    return typed._replace(place=place if place.startswith("../") else f"./{place}")
 
 
 def _common_size(images: OwnImages, source: Source, typed: OwnName) -> str:

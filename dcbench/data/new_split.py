@@ -14,7 +14,8 @@ from dcbench.config.names import path_part
 from dcbench.config.protocol import recipe_names
 from dcbench.config.reading import parse_csv, read_file
 from dcbench.config.strict_yaml import yaml_text
-from dcbench.data.derive import derive_test, tested_images, write_lists
+from dcbench.config.text import printable
+from dcbench.data.derive import derive_test, unproved_test, write_lists
 from dcbench.data.new_own import describe_named, describe_own, tested_name_in
 from dcbench.data.own import is_own
 from dcbench.data.parts import MissingData, Part, Source
@@ -85,9 +86,8 @@ def new_split(
     if isinstance(config.rule, LongTailed):
         _check_shares(config.rule, whole.labels, config.class_names)
     rows = {each: _rows(config, whole, each, chosen) for each in config.subsets}
-    tested = tested_images(placed, source)
-    folder.mkdir(parents=True, exist_ok=True)
-    write_lists(folder / name, whole, rows, tested=tested)
+    tested = unproved_test(placed, path, source)
+    write_lists(path, placed, whole, rows, tested=tested)
     write_bytes(path, _yaml(config).encode())
     if tested is None:
         with contextlib.suppress(MissingData):
@@ -130,12 +130,13 @@ def _described(
     return {
         **{key: value for key, value in images.items() if key != "images"},
         "name": name,
-        "title": f"{name}: {how}",
+        "title": printable(f"{name}: {how}"),
         "rule": dict(rule),
         "subsets": tuple(subsets),
         "long_tailed": rule["kind"] == "long-tailed",
-        "source": f"Made by `dcbench splits new`: {how} on {images['dataset']}. "
-        f"{images['images']}".strip(),
+        "source": printable(
+            f"Made by `dcbench splits new`: {how} on {images['dataset']}. {images['images']}"
+        ).strip(),
     }
 
 

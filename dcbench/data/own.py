@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import os
 import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from dcbench.config.names import parse_settings, shortened, split_list
+from dcbench.config.paths import expanded
 from dcbench.data.image_folder import FolderImages
 from dcbench.data.npz_file import NpzImages
 from dcbench.data.own_images import LARGEST, OwnImages
@@ -52,7 +54,7 @@ class OwnName(NamedTuple):
         """The same dataset, its path taken from this folder on and written in full."""
         if not self.is_path:
             return self
-        place = Path(folder.absolute(), Path(self.place).expanduser())
+        place = Path(folder.absolute(), expanded(self.place, "dataset "))
         # Not resolved: a link in the place of a folder may point elsewhere tomorrow.
         return self._replace(place=str(Path(*_without_dots(place))))
 
@@ -100,7 +102,7 @@ def own_images(name: str) -> OwnImages:
     if settings:
         raise UsageError(f"dataset {place}: setting '{next(iter(settings))}': there are size, test")
     kind = NpzImages if place.endswith(_NPZ) else FolderImages
-    return kind(str(Path(place).expanduser().absolute()), size, test)
+    return kind(str(expanded(place, "dataset ").absolute()), size, test)
 
 
 @functools.lru_cache(maxsize=256)
@@ -120,7 +122,7 @@ def own_dataset(name: str) -> Dataset:
             f"{LARGEST} at most, as in {place}[size=32]; `dcbench splits new` finds it"
         )
     stem = re.sub(r"[^A-Za-z0-9]+", "-", Path(images.place.rpartition(":")[2]).stem).strip("-")
-    digest = hashlib.sha256(str(parse_own(name)).encode()).hexdigest()
+    digest = hashlib.sha256(os.fsencode(str(parse_own(name)))).hexdigest()
     return Dataset(
         name=f"{stem[:40] or 'own'}-{digest[:8]}",
         title=images.title,

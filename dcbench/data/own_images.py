@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -109,7 +110,7 @@ def held_out(
     DataError
         A class has fewer than two images.
     """
-    digests = [hashlib.sha256(name.encode()).digest() for name in names]
+    digests = [hashlib.sha256(os.fsencode(name)).digest() for name in names]
     chosen = np.zeros(len(labels), dtype=np.bool_)
     for label in np.unique(labels):
         members = sorted(np.flatnonzero(labels == label).tolist(), key=digests.__getitem__)

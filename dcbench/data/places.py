@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from dcbench.config.names import path_part
-from dcbench.config.paths import files_in, shipped_root
+from dcbench.config.paths import expanded, files_in, shipped_root
 from dcbench.errors import UsageError, unknown
 
 GROUP = "dcbench.splits"
@@ -56,7 +56,7 @@ def find_split(name: str) -> Path:
         There is none.
     """
     if name.endswith((".yaml", ".yml")):
-        path = Path(name).expanduser().absolute()
+        path = expanded(name, "split ").absolute()
         if not path.is_file():
             raise UsageError(f"{path}: there is no such file")
         return path
@@ -92,7 +92,7 @@ def lists_folder(path: Path, name: str) -> Path:
 def _of_the_environment() -> list[Path]:
     """The folders in `DCBENCH_SPLITS`, between colons (semicolons on Windows)."""
     listed = os.environ.get("DCBENCH_SPLITS", "").split(os.pathsep)
-    folders = [Path(each).expanduser().absolute() for each in listed if each.strip()]
+    folders = [expanded(each, "DCBENCH_SPLITS: ").absolute() for each in listed if each.strip()]
     for folder in folders:
         if not folder.is_dir():
             raise UsageError(f"DCBENCH_SPLITS: {folder}: there is no such folder")

@@ -17,6 +17,9 @@ from dcbench.errors import UsageError
 
 Rows = NDArray[np.int64]
 
+Subset = Annotated[int, Field(ge=0, lt=2**32)]
+"""Which draw: what NumPy's legacy generator takes as a seed."""
+
 NO_ROWS: Rows = np.empty(0, dtype=np.int64)
 NO_ROWS.flags.writeable = False
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from pydantic import Field, field_validator, model_validator
 
 from dcbench.config.base import Config, validated
-from dcbench.config.names import PathPart
+from dcbench.config.names import PathPart, Text
 from dcbench.config.reading import read_yaml
 from dcbench.data.lists import (
     HASHES,
@@ -34,7 +34,7 @@ from dcbench.data.lists import (
 )
 from dcbench.data.own import beside, is_own
 from dcbench.data.places import asked_for, find_split, lists_folder, split_files
-from dcbench.data.rules import NO_ROWS, Listed, Rows, Rule
+from dcbench.data.rules import NO_ROWS, Listed, Rows, Rule, Subset
 from dcbench.errors import DataError, UsageError, unknown
 
 
@@ -51,7 +51,7 @@ class TestSet(Config):
 
     __test__ = False
 
-    dataset: str
+    dataset: Text
     exclude: ExcludedRows | None = None
 
 
@@ -59,17 +59,17 @@ class SplitConfig(Config):
     """A task as `splits/<name>.yaml` describes it, the same for all its subsets."""
 
     name: str
-    title: str
-    dataset: str = Field(description="its training part is what subsets are drawn from")
+    title: Text
+    dataset: Text = Field(description="its training part is what subsets are drawn from")
     test: TestSet
     rule: Rule
-    subsets: tuple[int, ...] = Field(min_length=1)
+    subsets: tuple[Subset, ...] = Field(min_length=1)
     subsets_of: PathPart | None = Field(None, description="the split whose lists this one shares")
     ood: tuple[str, ...] = Field(description="sets for out-of-distribution detection")
     recipe: str = Field(description="which of a protocol's recipes it is trained by")
     long_tailed: bool = Field(False, description="report accuracy over many, medium, few")
-    class_names: tuple[str, ...] = Field(min_length=2)
-    source: str
+    class_names: tuple[Text, ...] = Field(min_length=2)
+    source: Text
     licence: str
 
     @field_validator("ood")
@@ -183,11 +183,7 @@ class Split:
     @functools.cached_property
     def excluded_test_rows(self) -> Rows:
         """Rows of the test part that the split leaves out."""
-        excluded = self.config.test.exclude
-        if excluded is None:
-            return np.empty(0, dtype=np.int64)
-        path = lists_folder(self.path, excluded.of or self.name) / excluded.file
-        return read_list(path, excluded.sha256, ("index",))[:, 0]
+        return excluded_rows(self.config, self.path)
 
     @functools.cached_property
     def test_hashes(self) -> TestHashes | None:
@@ -242,7 +238,11 @@ def split_config(name: str) -> SplitConfig:
 
 
 def _config_at(path: Path) -> SplitConfig:
-    config = in_place(validated(SplitConfig, read_yaml(path), path), path.parent)
+    config = validated(SplitConfig, read_yaml(path), path)
+    try:
+        config = in_place(config, path.parent)
+    except UsageError as problem:
+        raise UsageError(f"{path}: {problem}") from None
     if config.name != path.stem:
         raise UsageError(
             f"{path}: name='{config.name}': should be '{path.stem}', as the file is called"
@@ -254,6 +254,15 @@ def in_place(config: SplitConfig, folder: Path) -> SplitConfig:
     """A split's description as it is meant in this folder, from which its datasets' paths go on."""
     test = config.test.model_copy(update={"dataset": beside(config.test.dataset, folder)})
     return config.model_copy(update={"dataset": beside(config.dataset, folder), "test": test})
+
+
+def excluded_rows(config: SplitConfig, path: Path) -> Rows:
+    """Rows of the test part that the split in this file leaves out."""
+    excluded = config.test.exclude
+    if excluded is None:
+        return NO_ROWS
+    lists = lists_folder(path, excluded.of or config.name)
+    return read_list(lists / excluded.file, excluded.sha256, ("index",))[:, 0]
 
 
 def load_split(name: str, subset: int = 0) -> Split:

@@ -195,6 +195,13 @@ def test_relative_path_is_written_so_that_both_can_be_moved(photos, tmp_path, mo
     assert len(load_images(split, source(tmp_path)).test.labels) == 4
 
 
+def test_split_may_lie_in_a_folder_of_its_dataset(photos, tmp_path, monkeypatch):
+    monkeypatch.chdir(photos)
+    path = split_of("./", photos)
+    assert "dataset: ./..[size=8]" in path.read_text()
+    assert len(load_images(load_split(str(path)), source(tmp_path)).test.labels) == 4
+
+
 def test_classes_without_train_and_test_are_divided_by_a_share(photos: Path, tmp_path: Path):
     whole = photos / "train"
     with pytest.raises(UsageError, match=r"not divided .*\[test=0.2\]"):

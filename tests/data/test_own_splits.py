@@ -150,6 +150,15 @@ def test_rows_of_ones_own_choice(tmp_path: Path):
         load_split(str(tmp_path / "chosen.yaml"))
 
 
+def test_list_that_a_spreadsheet_has_saved_is_read(tmp_path: Path):
+    path = tmp_path / "rows.csv"
+    path.write_bytes(b"\xef\xbb\xbfindex,part\r\n7,train\r\n5,val\r\n")
+    train, val, _ = read_chosen(path, 600)
+    assert (train.tolist(), val.tolist()) == ([7], [5])
+    path.write_bytes(b'\xef\xbb\xbf"index"\r\n7\r\n')
+    assert read_chosen(path, 600).train.tolist() == [7]
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

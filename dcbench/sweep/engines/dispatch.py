@@ -119,7 +119,7 @@ class Dispatch:
     def _made(self, split: str) -> Path:
         if self._folder is None:
             self._folder = tempfile.TemporaryDirectory(prefix="dcbench-bundles-")
-        path = Path(self._folder.name, f"{split}.zip")
+        path = Path(self._folder.name, f"{len(self._bundles)}.zip")
         gather([split], self._site.source).write(path, self._site.progress)
         return path
 

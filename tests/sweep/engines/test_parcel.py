@@ -253,18 +253,21 @@ def test_bundle_goes_with_the_job_and_is_kept_by_its_hash(tmp_path: Path):
         assert RECORD in delivery.files[0]
 
 
+@pytest.mark.parametrize("by_path", [False, True], ids=["by name", "by path"])
 def test_worker_that_has_no_images_trains_on_those_that_it_is_sent(
-    tmp_path: Path, tiny: Path, copied_splits: Path
+    tmp_path: Path, tiny: Path, copied_splits: Path, by_path: bool
 ):
     split = copied_splits / "tiny.yaml"
     split.write_text(split.read_text().replace("recipe: none", "recipe: cifair10"))
     settings = {"epochs": 1, "model": "resnet-8", "batch_size": 10}
-    job, source = tuple(asked(splits=["tiny"], settings=settings)), open_source(tiny)
+    name = str(split) if by_path else "tiny"
+    job, source = tuple(asked(splits=[name], settings=settings)), open_source(tiny)
     sweep(job, a_site(tmp_path / "here", source=source), Serial())
     dispatch = Dispatch(a_site(tmp_path / "there", source=source), TransferOptions(data="sent"))
     found = dispatch.sent(job)
     assert isinstance(found, Sent)
     assert found.bundle is not None
+    assert list(split.parent.rglob("*.zip")) == []
     shutil.rmtree(tiny)
     (outcome,) = dispatch.received(job, carry_out(found.parcel, found.bundle.read_bytes())).outcomes
     assert (outcome.state, outcome.message) == ("done", "")
