@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import re
 import sys
 from collections.abc import Callable, Iterable
@@ -24,6 +25,10 @@ _log = logging.getLogger(__name__)
 
 PLAIN_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 """What plug-ins are called: lower-case words joined by hyphens."""
+
+
+_FILE_MODULE = "dcbench_file_"
+"""Begins the names of modules made of files: a file is one module, whatever is taken from it."""
 
 
 class Origin(NamedTuple):
@@ -46,9 +51,9 @@ def is_file_location(name: str) -> bool:
     return ".py:" in name
 
 
-def module_prefix(kind: str) -> str:
-    """What the names of modules begin with that were made of files."""
-    return f"dcbench_{kind}_"
+def is_of_file(found: object) -> bool:
+    """Whether a class or function is defined in a file that was named by its path."""
+    return found.__module__.startswith(_FILE_MODULE)
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UsageError:
@@ -106,8 +111,8 @@ def object_of_file(
 
 def _executed(path: Path, source: bytes, kind: str) -> ModuleType:
     """The file as a module, read anew: never from compiled code that may be of an older file."""
-    digest = hashlib.sha256(str(path.resolve()).encode()).hexdigest()
-    module = ModuleType(f"{module_prefix(kind)}{digest[:16]}")
+    digest = hashlib.sha256(os.fsencode(path.resolve())).hexdigest()
+    module = ModuleType(f"{_FILE_MODULE}{digest[:16]}")
     module.__file__ = str(path)
     sys.modules[module.__name__] = module
     with third_party(f"{kind} file ", path, UsageError, place=f"{path}: "):

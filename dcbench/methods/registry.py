@@ -15,9 +15,9 @@ from dcbench.config.base import validated
 from dcbench.config.plugins import (
     PLAIN_NAME,
     is_file_location,
+    is_of_file,
     kebab,
     load_each,
-    module_prefix,
     object_of_file,
     origin_of,
     unknown_name,
@@ -74,7 +74,7 @@ def is_own(name: str) -> bool:
 def forget_files() -> None:
     """Free the names of methods that came from files, for a process that works for others."""
     for name, method in list(_methods.items()):
-        if method.__module__.startswith(module_prefix(_KIND)):
+        if is_of_file(method):
             del _methods[name]
 
 

@@ -22,9 +22,9 @@ from dcbench.config.plugins import (
     Origin,
     file_of,
     is_file_location,
+    is_of_file,
     kebab,
     load_each,
-    module_prefix,
     object_of_file,
     origin_of,
     unknown_name,
@@ -57,7 +57,7 @@ def register_model(name: str) -> Callable[[Builder], Builder]:
 
     def add(builder: Builder) -> Builder:
         holder = _BUILDERS.get(name)
-        again = builder.__module__.startswith(module_prefix(_KIND))  # its file was run again
+        again = is_of_file(builder)  # its file was run again
         if holder is not None and not (again and holder.__module__ == builder.__module__):
             raise UsageError(f"model '{name}' is registered already, by {holder.__module__}")
         if any(pattern.fullmatch(name) for pattern, _ in _FAMILIES):
@@ -135,7 +135,7 @@ def forget_files() -> bool:
     """Free the names of networks that came from files; whether there were any."""
     before = len(_BUILDERS)
     for name, builder in list(_BUILDERS.items()):
-        if builder.__module__.startswith(module_prefix(_KIND)):
+        if is_of_file(builder):
             del _BUILDERS[name]
             _NAMES.discard(name)
             _ORIGINS.pop(name, None)

@@ -14,6 +14,7 @@ from torch import nn
 import dcbench
 from dcbench.config.recipe import Recipe
 from dcbench.errors import RunError, UsageError
+from dcbench.methods import registry as methods
 from dcbench.models import build_model, find_model, model_names, model_origin, registry
 from dcbench.models.checks import check_network
 from dcbench.records.files import read_record
@@ -312,3 +313,33 @@ def test_broken_network_of_a_package_is_told_and_hides_no_other(monkeypatch, cap
 def test_name_of_a_model_that_leads_elsewhere_is_no_recipe():
     with pytest.raises(ValueError, match="should be a name"):
         Recipe.model_validate({"model": "../x.py:Net"})
+
+
+BOTH = (
+    FILE.format(at_import="", init="", forward="")
+    + """
+from torch.nn.functional import cross_entropy
+from dcbench.methods import Method, register
+
+@register("from-the-same-file")
+class Own(Method):
+    def loss(self, network, batch):
+        return cross_entropy(network(batch.images), batch.labels)
+"""
+)
+
+
+def test_method_and_network_that_are_registered_may_stand_in_one_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(methods, "_methods", dict(methods._methods))
+    path = tmp_path / "both.py"
+    path.write_text(BOTH)
+    settings = {"epochs": 1, "model": f"{path}:MyNet"}
+    for seed in (0, 1):  # the file is run again
+        record = dcbench.run(
+            f"{path}:Own", "digits", seed=seed, settings=settings, results=tmp_path / "results"
+        )
+    sha256 = hashlib.sha256(BOTH.encode()).hexdigest()
+    assert (record.method, record.method_sha256) == ("from-the-same-file", sha256)
+    assert (record.recipe.model, record.network_sha256) == ("my-net", sha256)

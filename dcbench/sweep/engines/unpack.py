@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
+import os
 import shutil
 import tempfile
 import time
@@ -64,7 +65,7 @@ def request_here(request: Request, parcel: Parcel) -> Request:
 
 
 def _kept_here(path: str, file: CodeFile) -> Path:
-    folder = _scratch() / "code" / hashlib.sha256(path.encode()).hexdigest()[:16]
+    folder = _scratch() / "code" / hashlib.sha256(os.fsencode(path)).hexdigest()[:16]
     local = folder / file.name
     if not _holds(local, file.source):
         _write(local, file.source)
