@@ -44,6 +44,17 @@ class UnverifiedData(DataError):  # noqa: N818 - a state of the data
     """A file reads whole but does not have its official MD5."""
 
 
+class CheckpointError(DataError):
+    """A checkpoint that no training can go on from: why, and what to do about it."""
+
+    def __init__(self, why: str, remedy: str = "begin again with --restart") -> None:
+        super().__init__(why, remedy)
+        self.why = why
+
+    def __str__(self) -> str:
+        return "; ".join(self.args)
+
+
 def unknown(kind: str, name: str, known: Iterable[str]) -> UsageError:
     """The error for a name that nothing carries, with the nearest names that exist."""
     choices = sorted(known)

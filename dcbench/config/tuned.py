@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from dcbench.config.base import Config, validated
 from dcbench.config.reading import read_yaml
@@ -100,6 +100,12 @@ class TunedRecipe(Config):
     split: str
     subset: int = Field(ge=0)
     index_sha256: str = Field(description="of the training images, without those scored on")
+    data_sha256: str | None = Field(
+        None, description="of all images and labels, where no official checksums prove them"
+    )
+    method_sha256: str | None = Field(
+        None, description="of the method's file, if not dcbench's own"
+    )
     budget: Budget
     score: Score
     space: dict[str, Range] = Field(min_length=1)
@@ -122,6 +128,11 @@ class TunedRecipe(Config):
         if self.sha256 and self.sha256 != self.content_sha256():
             raise ValueError("sha256 is not that of its content: the file was changed; tune again")
         return self
+
+    @model_serializer(mode="wrap")
+    def _without_absent(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """What is None is left out: older recipes lack it, and they keep their hash."""
+        return {key: value for key, value in serialize(self).items() if value is not None}
 
     def content_sha256(self) -> str:
         """What `sha256` should be: of all fields but itself, as JSON with sorted keys."""

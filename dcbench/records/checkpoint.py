@@ -15,14 +15,12 @@ import torch
 from dcbench.config.base import validated
 from dcbench.config.reading import parse_json
 from dcbench.config.text import in_brief
-from dcbench.errors import DataError
+from dcbench.errors import CheckpointError, DataError
 from dcbench.records.atomic import write_bytes
 from dcbench.records.files import CHECKPOINT, read_whole
 from dcbench.records.identity import Configuration, Identity
 
 CHECKPOINT_VERSION = 2
-
-_AGAIN = "; begin again with --restart"
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,31 +62,39 @@ class Checkpoint:
 
         Raises
         ------
-        DataError
-            It is damaged, or belongs to another configuration.
+        CheckpointError
+            It cannot be read, is damaged, or belongs to another configuration.
         """
         if not self.path.exists():
             return None
+        try:
+            found, state = self._content()
+        except DataError as problem:
+            raise CheckpointError(str(problem)) from None
+        difference = self.run.difference(found)
+        if difference:
+            raise CheckpointError(
+                f"{self.path}: the checkpoint is of a run with {difference}",
+                "begin again with --restart, or choose another folder with --results",
+            )
+        return state
+
+    def _content(self) -> tuple[Configuration, dict[str, Any]]:
+        """Whose state is stored, and the state."""
         stored = read_whole(self.path)
         digest, payload = stored[:32], stored[32:]
         if hashlib.sha256(payload).digest() != digest:
-            raise DataError(f"{self.path}: the checkpoint is damaged; begin again with --restart")
+            raise DataError(f"{self.path}: the checkpoint is damaged")
         content = _unpacked(payload, self.path)
         if content.get("version") != CHECKPOINT_VERSION:
-            raise DataError(f"{self.path}: written by another version; begin again with --restart")
+            raise DataError(f"{self.path}: written by another version")
         stored_configuration = str(content.get("configuration")).encode(errors="replace")
-        configuration = parse_json(stored_configuration, self.path, hint=_AGAIN)
+        configuration = parse_json(stored_configuration, self.path)
         found = validated(Configuration, configuration, self.path, DataError)
-        difference = self.run.difference(found)
-        if difference:
-            raise DataError(
-                f"{self.path}: the checkpoint is of a run with {difference}; begin again with "
-                "--restart, or choose another folder with --results"
-            )
         state = content.get("state")
         if not isinstance(state, dict):
-            raise DataError(f"{self.path}: holds no state of a training{_AGAIN}")
-        return state
+            raise DataError(f"{self.path}: holds no state of a training")
+        return found, state
 
 
 def _unpacked(payload: bytes, path: Path) -> dict[str, Any]:
@@ -100,7 +106,7 @@ def _unpacked(payload: bytes, path: Path) -> dict[str, Any]:
             raise ValueError(f"its parts would take {unfolded} bytes of its {len(payload)}")
         content = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
     except Exception as problem:  # whatever ZIP and PyTorch make of bytes that are no checkpoint
-        raise DataError(f"{path}: not a checkpoint: {in_brief(problem)}{_AGAIN}") from None
+        raise DataError(f"{path}: not a checkpoint: {in_brief(problem)}") from None
     if not isinstance(content, dict):
-        raise DataError(f"{path}: not a checkpoint: holds a {type(content).__name__}{_AGAIN}")
+        raise DataError(f"{path}: not a checkpoint: holds a {type(content).__name__}")
     return content

@@ -131,8 +131,7 @@ def plan_run(
     tuned = tuned_recipe(asked.pop(SETTING)) if SETTING in asked else None
     if tuned is not None:
         _check_tuned(tuned, found.name, listed, rules)
-        if load_split(split, tuned.subset).index_sha256("train") != tuned.index_sha256:
-            raise UsageError(f"tuned recipe {tuned.name}: is of other images of split {split}")
+        _check_tuned_by(tuned, found, load_split(split, tuned.subset))
     with named(found):
         choice = choose(rules.entry(listed.config.recipe), found, asked, tuned)
     if seed < 0:
@@ -185,6 +184,19 @@ def _check_tuned(tuned: TunedRecipe, method: str, split: Split, rules: Protocol)
     ]
     if wrong:
         raise UsageError(f"tuned recipe {tuned.name}: is of {' and of '.join(wrong)}")
+
+
+def _check_tuned_by(tuned: TunedRecipe, method: type[Method], tuned_on: Split) -> None:
+    """Refuse a tuned recipe of other images or code that have the same names."""
+    other_rows = tuned.index_sha256 != tuned_on.index_sha256("train")
+    if other_rows or tuned.data_sha256 not in (None, tuned_on.data_sha256):
+        raise UsageError(
+            f"tuned recipe {tuned.name}: is of other images of split {tuned_on.name}; tune again"
+        )
+    if tuned.method_sha256 not in (None, method.source_sha256):
+        raise UsageError(
+            f"tuned recipe {tuned.name}: is of other code of method {method.name}; tune again"
+        )
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any
 
-from dcbench.config.base import validated
 from dcbench.config.names import shortened
 from dcbench.config.recipe import Recipe
 from dcbench.config.strict_yaml import YAMLTextError, parse_yaml
-from dcbench.config.tuned import TUNABLE, Range
+from dcbench.config.tuned import Range
 from dcbench.errors import UsageError, unknown
 from dcbench.methods import Method
-
-_WIDE = 10
-"""Ranges whose bounds are so many times apart are searched on a logarithmic scale."""
+from dcbench.methods.ranges import as_range, declared_ranges, searchable
 
 Space = dict[str, Range]
 
@@ -108,16 +105,15 @@ def search_space(
     space: Space = {}
     for key, range_ in preset.ranges.items():
         space[key] = range_ or _around(key, getattr(recipe, key))
-    for key, declared in method.ranges.items():
-        space[key] = _declared(method, key, declared)
-    fixed = set(fixed)
+    space |= declared_ranges(method)
+    fixed, known = set(fixed), searchable(method)
     for text in changes:
         key, value = _parsed(text)
-        if key not in TUNABLE and key not in method.model_fields:
-            raise unknown("setting to search", key, [*TUNABLE, *method.model_fields])
+        if key not in known:
+            raise unknown("setting to search", key, known)
         if key in fixed:
             raise UsageError(f"--range {key}: the method's name fixes it; leave one of them out")
-        space[key] = _declared(method, key, value)
+        space[key] = as_range(method, key, value, f"range of {key}")
     return {key: range_ for key, range_ in space.items() if key not in fixed}
 
 
@@ -125,21 +121,7 @@ def _around(key: str, value: float) -> Range:
     """A tenth of a value to ten times it; of a weight decay of nothing, GEM's range."""
     if not value:
         return _GEM_DECAY
-    return _declared(Method, key, (value / 10, value * 10))
-
-
-def _declared(method: type[Method], key: str, declared: tuple[float, float] | list[Any]) -> Range:
-    if isinstance(declared, list):
-        return validated(Range, {"choices": declared}, f"range of {key}")
-    low, high = declared
-    fields = method.model_fields if key in method.model_fields else Recipe.model_fields
-    log = low > 0 and high >= _WIDE * low
-    kinds = get_args(fields[key].annotation) or (fields[key].annotation,)
-    integer = int in kinds and float not in kinds  # `int | None` too
-    if integer and (low % 1 or high % 1):
-        raise UsageError(f"range of {key}, {low}..{high}: should be of whole numbers, as {key} is")
-    values = {"low": low, "high": high, "log": log, "integer": integer}
-    return validated(Range, values, f"range of {key}")
+    return as_range(Method, key, (value / 10, value * 10), f"range of {key}")
 
 
 def _parsed(text: str) -> tuple[str, tuple[float, float] | list[Any]]:

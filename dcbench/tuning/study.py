@@ -7,27 +7,27 @@ ends; a trial that is running and whose lock is free is taken up where its check
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import shutil
+import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from dcbench.config.text import in_brief
-from dcbench.config.tuned import Range
-from dcbench.draws import stream
 from dcbench.errors import BusyError, RunError, UsageError
 from dcbench.records import files
 from dcbench.records.store import is_held, locked
-from dcbench.tuning.plan import Sampler, Search, rounded
+from dcbench.tuning.plan import Search, rounded
 
 try:
     import optuna
-    from optuna.distributions import BaseDistribution
-    from optuna.samplers import BaseSampler, RandomSampler, TPESampler
     from optuna.trial import FrozenTrial, Trial, TrialState
     from sqlalchemy.exc import SQLAlchemyError
+
+    from dcbench.tuning.drawn import DrawnAhead, suggested
 except ModuleNotFoundError as missing:
     raise UsageError(
         f"tune: {missing.name} is not installed; run pip install 'dcbench-vision[tune]'"
@@ -160,19 +160,15 @@ class Study:
     UsageError
         A search of something else is there.
     RunError
-        The folder cannot be written, or the file in it is no study.
+        The folder cannot be written, or the file in it is no study that this optuna can use.
     """
 
     def __init__(self, folder: Path, search: Search, command: str = "") -> None:
         self.folder, self._search, self._command = folder, search, command
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         with locked(folder), self._errors():
-            storage = optuna.storages.RDBStorage(
-                f"sqlite:///{self.path.absolute()}",
-                engine_kwargs={"connect_args": {"timeout": _BUSY_SECONDS}},
-            )
             self._study = optuna.create_study(
-                storage=storage,
+                storage=self._storage(),
                 study_name=_NAME,
                 direction="maximize",
                 load_if_exists=True,
@@ -184,6 +180,25 @@ class Study:
                 self._study.set_user_attr("search", json.dumps(search.facts, sort_keys=True))
         if before is not None:
             self._check_same(json.loads(before))
+
+    def _storage(self) -> optuna.storages.RDBStorage:
+        """The database, by its path: as a part of a URL, `?` and `%` would mean something."""
+        connect = functools.partial(
+            sqlite3.connect,
+            self.path.absolute(),
+            timeout=_BUSY_SECONDS,
+            check_same_thread=False,  # as SQLAlchemy connects to a file
+        )
+        try:
+            return optuna.storages.RDBStorage(
+                f"sqlite:///{DATABASE}", engine_kwargs={"creator": connect}
+            )
+        except RuntimeError:  # what optuna says of tables with another schema
+            raise RunError(
+                f"{self.path}: was written by another version of optuna, and {optuna.__version__} "
+                "cannot use it: install that version, begin again with --restart, or choose "
+                "another folder with --results"
+            ) from None
 
     def _check_same(self, before: dict[str, Any]) -> None:
         for key, value in self._search.facts.items():
@@ -238,7 +253,7 @@ class Study:
 
     def _as_held(self, trial: Trial) -> HeldTrial:
         """With what is tried: drawn now, or found in the database where it was drawn before."""
-        drawn = {key: _suggested(trial, key, each) for key, each in self._search.space.items()}
+        drawn = {key: suggested(trial, key, each) for key, each in self._search.space.items()}
         values = rounded(self._search, drawn)
         trial.set_user_attr("values", values)
         command, times = trial.user_attrs.get("begun", ("", 0))
@@ -318,48 +333,3 @@ def _facts(trial: FrozenTrial) -> TrialFacts:
         epochs=attributes.get("epochs", 0),
         problem=attributes.get("problem", ""),
     )
-
-
-class DrawnAhead(BaseSampler):
-    """What a trial tries, from the seed, the trial's number and the setting's name.
-
-    No state is carried from one trial to the next, so that a search that goes on tries what it
-    would have tried; by `tpe` it depends on the trials that have ended besides.
-    """
-
-    def __init__(self, kind: Sampler, seed: int) -> None:
-        self._kind, self._seed = kind, seed
-
-    def infer_relative_search_space(
-        self, study: optuna.Study, trial: FrozenTrial
-    ) -> dict[str, BaseDistribution]:
-        """Each setting is drawn by itself."""
-        return {}
-
-    def sample_relative(
-        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
-    ) -> dict[str, Any]:
-        """Nothing is drawn together."""
-        return {}
-
-    def sample_independent(
-        self,
-        study: optuna.Study,
-        trial: FrozenTrial,
-        param_name: str,
-        param_distribution: BaseDistribution,
-    ) -> Any:
-        """The value of a setting in a trial."""
-        seed = int(stream(self._seed, f"tune/{param_name}", trial.number).randint(2**31))
-        inner = TPESampler(seed=seed) if self._kind == "tpe" else RandomSampler(seed=seed)
-        return inner.sample_independent(study, trial, param_name, param_distribution)
-
-
-def _suggested(trial: Trial, key: str, range_: Range) -> Any:
-    if range_.choices:
-        return trial.suggest_categorical(key, range_.choices)
-    assert range_.low is not None
-    assert range_.high is not None
-    if range_.integer:
-        return trial.suggest_int(key, int(range_.low), int(range_.high), log=range_.log)
-    return trial.suggest_float(key, range_.low, range_.high, log=range_.log)

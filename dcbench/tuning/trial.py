@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import logging
+
 import numpy as np
 import torch
 
 from dcbench.config.interrupts import interruptible
 from dcbench.config.progress import Progress
 from dcbench.config.text import in_brief
-from dcbench.errors import DcbenchError, OutOfTimeError, RunError
+from dcbench.errors import CheckpointError, DcbenchError, OutOfTimeError, RunError, UsageError
 from dcbench.metrics import balanced_accuracy, negative_log_likelihood
+from dcbench.records import files
 from dcbench.runs.finish import finish_training
+from dcbench.runs.plan import Plan
 from dcbench.runs.prepare import ReadyRun, prepare
 from dcbench.runs.session import Session
 from dcbench.training.loop import Training, run_error, train_together
 from dcbench.tuning.halving import goes_on
 from dcbench.tuning.plan import Search
 from dcbench.tuning.study import HeldTrial
+
+_log = logging.getLogger(__name__)
 
 
 def carry_out(
@@ -58,9 +64,9 @@ def _train(
     progress: Progress,
     deadline: float | None,
 ) -> None:
-    plan = search.plan(held.values)
+    plan = _planned(held, search)
     with session.threads_of(plan):
-        run = prepare(plan, held.folder, session)
+        run = _prepared(plan, held, session)
         for end in (*search.rungs, run.trainer.epochs):
             position = run.trainer.progress
             if (position.epoch, position.step) > (end, 0):
@@ -74,6 +80,30 @@ def _train(
             elif not goes_on(score, others, search.reduction):
                 held.end("stopped")
                 return
+
+
+def _planned(held: HeldTrial, search: Search) -> Plan:
+    """The run of a trial.
+
+    Raises
+    ------
+    RunError
+        Its settings, each within its range, do not go together.
+    """
+    try:
+        return search.plan(held.values)
+    except UsageError as problem:
+        raise RunError(str(problem)) from None
+
+
+def _prepared(plan: Plan, held: HeldTrial, session: Session) -> ReadyRun:
+    """A trial's training where its checkpoint is, or at its start if there is no going on there."""
+    try:
+        return prepare(plan, held.folder, session)
+    except CheckpointError as problem:
+        _log.warning("%s; trial %d begins again", problem.why, held.number)
+        files.clear(held.folder)
+        return prepare(plan, held.folder, session, resume=False)
 
 
 def _train_until(

@@ -35,6 +35,9 @@ RECIPE = "recipe.yaml"
 _LOOK_EVERY = 1.0
 """Seconds from one look at trials that other processes train to the next."""
 
+_TOLD = 3
+"""How many ways in which trials failed are told, where all have."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -236,10 +239,10 @@ def best_of(trials: Sequence[TrialFacts]) -> TrialFacts:
     """
     ended = [each for each in trials if each.state == "complete"]
     if not ended:
-        problems = dict.fromkeys(each.problem for each in trials if each.problem)
-        raise RunError(
-            f"none of {len(trials)} trials could be trained to its end: {'; '.join(problems)}"
-        )
+        problems = list(dict.fromkeys(each.problem for each in trials if each.problem))
+        rest = len(problems) - _TOLD
+        told = "; ".join([*problems[:_TOLD], *([f"and {rest} other problems"] if rest > 0 else [])])
+        raise RunError(f"none of {len(trials)} trials could be trained to its end: {told}")
     return min(ended, key=lambda each: (-(each.score or 0), each.nll or 0, each.number))
 
 
@@ -259,6 +262,7 @@ def recipe_of(search: Search, trials: Sequence[TrialFacts], images: int) -> Tune
     best, states = best_of(trials), Counter(each.state for each in trials)
     settings, training = split_values(search, best.values)
     plan = search.plan({})
+    identified = plan.identity.configuration
     budget = Budget(
         trials=len(trials),
         completed=states["complete"],
@@ -278,7 +282,9 @@ def recipe_of(search: Search, trials: Sequence[TrialFacts], images: int) -> Tune
         "protocol": search.protocol,
         "split": plan.split.name,
         "subset": search.subset,
-        "index_sha256": plan.identity.configuration.index_sha256,
+        "index_sha256": identified.index_sha256,
+        "data_sha256": identified.data_sha256,
+        "method_sha256": identified.method_sha256,
         "budget": budget,
         "score": Score(value=round(best.score or 0, 6), images=images, trial=best.number),
         "space": search.space,

@@ -154,6 +154,24 @@ def test_tuned_run_without_the_recipe_it_names_is_not_built(tmp_path: Path, chan
     assert not (tmp_path / "leaderboard").exists()
 
 
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        ({"method_sha256": "1" * 64}, "its recipe is of other code of erm"),
+        ({"data_sha256": "1" * 64}, "its recipe is of other images of digits"),
+    ],
+)
+def test_tuned_run_of_other_images_or_code_than_its_recipe_is_not_built(
+    tmp_path: Path, said, message
+):
+    put_tuned(tmp_path / "results", a_recipe(5, **said), 0, 0, **said)
+    build(tmp_path / "results", tmp_path / "same")
+    put_tuned(tmp_path / "other", a_recipe(5, **said), 0, 0)
+    with pytest.raises(RunError, match=message):
+        build(tmp_path / "other", tmp_path / "leaderboard")
+    assert not (tmp_path / "leaderboard").exists()
+
+
 def test_record_whose_recipe_was_changed_cannot_be_read(tmp_path: Path):
     put_tuned(tmp_path / "results", a_recipe(5), 0, 0)
     [path] = (tmp_path / "results").rglob("record.json")

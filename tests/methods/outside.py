@@ -1,9 +1,11 @@
 """Methods as somebody outside the package writes them, from the documentation alone."""
 
 import copy
+import random
 import time
 from typing import ClassVar
 
+import numpy as np
 import torch
 from pydantic import Field
 from torch import nn
@@ -152,6 +154,39 @@ class Noisy(Method):
         return cross_entropy(network(batch.images + 0.1 * noise), batch.labels)
 
 
+class NoisyStart(Deferred):
+    """Draws initial weights from NumPy's generator."""
+
+    def network(self, build, task):
+        network = build()
+        drawn = np.random.normal(0, 0.1, network.fc.weight.shape)  # noqa: NPY002
+        with torch.no_grad():
+            network.fc.weight.copy_(torch.from_numpy(drawn))
+        return network
+
+
+class NoisyFinish(Deferred):
+    """Draws from torch's own generator once training is over."""
+
+    @torch.no_grad()
+    def finish(self, network, images):
+        network.fc.weight.add_(0.3 * torch.randn_like(network.fc.weight))
+
+
+class NoisyLogits(Deferred):
+    """Draws from Python's generator when it predicts."""
+
+    def logits(self, network, images):
+        return network(images) + random.random()
+
+
+class Unfinished(Deferred):
+    """Takes the training images for a list once training is over."""
+
+    def finish(self, network, images):
+        network(images[0])
+
+
 class Counting(Method):
     """Keeps count on its class, and so trains otherwise the second time."""
 
@@ -191,3 +226,13 @@ class Reading(Method):
     def loss(self, network, batch):
         loss = cross_entropy(network(batch.images), batch.labels)
         return loss * 2 if loss.item() > 1 else loss
+
+
+class Misspelled(Method):
+    """Says of a setting that it does not have where it is searched."""
+
+    beta: float = 0.1
+    ranges: ClassVar = {"betta": (0.1, 0.2)}
+
+    def loss(self, network, batch):
+        return cross_entropy(network(batch.images), batch.labels)

@@ -13,8 +13,9 @@ from dcbench.cli import app
 from dcbench.config.tuned import TunedRecipe, recipe_text
 from dcbench.data.splits import load_split
 from dcbench.errors import UsageError
-from dcbench.runs.plan import plan_run
+from dcbench.runs.plan import Plan, plan_run
 from dcbench.sweep.grid import Block, plan_of, requests_of
+from tests.data.test_own_datasets import IMAGES, LABELS, npz, split_of
 from tests.leaderboard.test_tracks import a_recipe
 
 LITE = {"protocol": "v1-lite", "index_sha256": load_split("digits").index_sha256("train")}
@@ -77,6 +78,39 @@ def test_recipe_that_was_tuned_on_other_images_is_refused():
     other = a_recipe(5, protocol="v1-lite", index_sha256="0" * 64)
     with pytest.raises(UsageError, match="is of other images of split digits"):
         plan_run("erm", "digits", protocol="v1-lite", settings={"tuned": other})
+
+
+def test_recipe_of_other_images_or_code_under_the_same_names_is_refused(tmp_path: Path):
+    paths = []
+    for name, images in (("one", IMAGES), ("other", IMAGES + 1)):
+        (tmp_path / name).mkdir()
+        data = npz(tmp_path / name, images=images, labels=LABELS)
+        paths.append(str(split_of(f"{data}[test=0.25,size=8]", tmp_path / name)))
+    one, other = map(load_split, paths)
+    rows = one.index_sha256("train")
+    assert (other.name, other.index_sha256("train")) == (one.name, rows)
+
+    def plan(path: str, **said: str) -> Plan:
+        recipe = a_recipe(5, split="mine", index_sha256=rows, **said)
+        return plan_run("erm", path, settings={"tuned": recipe, "batch_size": 3})
+
+    assert one.data_sha256 is not None
+    assert plan(paths[0], data_sha256=one.data_sha256).choice.tuned is not None
+    assert plan(paths[1]).choice.tuned is not None, "an older recipe does not say"
+    with pytest.raises(UsageError, match="is of other images of split mine; tune again"):
+        plan(paths[1], data_sha256=one.data_sha256)
+    with pytest.raises(UsageError, match="is of other code of method erm; tune again"):
+        plan(paths[0], method_sha256="0" * 64)
+
+
+def test_recipe_of_an_earlier_version_keeps_its_hash():
+    recipe = a_recipe(5)
+    written = recipe.model_dump(mode="json", exclude={"sha256"})
+    assert not {"data_sha256", "method_sha256"} & written.keys()
+    assert "data_sha256" not in recipe_text(recipe)
+    # As version 0.1.0 wrote it before recipes had these keys.
+    assert recipe.sha256 == "c96996e644e365f54f65fd3dc2dd0e30488752291d3cd50c96de7c70082cd600"
+    assert a_recipe(5, method_sha256="0" * 64).sha256 != recipe.sha256
 
 
 def test_request_of_a_sweep_needs_no_file_where_it_is_sent(recipe: TunedRecipe, tmp_path: Path):

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import re
+from typing import Any
+
 import pytest
+from pydantic import create_model
 
 from dcbench.config.protocol import load_protocol
 from dcbench.config.tuned import Range
 from dcbench.errors import UsageError
-from dcbench.methods import method_class, method_names
+from dcbench.methods import Method, method_class, method_names
 from dcbench.tuning.plan import plan_search
 from dcbench.tuning.space import PRESETS, search_space
 
@@ -59,10 +63,14 @@ def test_range_that_is_given_wins_and_one_value_is_not_searched():
         ("epochs=1..2", "unknown setting to search 'epochs'"),
         ("axes=[class, both]", "fixes it"),
         ("alpha=[", "not valid YAML"),
+        (
+            "alpha=[]",
+            "range of alpha=[]: should be two numbers that rise, as (0.01, 1.0), or a list",
+        ),
     ],
 )
 def test_wrong_range_is_refused_in_one_line(text: str, message: str):
-    with pytest.raises(UsageError, match=message.replace("[", r"\[").replace("?", r"\?")):
+    with pytest.raises(UsageError, match=re.escape(message)):
         search_space(
             method_class("ic-mixup"), RECIPE, PRESETS["default"], fixed={"axes"}, changes=[text]
         )
@@ -85,6 +93,40 @@ def test_setting_that_may_be_none_is_searched_in_whole_numbers_all_the_same():
     changes = ["level=1..3"]
     space = search_space(method_class("harmonic"), RECIPE, PRESETS["default"], changes=changes)
     assert space["level"] == Range(low=1, high=3, integer=True)
+
+
+NEITHER = "should be two numbers that rise, as (0.01, 1.0), or a list of choices"
+
+
+@pytest.mark.parametrize(
+    ("ranges", "message"),
+    [
+        ({"betta": (0.1, 0.2)}, ": unknown setting 'betta'; did you mean beta?"),
+        ({"epochs": [1, 2]}, ": unknown setting 'epochs'; there are: batch_size, beta, "),
+        ({"beta": (0.1, 0.2, 0.3)}, f": beta=(0.1, 0.2, 0.3): {NEITHER}"),
+        ({"beta": ("0.1", "0.2")}, f": beta=('0.1', '0.2'): {NEITHER}"),
+        ({"beta": (False, True)}, f": beta=(False, True): {NEITHER}"),
+        ({"beta": 0.1}, f": beta=0.1: {NEITHER}"),
+        ({"beta": []}, f": beta=[]: {NEITHER}"),
+        ({"beta": (0.2, 0.1)}, ": beta: low=0.2, high=0.1: should be bounds that rise"),
+        ({"beta": (0.1, float("nan"))}, ": beta: high=nan: input should be a finite number"),
+        ({"batch_size": (1.5, 2)}, ": batch_size, 1.5..2: should be of whole numbers"),
+        (["beta"], "=['beta']: should be ranges by the settings' names, as {'beta': (0.01, 1.0)}"),
+    ],
+)
+def test_wrong_ranges_of_a_method_are_told_by_key_and_value(ranges: Any, message: str):
+    method = create_model("Good", __base__=Method, beta=(float, 0.1))
+    method.name, method.ranges = "good", ranges
+    with pytest.raises(UsageError, match=f"^{re.escape(f'method good: ranges{message}')}"):
+        search_space(method, RECIPE, PRESETS["default"])
+
+
+def test_method_may_say_where_the_recipe_is_searched():
+    method = create_model("Good", __base__=Method, beta=(float, 0.1))
+    method.ranges = {"batch_size": (5, 25), "beta": [0.1, 0.5]}
+    space = search_space(method, RECIPE, PRESETS["default"])
+    assert space["batch_size"] == Range(low=5, high=25, integer=True)
+    assert space["beta"] == Range(choices=(0.1, 0.5))
 
 
 @pytest.mark.parametrize("name", method_names())
