@@ -67,25 +67,28 @@ def update_batch_statistics(network: nn.Module, images: Iterable[Tensor]) -> Non
     """Set the running statistics of every batch normalization to means over batches of images.
 
     As `torch.optim.swa_utils.update_bn`, which knows PyTorch's own layers alone: each batch counts
-    as much as another, and variances are the unbiased ones within batches.
+    as much as another, and variances are the unbiased ones within batches. A layer that no pass
+    reaches keeps its statistics.
     """
     layers = [each for each in network.modules() if _has_running_statistics(each)]
     seen: dict[nn.Module, list[tuple[Tensor, Tensor]]] = {layer: [] for layer in layers}
 
-    def note(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        channels = inputs[0].transpose(0, 1).flatten(1)
+    def note(layer: nn.Module, args: tuple[Tensor, ...], kwargs: dict[str, Tensor]) -> None:
+        channels = [*args, *kwargs.values()][0].transpose(0, 1).flatten(1)
         seen[layer].append((channels.mean(dim=1), channels.var(dim=1)))
 
     modes = {module: module.training for module in network.modules()}
     network.train()
     with ExitStack() as stack:
         for layer in layers:
-            stack.callback(layer.register_forward_pre_hook(note).remove)
+            stack.callback(layer.register_forward_pre_hook(note, with_kwargs=True).remove)
         for batch in images:
             network(batch)
     for module, mode in modes.items():
         module.training = mode
     for layer, noted in seen.items():
+        if not noted:  # no pass reaches it
+            continue
         means, variances = zip(*noted, strict=True)
         layer.get_buffer("running_mean").copy_(torch.stack(means).mean(dim=0))
         layer.get_buffer("running_var").copy_(torch.stack(variances).mean(dim=0))

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from dcbench.config.recipe import Recipe
@@ -22,7 +23,9 @@ from dcbench.draws import stream
 from dcbench.errors import DcbenchError
 from dcbench.methods import Batch, Method, build_method
 from dcbench.methods.failures import named
+from dcbench.methods.ranges import declared_ranges
 from dcbench.training.augment import DeviceImages
+from dcbench.training.ending import finish_training, predict_by_method
 from dcbench.training.loop import Training, train_together
 from dcbench.training.recording import (
     READS_BACK,
@@ -50,6 +53,7 @@ _RECIPE = Recipe.model_validate(
         "flip": True,
     }
 )
+_MEAN, _STD = np.full(3, 0.5, np.float32), np.full(3, 0.25, np.float32)
 _CLOCKS = {"time", "time_ns", "monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns"}
 _DATES = {"now", "utcnow", "today"}
 
@@ -96,13 +100,11 @@ def relative_cost(method: Method, steps: int = 6) -> float:
 def _trainer(
     method: Method, num_classes: int, *, images: int = _IMAGES, seed: int = 0, **changes: Any
 ) -> Trainer:
-    generator = stream(0, "contract")
-    pixels = generator.randint(256, size=(images, _SIZE, _SIZE, 3)).astype(np.uint8)
     labels = np.arange(images) % num_classes
     on_device = DeviceImages(
-        pixels,
-        mean=np.full(3, 0.5, np.float32),
-        std=np.full(3, 0.25, np.float32),
+        _pixels(images),
+        mean=_MEAN,
+        std=_STD,
         device=torch.device("cpu"),
         padding=_RECIPE.padding,
     )
@@ -110,11 +112,22 @@ def _trainer(
     return Trainer(on_device, labels, num_classes, method, recipe, seed)
 
 
+def _pixels(images: int) -> NDArray[np.uint8]:
+    drawn = stream(0, "contract").randint(256, size=(images, _SIZE, _SIZE, 3))
+    return drawn.astype(np.uint8)
+
+
 def _train(trainer: Trainer) -> dict[str, Tensor]:
-    """The weights after training."""
+    """The weights after training, and after what the method does then."""
     for failure in train_together({0: Training(trainer)}).values():
         raise failure
+    finish_training(trainer, _pixels(trainer.num_images), _MEAN, _STD)
     return {key: value.clone() for key, value in trainer.network.state_dict().items()}
+
+
+def _logits(trainer: Trainer) -> Tensor:
+    """Of three images, as a run predicts them."""
+    return torch.from_numpy(predict_by_method(trainer, _pixels(3), _MEAN, _STD))
 
 
 def _difference(one: dict[str, Tensor], other: dict[str, Tensor]) -> str | None:
@@ -130,7 +143,7 @@ def _every_shape(method: Method) -> str | None:
         weights = _train(trainer)
         if not all(torch.isfinite(value).all() for value in weights.values()):
             return f"weights that are not finite with {num_classes} classes"
-        logits = method.logits(trainer.network.eval(), torch.zeros(3, 3, _SIZE, _SIZE))
+        logits = _logits(trainer)
         if tuple(logits.shape) != (3, num_classes):
             return f"logits {list(logits.shape)} of 3 images and {num_classes} classes"
     return None
@@ -160,7 +173,8 @@ def _reaches_all(method: Method) -> str | None:
 def _no_global_draws(method: Method) -> str | None:
     trainer = _trainer(method, 10)
     _train(trainer)
-    names = trainer.progress.global_draws
+    _logits(trainer)
+    names = sorted(trainer.progress.global_draws)
     return f"draws from the generator of {', '.join(names)}" if names else None
 
 
@@ -192,7 +206,8 @@ def _tensors(batch: Batch) -> Iterator[tuple[str, Tensor]]:
 
 
 def _repeats(method: Method) -> str | None:
-    first, again = (_train(_trainer(method, 10)) for _ in range(2))
+    trainers = [_trainer(method, 10) for _ in range(2)]
+    first, again = ({**_train(each), "logits": _logits(each)} for each in trainers)
     difference = _difference(first, again)
     return f"trained again from the same seed, {difference}" if difference else None
 
@@ -306,6 +321,11 @@ def _is_capturable(method: Method) -> str | None:
     return None
 
 
+def _ranges_are_sound(method: Method) -> str | None:
+    declared_ranges(type(method))  # an error says which is not
+    return None
+
+
 _PROMISES = (
     _Promise("trains with 2, 10 and 100 classes, and a last batch of one image", _every_shape),
     _Promise("trains in bfloat16", _low_precision),
@@ -318,4 +338,5 @@ _PROMISES = (
     _Promise("ends with the same weights as the second run of a process", _second_as_first),
     _Promise("ends with the same weights after a kill and a resume", _resumes),
     _Promise("its step may be captured, if it says so", _is_capturable),
+    _Promise("is searched within bounds or among choices of its settings", _ranges_are_sound),
 )

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from dcbench.errors import UsageError
 from dcbench.runs.representations import Representation, Tap
+from dcbench.training.precision import arithmetic
 
 
 class NotApplicable(Exception):  # noqa: N818 - a state of a network
@@ -51,6 +52,12 @@ class Fitting:
         if self.tap.head is None:
             raise NotApplicable("the network has no last layer `fc`")
         return self.tap.head
+
+    def head_logits(self, features: Tensor) -> Tensor:
+        """Logits [N, classes] of features by the last layer, in the recipe's precision."""
+        with arithmetic(self.tap.trained.record.recipe, features.device):
+            logits: Tensor = self.head(features)
+        return logits.float()
 
 
 def features_of(representation: Representation) -> Tensor:
@@ -117,7 +124,7 @@ def _react(given: Fitting) -> Scorer:
     from pytorch_ood.detector import ReAct
 
     given.settings["percentile"] = 0.9
-    detector = ReAct(nn.Identity(), given.head, percentile=0.9)
+    detector = ReAct(nn.Identity(), given.head_logits, percentile=0.9)
     detector.fit_feature_maps(given.features, given.labels)
     given.settings["threshold"] = detector.threshold
     return lambda seen, images: detector.predict_feature_maps(features_of(seen))

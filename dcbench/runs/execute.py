@@ -70,7 +70,8 @@ def execute_together(
 ) -> list[Result]:
     """Carry several plans out, training them at once on one device, with the threads of the first.
 
-    Each ends with the same weights as on its own.
+    Their recipes have one precision, which a GPU's process is set up for as a whole. Each ends with
+    the same weights as on its own.
 
     Parameters
     ----------

@@ -12,8 +12,7 @@ from dcbench.config.keep import Weights
 from dcbench.config.progress import NoProgress, Progress
 from dcbench.config.text import in_brief
 from dcbench.data.parts import ImageSet
-from dcbench.draws import NUMERICS, stream
-from dcbench.methods.failures import named
+from dcbench.draws import NUMERICS
 from dcbench.metrics.measure import measure
 from dcbench.records import files
 from dcbench.records.schema import Cost, ImagesUsed, Normalization, Record
@@ -21,7 +20,8 @@ from dcbench.records.sets import missing_departure
 from dcbench.runs.flops import BACKWARD_AND_FORWARD, count_flops
 from dcbench.runs.machine import describe_environment, device_title, peak_memory_bytes
 from dcbench.runs.prepare import ReadyRun, now
-from dcbench.training.predict import normalized_batches, predict_split
+from dcbench.training import ending
+from dcbench.training.predict import predict_split
 
 _log = logging.getLogger(__name__)
 
@@ -83,16 +83,9 @@ def finish(
 
 
 def finish_training(run: ReadyRun) -> None:
-    """What the method does once training is over, with the training images before it.
-
-    They are shuffled: a split lists class after class, and variances within a class are smaller.
-    """
-    data, device, method = run.data, run.session.device, run.plan.choice.method
-    images, size = data.images.fit.images, run.plan.choice.recipe.batch_size
-    order = stream(run.plan.seed, "finish").permutation(len(images))
-    batches = normalized_batches(images, data.mean, data.std, device, size, order)
-    with named(method):
-        method.finish(run.trainer.network, batches)
+    """What the method does once training is over."""
+    data = run.data
+    ending.finish_training(run.trainer, data.images.fit.images, data.mean, data.std)
 
 
 def _cost(run: ReadyRun, evaluate_seconds: float) -> Cost:
@@ -140,8 +133,8 @@ def _missing_and_needed(run: ReadyRun) -> list[str]:
 
 
 def _drawn_from_elsewhere(run: ReadyRun) -> list[str]:
-    """Departures of a method whose steps draw from generators that no seed of the run decides."""
-    names = run.trainer.progress.global_draws
+    """Departures of a method that draws from generators that no seed of the run decides."""
+    names = sorted(run.trainer.progress.global_draws)
     return [f"method {run.plan.choice.label} draws from the generator of {each}" for each in names]
 
 

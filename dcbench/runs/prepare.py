@@ -14,14 +14,12 @@ from numpy.typing import NDArray
 
 from dcbench.config.progress import NoProgress, ProgressTask
 from dcbench.config.text import duration, in_brief
-from dcbench.errors import DataError, RunError
-from dcbench.methods.failures import named
+from dcbench.errors import CheckpointError, RunError
 from dcbench.records.checkpoint import Checkpoint
 from dcbench.runs.machine import device_title, forget_peak_memory, warn_of_slow_arithmetic
 from dcbench.runs.plan import Plan
 from dcbench.runs.session import DeviceData, Session
-from dcbench.training.precision import autocast
-from dcbench.training.predict import predict
+from dcbench.training.ending import predict_by_method
 from dcbench.training.trainer import StepCost, Trainer
 
 _log = logging.getLogger(__name__)
@@ -99,7 +97,7 @@ class ReadyRun:
         self, images: NDArray[np.uint8], shown: ProgressTask | None = None
     ) -> NDArray[np.float32]:
         """Logits [N, classes] of images [N, H, W, 3] by the network as it is."""
-        return _predict(self.plan, self.session, self.data, self.trainer, images, shown)
+        return _predict(self.data, self.trainer, images, shown)
 
 
 def prepare(
@@ -110,7 +108,9 @@ def prepare(
     Raises
     ------
     DataError
-        Images are missing or damaged, or the checkpoint is damaged or of another run.
+        Images are missing or damaged.
+    CheckpointError
+        The checkpoint is damaged or of another run.
     """
     started = now()
     warn_of_slow_arithmetic(plan.choice.recipe.precision, session.device)
@@ -137,9 +137,7 @@ def _restore(trainer: Trainer, state: dict[str, Any], path: Path) -> None:
         if progress.step > trainer.steps_per_epoch or len(progress.history) != progress.epoch:
             raise ValueError(f"step {progress.step} after {len(progress.history)} epochs")
     except Exception as problem:  # a key that lacks, a shape that differs, a text for a number
-        raise DataError(
-            f"{path}: does not fit the run: {in_brief(problem)}; begin again with --restart"
-        ) from None
+        raise CheckpointError(f"{path}: does not fit the run: {in_brief(problem)}") from None
 
 
 def _note_missing(plan: Plan, session: Session, data: DeviceData) -> None:
@@ -166,9 +164,9 @@ def _measured(
     def measure() -> tuple[StepCost, float]:
         sample = data.images.fit.images[:_SAMPLE]
         # The first call chooses kernels.
-        _check_logits(plan, _predict(plan, session, data, trainer, sample[:1]))
+        _check_logits(plan, _predict(data, trainer, sample[:1]))
         began = time.perf_counter()
-        _predict(plan, session, data, trainer, sample)
+        _predict(data, trainer, sample)
         seconds = (time.perf_counter() - began) / len(sample)
         return trainer.measure_step(), seconds
 
@@ -201,24 +199,13 @@ def _check_logits(plan: Plan, logits: NDArray[np.float32]) -> None:
 
 
 def _predict(
-    plan: Plan,
-    session: Session,
     data: DeviceData,
     trainer: Trainer,
     images: NDArray[np.uint8],
     shown: ProgressTask | None = None,
 ) -> NDArray[np.float32]:
     shown = shown or NoProgress().task("predict", len(images))
-    with named(plan.choice.method), autocast(plan.choice.recipe, session.device):
-        return predict(
-            trainer.network,
-            images,
-            data.mean,
-            data.std,
-            session.device,
-            shown.advance,
-            logits_of=plan.choice.method.logits,
-        )
+    return predict_by_method(trainer, images, data.mean, data.std, shown.advance)
 
 
 def now() -> str:

@@ -53,8 +53,8 @@ class Tap:
         self._seen[:] = [*args, *kwargs.values()][:1]
 
     def logits(self, normalized: Tensor) -> Tensor:
-        """Logits [batch, classes] of normalized images; gradients pass."""
-        return self.trained.method.logits(self.trained.network, normalized)
+        """Logits [batch, classes] of normalized images, as the run predicts; gradients pass."""
+        return self.trained.logits(normalized).float()
 
     def represent(
         self, images: NDArray[np.uint8], advance: Callable[[int], None]
@@ -64,7 +64,7 @@ class Tap:
         with torch.no_grad():
             for batch in self.batches(images):
                 self._seen.clear()
-                logits.append(self.logits(batch).float())
+                logits.append(self.logits(batch))
                 features += [each.float() for each in self._seen]
                 advance(len(batch))
         return Representation(torch.cat(logits), torch.cat(features) if features else None)

@@ -23,7 +23,7 @@ from dcbench.models.registry import find_model, model_origin, third_party_builde
 from dcbench.records.files import read_record, read_stored
 from dcbench.records.schema import Record
 from dcbench.training.augment import normalization_statistics
-from dcbench.training.precision import autocast
+from dcbench.training.precision import arithmetic
 from dcbench.training.predict import predict
 from dcbench.training.stages import new_network
 
@@ -65,7 +65,12 @@ class TrainedNetwork(nn.Module):
         """Logits [batch, classes] of images [batch, 3, height, width] with pixels in [0, 1]."""
         shape = (1, -1, 1, 1)
         normalized = (images - self.mean.view(shape)) / self.std.view(shape)
-        return self.method.logits(self.network, normalized)
+        return self.logits(normalized).float()
+
+    def logits(self, normalized: Tensor) -> Tensor:
+        """Logits [batch, classes] of normalized images, in the recipe's precision."""
+        with arithmetic(self.record.recipe, normalized.device):
+            return self.method.logits(self.network, normalized)
 
     def predict(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Logits [N, classes] of images [N, height, width, 3] as the run itself predicted them."""
@@ -76,17 +81,10 @@ class TrainedNetwork(nn.Module):
     ) -> NDArray[np.float32]:
         """As `predict`; the images that are done are counted."""
         mean, std = self.mean.cpu().numpy(), self.std.cpu().numpy()
-        device = self.mean.device
-        with autocast(self.record.recipe, device):
-            return predict(
-                self.network,
-                images,
-                mean,
-                std,
-                device,
-                shown.advance,
-                logits_of=self.method.logits,
-            )
+        return predict(
+            *(self.network, images, mean, std, self.mean.device, shown.advance),
+            logits_of=lambda network, normalized: self.logits(normalized),
+        )
 
 
 def load_network(run: Path, device: str) -> TrainedNetwork:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple, Self
@@ -12,7 +13,7 @@ from typing import Annotated, Any, NamedTuple, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from dcbench.config.base import Config, validated
-from dcbench.config.names import parse_method, parse_seeds
+from dcbench.config.names import parse_method, parse_seeds, split_list
 from dcbench.config.plugins import is_file_location
 from dcbench.config.protocol import load_protocol
 from dcbench.config.reading import read_yaml
@@ -90,11 +91,20 @@ class Request(NamedTuple):
 
     def with_files(self, elsewhere: Mapping[str, str]) -> Request:
         """The same run, whose files lie elsewhere: their paths there, by their paths here."""
-        method, settings = self.method.strip(), json.loads(self.settings)
-        for here, there in elsewhere.items():
-            method = method.replace(f"{here}:", f"{there}:")
-            if is_file_location(str(settings.get("model"))):
-                settings["model"] = settings["model"].replace(f"{here}:", f"{there}:")
+
+        def moved(name: Any) -> Any:
+            path, _, defined = str(name).rpartition(":")
+            return f"{elsewhere[path]}:{defined}" if path in elsewhere else name
+
+        spec, settings = parse_method(self.method), json.loads(self.settings)
+        inside = self.method.strip().partition("[")[2].removesuffix("]")
+        pairs = [
+            f"model={moved(spec.settings['model'])}" if re.match(r"model\s*=", pair) else pair
+            for pair in split_list(inside)
+        ]
+        method = moved(spec.name) + (f"[{','.join(pairs)}]" if pairs else "")
+        if "model" in settings:
+            settings["model"] = moved(settings["model"])
         return self._replace(method=method, settings=json.dumps(settings, sort_keys=True))
 
 
@@ -141,7 +151,7 @@ def requests_of(blocks: Iterable[Block]) -> list[Request]:
     Raises
     ------
     UsageError
-        An unknown name, key or value.
+        An unknown name, key or value; two runs that differ and would lie in one folder.
     """
     found: dict[Path, Request] = {}
     for block in blocks:
@@ -151,8 +161,22 @@ def requests_of(blocks: Iterable[Block]) -> list[Request]:
                 for seed in parse_seeds(block.seeds):
                     for method, settings in methods:
                         request = Request(method, split, subset, seed, block.protocol, settings)
-                        found.setdefault(plan_of(request).folder, request)
+                        first = found.setdefault(plan_of(request).folder, request)
+                        if first is not request:
+                            _check_same(first, request)
     return list(found.values())
+
+
+def _check_same(first: Request, second: Request) -> None:
+    """Refuse two requests that have an address in common and are not one run."""
+    run, other = plan_of(first).identity, plan_of(second).identity
+    difference = run.difference(other.configuration)
+    if difference is not None:
+        raise UsageError(
+            f"{second.method} on {second.split} would lie where {first.method} on {first.split} "
+            f"does, {run.folder}, with {difference}; rename one of them, or ask for each with "
+            "another results folder (--results)"
+        )
 
 
 def with_recipe(method: str, settings: Mapping[str, Any]) -> tuple[str, str]:
@@ -209,16 +233,18 @@ def forget_code() -> None:
 
 
 def packs(requests: Iterable[Request], size: int) -> list[tuple[Request, ...]]:
-    """Runs that may share a device: up to `size` neighbours of one split, subset and protocol."""
+    """Runs that may share a device: up to `size` neighbours that have `_shared` in common."""
     found: list[list[Request]] = []
     for request in requests:
-        last = found[-1][-1] if found else None
-        together = last is not None and (
-            (last.split, last.subset, last.protocol)
-            == (request.split, request.subset, request.protocol)
-        )
-        if together and len(found[-1]) < size:
+        room = bool(found) and len(found[-1]) < size
+        if room and _shared(found[-1][-1]) == _shared(request):
             found[-1].append(request)
         else:
             found.append([request])
     return [tuple(pack) for pack in found]
+
+
+def _shared(request: Request) -> tuple[object, ...]:
+    """What decides the images of a run, and the precision, which is the whole process's."""
+    precision = plan_of(request).choice.recipe.precision
+    return request.split, request.subset, request.protocol, precision

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -20,8 +21,12 @@ def configure_precision(recipe: Recipe, device: torch.device) -> None:
     # Deterministic mode would fill every new tensor with NaN, a kernel each.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cudnn.benchmark = False
-    torch.backends.cuda.matmul.allow_tf32 = recipe.precision == "tf32"
-    torch.backends.cudnn.allow_tf32 = recipe.precision == "tf32"
+    _allow_tf32(recipe.precision == "tf32", recipe.precision == "tf32")
+
+
+def _allow_tf32(products: bool, convolutions: bool) -> None:
+    torch.backends.cuda.matmul.allow_tf32 = products
+    torch.backends.cudnn.allow_tf32 = convolutions
 
 
 def used_precision(recipe: Recipe, device: torch.device) -> str:
@@ -33,3 +38,15 @@ def used_precision(recipe: Recipe, device: torch.device) -> str:
 def autocast(recipe: Recipe, device: torch.device) -> contextlib.AbstractContextManager[Any]:
     """The context that forward passes run in under the recipe's precision."""
     return torch.autocast(device.type, torch.bfloat16, enabled=recipe.precision == "bf16")
+
+
+@contextlib.contextmanager
+def arithmetic(recipe: Recipe, device: torch.device) -> Iterator[None]:
+    """Passes within are in the recipe's precision, whatever another run has set the process to."""
+    with contextlib.ExitStack() as stack:
+        if device.type == "cuda":
+            before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+            stack.callback(_allow_tf32, *before)
+            configure_precision(recipe, device)
+        stack.enter_context(autocast(recipe, device))
+        yield

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -17,6 +18,7 @@ from dcbench.methods import Method
 from dcbench.methods.base import Task
 from dcbench.methods.failures import named
 from dcbench.models import build_model
+from dcbench.training.generators import draws_noted
 
 _BUILDING = threading.Lock()
 
@@ -25,7 +27,13 @@ _OF_ALL_STAGES = ("model", "padding", "border", "normalization", "precision", "f
 
 
 def new_network(
-    method: Method, recipe: Recipe, task: Task, seed: int, *, stage: int = 0
+    method: Method,
+    recipe: Recipe,
+    task: Task,
+    seed: int,
+    *,
+    stage: int = 0,
+    drawn: set[str] | None = None,
 ) -> nn.Module:
     """The network of a method with the initial weights of a seed: the same on every device.
 
@@ -33,6 +41,8 @@ def new_network(
     ----------
     stage : int
         Of the training: each draws other weights for what it resets.
+    drawn : set of str, optional
+        Gets the process's generators that the weights are drawn from beside the seed's.
 
     Raises
     ------
@@ -40,7 +50,9 @@ def new_network(
         The method's code fails, or gives no network.
     """
     # torch's generator is the process's: two threads that build at once would share its numbers.
-    with _BUILDING, torch.random.fork_rng(devices=()):
+    # What is drawn from it is the seed's, and set back before the states are compared.
+    noted = draws_noted(set() if drawn is None else drawn, torch.device("cpu"))
+    with _BUILDING, noted, torch.random.fork_rng(devices=()):
         torch.manual_seed(weights_seed(seed, stage))
         with named(method):
             network = method.network(lambda: build_model(recipe.model, task.num_classes), task)
@@ -93,12 +105,13 @@ def stages_of(method: Method, recipe: Recipe) -> tuple[TrainingStage, ...]:
 
 
 def check_modules(stages: tuple[TrainingStage, ...], network: nn.Module, method: Method) -> None:
-    """Refuse stages that name modules which the network does not have.
+    """Refuse stages that name modules which the network does not have, or in which nothing learns.
 
     Raises
     ------
     UsageError
-        A name of `trainable` or `reset` is none of the network's.
+        A name of `trainable` or `reset` is none of the network's, or all that `trainable` names is
+        frozen by the network itself.
     """
     modules = dict(network.named_modules())
     for name in (each for stage in stages for each in (*stage.trainable, *stage.reset)):
@@ -108,3 +121,27 @@ def check_modules(stages: tuple[TrainingStage, ...], network: nn.Module, method:
                 f"method {method.name}: a stage names the module '{name}', which network "
                 f"{type(network).__name__} does not have; there are: {there}"
             )
+    for names in (stage.trainable for stage in stages if stage.trainable):
+        weights = (each for name in names for each in modules[name].parameters())
+        if not any(each.requires_grad for each in weights):
+            raise UsageError(
+                f"method {method.name}: a stage's trainable={', '.join(names)}: no weight learns "
+                "there: those that network(build, task) freezes stay frozen"
+            )
+
+
+def set_modes(network: nn.Module, stage: TrainingStage, learning: Iterable[nn.Parameter]) -> None:
+    """Training mode, but for what the stage freezes: its statistics stay as they are.
+
+    Parameters
+    ----------
+    learning
+        The parameters that may learn: those that the method or the network has not frozen itself.
+    """
+    parts = [network.get_submodule(name) for name in stage.trainable or ("",)]
+    network.eval()
+    for part in parts:
+        part.train()
+    reached = {each for part in parts for each in part.parameters()}
+    for each in learning:
+        each.requires_grad_(each in reached)

@@ -9,7 +9,6 @@ is called.
 from __future__ import annotations
 
 import contextlib
-import random
 from collections.abc import Iterator
 
 import numpy as np
@@ -24,6 +23,7 @@ from dcbench.methods import Batch, Method
 from dcbench.methods.failures import named
 from dcbench.training.augment import DeviceImages
 from dcbench.training.compiled import CompiledPasses
+from dcbench.training.generators import draws_noted
 from dcbench.training.precision import autocast
 from dcbench.training.sgd import SGD
 
@@ -208,32 +208,12 @@ class TrainStep:
             found[name] = self._epoch[f"batch/{name}"].index_select(0, self._step.view(1))[0]
         return found
 
-    @contextlib.contextmanager
-    def _watched(self) -> Iterator[None]:
-        """Note which of the process's generators a step draws from.
-
-        Such a run cannot be repeated: its numbers depend on whatever ran before in the process.
-        """
+    def _watched(self) -> contextlib.AbstractContextManager[None]:
+        """What a step is taken within, so that its draws from the process are noted."""
         if not self._watching:
-            yield
-            return
-        before = self._generator_states()
-        yield
-        after = self._generator_states()
-        self.global_draws |= {name for name in before if after.get(name) != before[name]}
+            return contextlib.nullcontext()
         self._watching = self._in_first_epoch
-
-    def _generator_states(self) -> dict[str, object]:
-        """Where the process's generators stand: those that a method may draw from by mistake."""
-        name, keys, *place = np.random.get_state()  # noqa: NPY002 - it is this one that is watched
-        states: dict[str, object] = {
-            "torch": torch.get_rng_state().numpy().tobytes(),
-            "numpy": (name, np.asarray(keys).tobytes(), *place),
-            "random": random.getstate(),
-        }
-        if self._on_gpu and not torch.cuda.is_current_stream_capturing():
-            states["torch.cuda"] = torch.cuda.get_rng_state(self._device).numpy().tobytes()
-        return states
+        return draws_noted(self.global_draws, self._device)
 
     def _captured(self, size: int) -> torch.cuda.CUDAGraph:
         """The next step as a graph; nothing of the training is changed."""

@@ -11,7 +11,6 @@ import contextlib
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -27,27 +26,15 @@ from dcbench.methods.base import Task
 from dcbench.methods.failures import named
 from dcbench.records.schema import EpochSummary
 from dcbench.training.augment import DeviceImages
+from dcbench.training.generators import draws_noted
 from dcbench.training.initial import initial_weights
+from dcbench.training.position import Position
 from dcbench.training.precision import configure_precision
-from dcbench.training.stages import check_modules, new_network, stages_of
+from dcbench.training.stages import check_modules, new_network, set_modes, stages_of
 from dcbench.training.step import TrainStep
 
 HIGHEST_LOSS = 1e3
 """Mean loss of an epoch beyond which a run is given up; chance is below 15 for any method here."""
-
-
-@dataclass
-class Position:
-    """How far a run is: what a checkpoint holds beside the weights."""
-
-    epoch: int = 0
-    step: int = 0
-    loss_sum: float = 0.0
-    seconds: float = 0.0
-    epoch_seconds: float = 0.0
-    history: list[EpochSummary] = field(default_factory=list)
-    stage: int = 0
-    global_draws: list[str] = field(default_factory=list)
 
 
 class StepDone(NamedTuple):
@@ -109,7 +96,6 @@ class Trainer:
         capture: bool = True,
         compiled: bool = False,
     ) -> None:
-        configure_precision(recipe, images.device)
         self.device, self.method, self.recipe, self.seed = images.device, method, recipe, seed
         self.num_images, self.num_classes = len(labels), num_classes
         counts = np.bincount(labels, minlength=num_classes)
@@ -117,20 +103,28 @@ class Trainer:
         self._images, self._labels = images, labels
         self._capture = capture and method.capturable and self.device.type == "cuda"
         self.compiled = compiled and method.compilable
-        self.stages = stages_of(method, recipe)
-        network = self._new_network(seed)
+        self.progress = Position()
+        with draws_noted(self.progress.global_draws, self.device):
+            self.stages = stages_of(method, recipe)
+        network = self._new_network()
         check_modules(self.stages, network, method)
         self.network = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.progress = Position()
+        self._learning = [each for each in self.network.parameters() if each.requires_grad]
         self.train_step = self._new_step()
         self._mark = time.monotonic()
 
-    def _new_network(self, seed: int) -> nn.Module:
-        """A network with the initial weights of a seed, which are noted."""
-        network = new_network(self.method, self.recipe, self._task, seed)
+    def _new_network(self) -> nn.Module:
+        """A network with the initial weights, which are noted, in a process set up for it."""
+        configure_precision(self.recipe, self.device)
+        network = self._drawn_network()
         with named(self.method):
             self.initial = initial_weights(network)
         return network
+
+    def _drawn_network(self, stage: int = 0) -> nn.Module:
+        """A network with the weights that the seed gives it in a stage."""
+        recipe, drawn = self.stages[stage].recipe, self.progress.global_draws
+        return new_network(self.method, recipe, self._task, self.seed, stage=stage, drawn=drawn)
 
     def _new_step(self) -> TrainStep:
         """The step of the stage that the progress names, over the parameters that learn in it."""
@@ -152,7 +146,7 @@ class Trainer:
         For a network whose state is all in its `state_dict`.
         """
         self.seed, self.progress = seed, Position()
-        self.network.load_state_dict(self._new_network(seed).state_dict())
+        self.network.load_state_dict(self._new_network().state_dict())
         for buffer in (*self.train_step.momentum, self.train_step.loss_sum):
             buffer.zero_()
 
@@ -176,7 +170,7 @@ class Trainer:
         """All draws of an epoch."""
         stage = self.stages[self._stage_at(epoch)]
         recipe, method = stage.recipe, self.method
-        with named(method):
+        with named(method), draws_noted(self.progress.global_draws, self.device):
             return draw_epoch(
                 self.seed,
                 epoch,
@@ -209,22 +203,17 @@ class Trainer:
         self.progress.stage = number
         if stage.reset:
             # Built whole: what is reset then has the initial law that its network gives it.
-            fresh = new_network(self.method, stage.recipe, self._task, self.seed, stage=number)
+            fresh = self._drawn_network(number)
             for name in stage.reset:
                 weights = fresh.get_submodule(name).state_dict()
                 self.network.get_submodule(name).load_state_dict(weights)
+        # Else they would count in what a method makes of all gradients, but not in a resumed run.
+        self.train_step.optimizer.zero_grad()
         self._set_modes()
         self.train_step = self._new_step()
 
     def _set_modes(self) -> None:
-        """Training mode, but for what the stage freezes: its statistics stay as they are."""
-        trainable = self.stages[self.progress.stage].trainable
-        if not trainable:
-            self.network.train().requires_grad_(True)
-            return
-        self.network.eval().requires_grad_(False)
-        for name in trainable:
-            self.network.get_submodule(name).train().requires_grad_(True)
+        set_modes(self.network, self.stages[self.progress.stage], self._learning)
 
     def size_of(self, step: int) -> int:
         """Number of images in a batch of an epoch."""
@@ -272,7 +261,7 @@ class Trainer:
         """Bring the sums of the progress up to date; waits for the device."""
         progress = self.progress
         progress.loss_sum = self.train_step.loss_sum.item()
-        progress.global_draws = sorted({*progress.global_draws, *self.train_step.global_draws})
+        progress.global_draws |= self.train_step.global_draws
         now = time.monotonic()
         progress.seconds += now - self._mark
         progress.epoch_seconds += now - self._mark
@@ -304,11 +293,10 @@ class Trainer:
     def state(self) -> dict[str, Any]:
         """Everything that a run needs to go on from here, as tensors and plain values."""
         self._account()
-        history = [tuple(row) for row in self.progress.history]
         return {
             "network": self.network.state_dict(),
             "momentum": self.train_step.momentum,
-            "progress": {**vars(self.progress), "history": history},
+            "progress": self.progress.plain(),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -320,8 +308,8 @@ class Trainer:
         self.network.load_state_dict(state["network"])
         for buffer, stored in zip(self.train_step.momentum, state["momentum"], strict=True):
             buffer.copy_(stored)
-        history = [EpochSummary(*row) for row in state["progress"]["history"]]
-        self.progress = Position(**{**state["progress"], "history": history})
+        drawn, self.progress = self.progress.global_draws, Position.from_plain(state["progress"])
+        self.progress.global_draws |= drawn  # by this network, where an earlier version noted none
         self.train_step.loss_sum.fill_(self.progress.loss_sum)
 
     def measure_step(self, steps: int = 3) -> StepCost:

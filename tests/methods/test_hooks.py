@@ -221,12 +221,23 @@ def test_method_sees_its_epoch_and_the_share_of_training_that_is_done():
     assert [share for _, share in seen] == pytest.approx([step / 15 for step in range(15)])
 
 
-def test_method_that_draws_from_a_global_generator_makes_a_custom_run(tmp_path: Path):
-    location = f"{Path(outside.__file__)}:Noisy"
+@pytest.mark.parametrize(
+    ("method", "generator"),
+    [
+        *(("Noisy", "torch"), ("NoisyStart", "numpy")),
+        *(("NoisyFinish", "torch"), ("NoisyLogits", "random")),
+    ],
+)
+def test_method_that_draws_from_a_global_generator_makes_a_custom_run(
+    tmp_path: Path, method, generator
+):
+    location = f"{Path(outside.__file__)}:{method}"
     options = {"protocol": "v1-lite", "device": "cpu", "results": tmp_path}
-    record = dcbench.run(location, "digits", **options)
+    record = dcbench.run(location, "digits", settings={"epochs": 1}, **options)
     assert record.status == "custom"
-    assert record.departures == ("method noisy draws from the generator of torch",)
+    few, drawn = record.departures
+    assert few.startswith("epochs=1 ")
+    assert drawn.endswith(f" draws from the generator of {generator}")
 
 
 def test_task_counts_its_classes():

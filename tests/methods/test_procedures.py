@@ -135,6 +135,39 @@ def test_batch_statistics_are_those_of_torch():
     assert not any(module._forward_pre_hooks for module in ours.modules())
 
 
+def test_batch_statistics_of_a_layer_that_no_pass_reaches_stay_as_they_are():
+    class Forked(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.norm, self.unused = nn.BatchNorm2d(3), nn.BatchNorm2d(3)
+
+        def forward(self, images):
+            return self.norm(images)
+
+    network = Forked()
+    network.unused.running_mean.fill_(2.0)
+    update_batch_statistics(network, [torch.full((2, 3, 2, 2), 4.0)])
+    assert network.norm.running_mean.tolist() == [4.0] * 3
+    assert network.unused.running_mean.tolist() == [2.0] * 3
+    assert network.unused.running_var.tolist() == [1.0] * 3
+
+
+def test_batch_statistics_are_those_of_a_layer_that_is_given_its_input_by_name():
+    class Named(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.norm = nn.BatchNorm2d(3)
+
+        def forward(self, images):
+            return self.norm(input=images)
+
+    network = Named()
+    batches = [torch.full((2, 3, 2, 2), 4.0), torch.full((2, 3, 2, 2), 6.0)]
+    update_batch_statistics(network, batches)
+    assert network.norm.running_mean.tolist() == [5.0] * 3
+    assert network.norm.running_var.tolist() == [0.0] * 3
+
+
 def test_averaged_network_computes_what_the_network_does():
     images = a_batch().images
     assert torch.equal(AveragedNetwork(Small())(images), Small()(images))

@@ -45,11 +45,19 @@ def test_method_from_outside_keeps_its_contract(method):
     ("method", "said"),
     [
         (outside.Noisy, "draws from the generator of torch"),
+        (outside.NoisyStart, "draws from the generator of numpy"),
+        (outside.NoisyStart, "trained again from the same seed, conv.weight differs"),
+        (outside.NoisyFinish, "draws from the generator of torch"),
+        (outside.NoisyFinish, "trained again from the same seed, fc.weight differs"),
+        (outside.NoisyLogits, "draws from the generator of random"),
+        (outside.NoisyLogits, "trained again from the same seed, logits differs"),
+        (outside.Unfinished, "in finish: TypeError"),
         (outside.Counting, "keeps state in steps of class Counting"),
         (outside.Overwriting, "changes batch.images in place"),
         (outside.Timed, "reads the clock: time.monotonic"),
         (outside.Detached, "no gradient reaches fc.weight, fc.bias"),
         (outside.Reading, "reads values back to the host"),
+        (outside.Misspelled, "method : ranges: unknown setting 'betta'; did you mean beta?"),
     ],
 )
 def test_method_that_cheats_is_named_by_what_it_does(method, said: str):

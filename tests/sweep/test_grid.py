@@ -1,8 +1,15 @@
+import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+import dcbench
+from dcbench.cli import app
 from dcbench.config.paths import shipped_root
+from dcbench.data.new_split import new_split
+from dcbench.data.source import open_source
 from dcbench.errors import UsageError
 from dcbench.runs.plan import plan_run
 from dcbench.sweep.grid import Block, Request, packs, plan_of, read_queue, requests_of
@@ -38,6 +45,98 @@ def test_run_that_two_blocks_ask_for_is_asked_once():
     assert len(found) == len(set(found)) == 5
 
 
+NAMED = """
+from torch.nn.functional import cross_entropy
+from dcbench.methods import Method
+
+
+class Labelled(Method):
+    what: str = "nothing"
+
+    def loss(self, network, batch):
+        return cross_entropy(network(batch.images), batch.labels)
+"""
+
+
+@pytest.fixture
+def twins(tmp_path: Path) -> list[str]:
+    """Two splits of one name and of the same rows, over other images."""
+    paths = []
+    for level, place in enumerate(("here", "there")):
+        (tmp_path / place).mkdir()
+        images, labels = np.full((60, 8, 8), level, np.uint8), np.arange(60) % 2
+        np.savez(tmp_path / place / "set.npz", images=images, labels=labels)
+        rule = {"kind": "by-position", "train": 20, "val": 0}
+        dataset, data = f"{tmp_path}/{place}/set.npz[test=0.2]", open_source(tmp_path)
+        paths.append(str(new_split("twin", dataset, rule, data, tmp_path / place)))
+    return paths
+
+
+def test_two_runs_of_one_address_that_differ_are_both_named(twins: list[str], tmp_path: Path):
+    message = (
+        f"erm on {twins[1]} would lie where erm on {twins[0]} does, v1/twin/subset-0/erm/seed-0, "
+        "with another data_sha256: "
+    )
+    with pytest.raises(UsageError) as caught:
+        requests_of([a_block(methods=["erm"], splits=twins)])
+    assert str(caught.value).startswith(message)
+    with pytest.raises(UsageError) as caught:
+        requests_of([a_block(methods=["erm"], splits=[each]) for each in twins])
+    assert str(caught.value).startswith(message)
+    with pytest.raises(UsageError) as caught:
+        dcbench.run_many(["erm"], twins, results=tmp_path / "results", progress=False)
+    assert str(caught.value).startswith(message)
+    asked = ["sweep", "--methods", "erm", "--splits", ",".join(twins)]
+    for further in ([], ["--dry-run"]):
+        result = CliRunner().invoke(app, [*asked, *further, "--results", str(tmp_path / "results")])
+        assert result.exit_code == 2
+        assert message in " ".join(result.stderr.split())
+    assert not (tmp_path / "results").exists()
+
+
+def test_split_that_is_named_by_two_paths_is_asked_once(twins: list[str], tmp_path: Path):
+    same = f"{tmp_path}/there/../here/twin.yaml"
+    found = requests_of([a_block(methods=["erm"], splits=[twins[0], same], seeds="0")])
+    assert titles(found) == ["v1/twin/subset-0/erm/seed-0"]
+
+
+def test_settings_that_a_folder_spells_alike_are_not_taken_for_one(tmp_path: Path):
+    (tmp_path / "labelled.py").write_text(NAMED)
+    named = f"{tmp_path}/labelled.py:Labelled"
+    message = r"does, v1/digits/.*/labelled,what=a_b/seed-0, with other settings: what=a:b and not "
+    with pytest.raises(UsageError, match=message + "a/b"):
+        requests_of([a_block(methods=[f"{named}[what=a/b]", f"{named}[what=a:b]"])])
+    spelled = [a_block(methods=[named], settings={"what": each}) for each in ("a/b", "a:b")]
+    with pytest.raises(UsageError, match=message + "a/b"):
+        requests_of(spelled)
+
+
+@pytest.mark.parametrize(
+    ("method", "model", "expected"),
+    [
+        ("my_net.py:M", "net.py:N", ("/away/my_net.py:M", "/away/net.py:N")),
+        ("ideas/net.py:M", "net.py:N", ("/away/ideas/net.py:M", "/away/net.py:N")),
+        ("net.py:M", "wrn-10-1", ("/away/net.py:M", "wrn-10-1")),
+        (
+            "erm [ alpha=[1, 2], model = net.py:N ]",
+            None,
+            ("erm[alpha=[1, 2],model=/away/net.py:N]",),
+        ),
+        ("m.py:M[model=net.py:N]", None, ("/away/m.py:M[model=/away/net.py:N]",)),
+        ("erm[title=net.py:N]", None, ("erm[title=net.py:N]",)),
+        ("erm[]", None, ("erm",)),
+    ],
+)
+def test_files_of_a_run_that_lie_elsewhere_are_named_there_and_nothing_else_changes(
+    method, model, expected
+):
+    settings = json.dumps({} if model is None else {"model": model})
+    request = Request(method, "digits", 0, 0, "v1", settings)
+    for paths in (request.files, request.files[::-1]):
+        there = request.with_files({path: f"/away/{path}" for path in paths})
+        assert (there.method, *json.loads(there.settings).values()) == expected
+
+
 def test_settings_of_a_block_reach_every_run():
     request = requests_of([a_block(settings={"epochs": 3, "alpha": 0.5}, methods=["mixup"])])[0]
     plan = plan_of(request)
@@ -52,6 +151,16 @@ def test_packs_hold_neighbours_of_one_split_and_subset():
         [0, 1], [2], [0, 1], [2],
     ]  # fmt: skip
     assert {request.subset for request in packs(requests, 9)[0]} == {0}
+
+
+def test_packs_hold_runs_of_one_precision_which_is_the_processs():
+    blocks = [
+        a_block(methods=["erm", "erm[precision=bf16]", "mixup[precision=bf16]", "mixup"], seeds="0")
+    ]
+    packed = packs(requests_of(blocks), 9)
+    precisions = [[plan_of(each).choice.recipe.precision for each in pack] for pack in packed]
+    assert [set(each) for each in precisions] == [{"float32"}, {"bf16"}, {"float32"}]
+    assert [len(each) for each in precisions] == [1, 2, 1]
 
 
 @pytest.mark.parametrize(
