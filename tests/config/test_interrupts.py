@@ -25,9 +25,10 @@ class Interrupted(BaseModel):
 
 @pytest.fixture(autouse=True)
 def handlers_are_given_back():
-    before = {number: signal.getsignal(number) for number in INTERRUPTING}
+    found = {number: signal.signal(number, signal.default_int_handler) for number in INTERRUPTING}
     yield
-    assert {number: signal.getsignal(number) for number in INTERRUPTING} == before
+    left = {number: signal.signal(number, before) for number, before in found.items()}
+    assert left == dict.fromkeys(INTERRUPTING, signal.default_int_handler)
 
 
 @pytest.mark.parametrize("number", INTERRUPTING)
