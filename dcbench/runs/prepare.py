@@ -97,7 +97,8 @@ class ReadyRun:
         self, images: NDArray[np.uint8], shown: ProgressTask | None = None
     ) -> NDArray[np.float32]:
         """Logits [N, classes] of images [N, H, W, 3] by the network as it is."""
-        return _predict(self.data, self.trainer, images, shown)
+        shown, data = shown or NoProgress().task("predict", len(images)), self.data
+        return predict_by_method(self.trainer, images, data.mean, data.std, shown.advance)
 
 
 def prepare(
@@ -164,9 +165,9 @@ def _measured(
     def measure() -> tuple[StepCost, float]:
         sample = data.images.fit.images[:_SAMPLE]
         # The first call chooses kernels.
-        _check_logits(plan, _predict(data, trainer, sample[:1]))
+        _check_logits(plan, predict_by_method(trainer, sample[:1], data.mean, data.std))
         began = time.perf_counter()
-        _predict(data, trainer, sample)
+        predict_by_method(trainer, sample, data.mean, data.std)
         seconds = (time.perf_counter() - began) / len(sample)
         return trainer.measure_step(), seconds
 
@@ -196,16 +197,6 @@ def _check_logits(plan: Plan, logits: NDArray[np.float32]) -> None:
             f"method {plan.choice.method.name}: logits(network, images) should be {list(wanted)} "
             f"of one image, and are {list(logits.shape)}"
         )
-
-
-def _predict(
-    data: DeviceData,
-    trainer: Trainer,
-    images: NDArray[np.uint8],
-    shown: ProgressTask | None = None,
-) -> NDArray[np.float32]:
-    shown = shown or NoProgress().task("predict", len(images))
-    return predict_by_method(trainer, images, data.mean, data.std, shown.advance)
 
 
 def now() -> str:

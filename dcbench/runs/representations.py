@@ -54,7 +54,7 @@ class Tap:
 
     def logits(self, normalized: Tensor) -> Tensor:
         """Logits [batch, classes] of normalized images, as the run predicts; gradients pass."""
-        return self.trained.logits(normalized).float()
+        return self.trained.logits(normalized)
 
     def represent(
         self, images: NDArray[np.uint8], advance: Callable[[int], None]

@@ -65,12 +65,12 @@ class TrainedNetwork(nn.Module):
         """Logits [batch, classes] of images [batch, 3, height, width] with pixels in [0, 1]."""
         shape = (1, -1, 1, 1)
         normalized = (images - self.mean.view(shape)) / self.std.view(shape)
-        return self.logits(normalized).float()
+        return self.logits(normalized)
 
     def logits(self, normalized: Tensor) -> Tensor:
-        """Logits [batch, classes] of normalized images, in the recipe's precision."""
+        """Logits [batch, classes] of normalized images, by passes in the recipe's precision."""
         with arithmetic(self.record.recipe, normalized.device):
-            return self.method.logits(self.network, normalized)
+            return self.method.logits(self.network, normalized).float()
 
     def predict(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Logits [N, classes] of images [N, height, width, 3] as the run itself predicted them."""

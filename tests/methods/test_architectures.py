@@ -22,10 +22,8 @@ from dcbench.models.harmonic import HarmonicConv2d, HarmonicStem, cosine_basis
 from dcbench.models.heads import CosineHead, TvMFHead, t_vmf_similarity
 from tests.training.test_trainer import (
     a_trainer,
+    assert_resumes,
     assert_same,
-    losses,
-    read,
-    stored_after,
     train,
     weights,
 )
@@ -118,11 +116,7 @@ def test_run_that_was_cut_off_ends_with_the_weights_of_one_that_was_not(method):
     train(again)
     assert_same(weights(whole), weights(again))
     for steps in (2, 7):
-        resumed = a_trainer(method)
-        resumed.restore(read(stored_after(a_trainer(method), steps)))
-        train(resumed)
-        assert_same(weights(whole), weights(resumed))
-        assert losses(whole) == losses(resumed)
+        assert_resumes(whole, lambda: a_trainer(method), steps)
 
 
 # --- harmonic ------------------------------------------------------------------------------------

@@ -16,10 +16,8 @@ from tests.methods import outside
 from tests.training.test_trainer import (
     a_trainer,
     assert_in_turns_as_alone,
+    assert_resumes,
     assert_same,
-    losses,
-    read,
-    stored_after,
     train,
     weights,
 )
@@ -47,11 +45,7 @@ def test_method_resumes_at_any_step_to_the_same_weights(name):
     train(again)
     assert_same(weights(whole), weights(again))
     for steps in (2, 7, 16, whole.epochs * whole.steps_per_epoch):
-        resumed = a_trainer(method())
-        resumed.restore(read(stored_after(a_trainer(method()), steps)))
-        train(resumed)
-        assert_same(weights(whole), weights(resumed))
-        assert losses(whole) == losses(resumed)
+        assert_resumes(whole, lambda: a_trainer(method()), steps)
 
 
 def test_methods_in_turns_end_as_each_does_alone():

@@ -23,10 +23,8 @@ from dcbench.models.past_pairs import PastPairs
 from dcbench.runs.plan import choose
 from tests.training.test_trainer import (
     a_trainer,
+    assert_resumes,
     assert_same,
-    losses,
-    read,
-    stored_after,
     train,
     weights,
 )
@@ -553,15 +551,12 @@ def test_queue_goes_on_after_a_kill_and_is_empty_for_another_seed(name):
     train(whole)
     assert whole.network.past_pairs.pushed > 24
     for steps in (3, 8):
-        resumed = a_trainer(method)
-        resumed.restore(read(stored_after(a_trainer(method), steps)))
-        train(resumed)
-        assert_same(weights(whole), weights(resumed))
-        assert losses(whole) == losses(resumed)
+        assert_resumes(whole, lambda: a_trainer(method), steps)
+    first = weights(whole)
     whole.begin_again(seed=whole.seed)
     assert whole.network.past_pairs.pushed == 0
     train(whole)
-    assert_same(weights(whole), weights(resumed))
+    assert_same(weights(whole), first)
 
 
 # --- the diagnostic ------------------------------------------------------------------------------

@@ -18,10 +18,8 @@ from dcbench.models.averaged import AveragedNetwork, update_batch_statistics
 from tests.methods.networks import Small, a_batch
 from tests.training.test_trainer import (
     a_trainer,
+    assert_resumes,
     assert_same,
-    losses,
-    read,
-    stored_after,
     train,
     weights,
 )
@@ -45,11 +43,7 @@ def test_method_gives_the_same_weights_twice_and_after_a_stop_at_any_step(name):
     train(again)
     assert_same(weights(whole), weights(again))
     for steps in (2, 7, 13):
-        resumed = a_trainer(short(name))
-        resumed.restore(read(stored_after(a_trainer(short(name)), steps)))
-        train(resumed)
-        assert_same(weights(whole), weights(resumed))
-        assert losses(whole) == losses(resumed)
+        assert_resumes(whole, lambda: a_trainer(short(name)), steps)
 
 
 def some_images(number: int = 4) -> list[torch.Tensor]:

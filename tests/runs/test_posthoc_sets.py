@@ -54,30 +54,30 @@ def fit(folder: Path, *sets: str) -> PosthocOutcome:
     return found
 
 
-def test_scores_of_a_set_that_is_no_longer_here_stay(
-    trained: Path, tmp_path: Path, at_hand: set[str]
-):
+@pytest.fixture
+def scored(trained: Path, tmp_path: Path, at_hand: set[str]) -> Path:
+    """A copy of the run with scores of `usps`."""
     folder = Path(shutil.copytree(trained, tmp_path / "run"))
     assert fit(folder, "usps").state == "fitted"
-    before = contents(folder)
+    return folder
+
+
+def test_scores_of_a_set_that_is_no_longer_here_stay(scored: Path, at_hand: set[str]):
+    before = contents(scored)
     at_hand.remove("usps")
-    kept = fit(folder, "kmnist")
+    kept = fit(scored, "kmnist")
     assert (kept.state, set(kept.absent)) == ("there", {"usps"})
-    assert contents(folder) == before
+    assert contents(scored) == before
     at_hand.add("usps")
-    assert fit(folder, "kmnist").state == "fitted"
-    [both] = read_posthoc(folder, read_record(folder))
+    assert fit(scored, "kmnist").state == "fitted"
+    [both] = read_posthoc(scored, read_record(scored))
     assert both.ood.keys() == {"usps", "kmnist"}
 
 
-def test_nothing_is_fitted_for_a_new_set_that_is_not_here(
-    trained: Path, tmp_path: Path, at_hand: set[str]
-):
-    folder = Path(shutil.copytree(trained, tmp_path / "run"))
-    assert fit(folder, "usps").state == "fitted"
-    before = contents(folder)
+def test_nothing_is_fitted_for_a_new_set_that_is_not_here(scored: Path, at_hand: set[str]):
+    before = contents(scored)
     at_hand.remove("kmnist")
-    assert (fit(folder, "kmnist").state, contents(folder)) == ("there", before)
+    assert (fit(scored, "kmnist").state, contents(scored)) == ("there", before)
 
 
 def test_collect_brings_scores_of_further_sets_and_drops_none(

@@ -16,10 +16,7 @@ from dcbench.training.trainer import Trainer
 from tests.training.test_trainer import (
     STEPS,
     a_trainer,
-    assert_same,
-    losses,
-    read,
-    stored_after,
+    assert_resumes,
     train,
     weights,
 )
@@ -81,12 +78,9 @@ def test_what_a_method_freezes_learns_in_no_stage_and_gets_no_gradient(method):
     "method", [staged(), staged(trainable=("layers",)), staged(trainable=("fc",), reset=("fc",))]
 )
 def test_run_with_frozen_weights_that_was_stopped_ends_with_the_same_weights(method, stop):
-    whole, resumed = a_trainer(method), a_trainer(method)
+    whole = a_trainer(method)
     train(whole)
-    resumed.restore(read(stored_after(a_trainer(method), stop)))
-    train(resumed)
-    assert_same(weights(whole), weights(resumed))
-    assert losses(whole) == losses(resumed)
+    assert_resumes(whole, lambda: a_trainer(method), stop)
 
 
 def test_sharpness_neither_moves_nor_measures_frozen_weights():

@@ -91,6 +91,15 @@ def weights(trainer: Trainer) -> dict[str, torch.Tensor]:
     return {key: value.cpu().clone() for key, value in trainer.network.state_dict().items()}
 
 
+def assert_resumes(whole: Trainer, again: Callable[[], Trainer], steps: int) -> None:
+    """That a run that is stopped after some steps and goes on ends as the whole one has."""
+    resumed = again()
+    resumed.restore(read(stored_after(again(), steps)))
+    train(resumed)
+    assert_same(weights(whole), weights(resumed))
+    assert losses(whole) == losses(resumed)
+
+
 def assert_same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> None:
     assert one.keys() == other.keys()
     for key, value in one.items():
