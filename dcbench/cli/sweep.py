@@ -162,21 +162,27 @@ def _outcomes(outcomes: list[Outcome]) -> Report:
         state: sum(outcome.state == state for outcome in outcomes)
         for state in ("done", "found", "failed", "left")
     }
-    unfinished = [
-        (plan_of(each.request).title, each.state, each.message)
-        for each in outcomes
-        if each.state in ("failed", "left")
-    ]
+    unfinished: dict[tuple[str, str], list[str]] = {}
+    for each in outcomes:
+        if each.state in ("failed", "left"):
+            alike = unfinished.setdefault((each.state, each.message), [])
+            alike.append(plan_of(each.request).title)
+    rows = [(_in_short(titles), state, why) for (state, why), titles in unfinished.items()]
     notes = [", ".join(f"{count} {state}" for state, count in counts.items())]
-    notes += _restarting(message for _, _, message in unfinished)
+    notes += _restarting(why for _, why in unfinished)
     if counts["left"]:
         notes.append("the same command goes on with what is left")
     return Report(
         data={"counts": counts, "runs": [_row(each) for each in outcomes]},
-        tables=[Table("", ("run", "state", "why"), unfinished)] if unfinished else (),
+        tables=[Table("", ("run", "state", "why"), rows)] if rows else (),
         notes=notes,
         exit_code=1 if counts["failed"] else 0,
     )
+
+
+def _in_short(titles: list[str]) -> str:
+    """The first of the runs that ended alike, and how many more did; --json names them all."""
+    return titles[0] if len(titles) == 1 else f"{titles[0]}, and {len(titles) - 1} more"
 
 
 def _row(outcome: Outcome) -> dict[str, Any]:

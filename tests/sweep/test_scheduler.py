@@ -203,6 +203,16 @@ def test_command_reports_as_json_and_ends_with_1_if_a_run_failed(tmp_path: Path,
     assert "Traceback" not in done.stderr
 
 
+def test_runs_that_fail_for_one_reason_stand_in_one_line(tmp_path: Path, broken):
+    words = ["sweep", "--splits", "digits", "--set", "epochs=1", "--seeds", "0-1", "--quiet"]
+    done = run_cli(*words, "--methods", f"erm,{broken}", results=tmp_path / "r")
+    assert done.returncode == 1, done.stderr
+    failed = [line for line in done.stdout.splitlines() if "  failed  " in line]
+    assert len(failed) == 1
+    assert "subset 0, seed 0, and 1 more" in failed[0]
+    assert "2 done, 0 found, 2 failed, 0 left" in done.stderr
+
+
 KILLED = """
 import sys, dcbench.training.loop
 dcbench.training.loop.save_interval = lambda saving: 0.0
