@@ -138,6 +138,14 @@ class TunedRecipe(Config):
         """What `sha256` should be: of all fields but itself, as JSON with sorted keys."""
         return _sha256_of(self.model_dump(mode="json", exclude={"sha256"}))
 
+    def is_of_images(self, data_sha256: str | None) -> bool:
+        """Whether it was found on these images, as far as it says: older ones say nothing."""
+        return self.data_sha256 in (None, data_sha256)
+
+    def is_of_code(self, method_sha256: str | None) -> bool:
+        """Whether it was found with this code of the method, as far as it says."""
+        return self.method_sha256 in (None, method_sha256)
+
     @property
     def name(self) -> str:
         """What a label calls it by: the number of trials, and the beginning of its hash."""

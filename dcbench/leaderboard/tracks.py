@@ -100,9 +100,9 @@ def provenance_problem(record: Record) -> str | None:
         return f"its label should say {SETTING}={recipe.name}"
     if (record.method, record.protocol) != (recipe.method, recipe.protocol):
         return f"its recipe is of {recipe.method} under {recipe.protocol}"
-    if recipe.method_sha256 not in (None, record.method_sha256):
+    if not recipe.is_of_code(record.method_sha256):
         return f"its recipe is of other code of {recipe.method}"
-    if record.subset == recipe.subset and recipe.data_sha256 not in (None, record.data_sha256):
+    if record.subset == recipe.subset and not recipe.is_of_images(record.data_sha256):
         return f"its recipe is of other images of {recipe.split}"
     used = {**record.settings, **record.recipe.model_dump(mode="json")}
     for key, value in {**recipe.settings, **recipe.training}.items():

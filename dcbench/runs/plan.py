@@ -189,11 +189,11 @@ def _check_tuned(tuned: TunedRecipe, method: str, split: Split, rules: Protocol)
 def _check_tuned_by(tuned: TunedRecipe, method: type[Method], tuned_on: Split) -> None:
     """Refuse a tuned recipe of other images or code that have the same names."""
     other_rows = tuned.index_sha256 != tuned_on.index_sha256("train")
-    if other_rows or tuned.data_sha256 not in (None, tuned_on.data_sha256):
+    if other_rows or not tuned.is_of_images(tuned_on.data_sha256):
         raise UsageError(
             f"tuned recipe {tuned.name}: is of other images of split {tuned_on.name}; tune again"
         )
-    if tuned.method_sha256 not in (None, method.source_sha256):
+    if not tuned.is_of_code(method.source_sha256):
         raise UsageError(
             f"tuned recipe {tuned.name}: is of other code of method {method.name}; tune again"
         )

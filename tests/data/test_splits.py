@@ -637,10 +637,11 @@ def test_held_out_list_is_a_fifth_of_each_class_and_hashed(name: str, subset: in
     counts = Counter(label for _, label in rows)
     fifths = [max(count // 5, int(count > 1)) for count in split.class_counts]
     assert [counts[label] for label in range(split.num_classes)] == fifths
-    left = [row for row in split.train.tolist() if row not in dict(rows)]
+    held_out = dict(rows)
+    left = [row for row in split.train.tolist() if row not in held_out]
     assert len(left) == len(split.train) - len(rows)
     recorded = json.loads((splits_folder() / name / "hashes.json").read_text())["subsets"]
-    of_both = hashlib.sha256(np.array([*left, *dict(rows)], dtype="<i8").tobytes()).hexdigest()
+    of_both = hashlib.sha256(np.array([*left, *held_out], dtype="<i8").tobytes()).hexdigest()
     assert recorded[str(subset)]["held_out"]["index_sha256"] == of_both
     assert split.index_sha256("train") == of_both
     assert split.index_sha256("trainval") == split.hashes.index_sha256 != of_both
