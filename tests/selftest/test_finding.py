@@ -45,9 +45,15 @@ def edit(results: Path, **changes: object) -> None:
         (lambda run: (run / "record.json").unlink(), "has no record"),
         (lambda run: (run / "predictions.npz").write_bytes(b"PK"), "predictions.npz"),
         (lambda run: (run / "model.safetensors").unlink(), "model.safetensors"),
-        (lambda run: (run / "history.csv").write_text("epoch,loss\n0,9.5\n"), "left: history"),
+        (
+            lambda run: (run / "history.csv").write_text("epoch,loss\n0,9.5\n"),
+            "left: losses is ['9.5'] instead of ['",
+        ),
         (lambda run: edit(run.parents[4], threads=7, status="custom"), "record.json"),
-        (lambda run: edit(run.parents[4], status="custom", departures=["a"]), "left: status"),
+        (
+            lambda run: edit(run.parents[4], status="custom", departures=["a"]),
+            "status is custom instead",
+        ),
         (lambda run: put(run.parents[4], seed=7), "was not asked for"),
     ],
 )
@@ -57,12 +63,15 @@ def test_loss_is_named(results: Path, harm, said: str):
     assert said in "; ".join(differences(results, expected))
 
 
-def test_time_and_cost_of_a_run_are_no_loss(results: Path):
+def test_time_cost_and_commit_of_a_run_are_no_loss_but_its_versions_are(results: Path):
     expected = records(results)
     record = read_record(results / "v1/digits/subset-0/erm/seed-1")
     cost = record.cost.model_copy(update={"train_seconds": 99.0})
     edit(results, cost=cost.model_dump(mode="json"), started="2030-01-01T00:00:00+00:00")
+    edit(results, environment={**record.environment, "commit": "0" * 40})
     assert differences(results, expected) == []
+    edit(results, environment={**record.environment, "torch": "0.1"})
+    assert "left: environment.torch is 0.1 instead of" in "; ".join(differences(results, expected))
 
 
 def test_lock_that_is_still_held_is_named(results: Path):
@@ -134,7 +143,8 @@ def test_signals_find_nothing_where_nothing_is_lost(tmp_path: Path, monkeypatch)
 
 @linux
 @pytest.mark.parametrize(
-    ("program", "said"), [(programs.loses, "left: history"), (programs.litters, ".unfinished")]
+    ("program", "said"),
+    [(programs.loses, "left: losses is [] instead of ['2.5']"), (programs.litters, ".unfinished")],
 )
 def test_signals_find_a_command_that_does_not_bear_them(tmp_path, monkeypatch, program, said):
     assert said in "; ".join(signalled(program, tmp_path, monkeypatch))
