@@ -52,7 +52,7 @@ def edit(results: Path, **changes: object) -> None:
         (lambda run: edit(run.parents[4], threads=7, status="custom"), "record.json"),
         (
             lambda run: edit(run.parents[4], status="custom", departures=["a"]),
-            "status is custom instead",
+            "left: status is custom instead of protocol",
         ),
         (lambda run: put(run.parents[4], seed=7), "was not asked for"),
     ],
